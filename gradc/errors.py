@@ -1,0 +1,87 @@
+"""Errors that users see: a place in their text, the line, a caret, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text the user wrote, and the name it goes by in messages."""
+
+    name: str
+    text: str
+
+    def line(self, number: int) -> str:
+        lines = self.text.splitlines()
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one line of a source: lines and columns count from 1, in characters."""
+
+    source: Source
+    line: int
+    column: int
+    width: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+    def excerpt(self) -> str:
+        """The line and a caret below the stretch; a long line is cut around it."""
+        text = self.source.line(self.line).replace("\t", " ")
+        start = max(0, self.column - 61)
+        shown = text[start : start + 100].rstrip()
+        left = "..." if start else ""
+        caret = " " * (len(left) + self.column - 1 - start) + "^" * max(1, min(self.width, 100 - (self.column - 1 - start)))
+        return f"    {left}{shown}\n    {caret}"
+
+
+class GradcError(Exception):
+    """Base of every error gradc raises for something its user can mend."""
+
+    def __init__(self, message: str, span: Span | None = None, hint: str | None = None) -> None:
+        super().__init__(message, span, hint)
+        self.message, self.span, self.hint = message, span, hint
+
+    @property
+    def file(self) -> str | None:
+        return self.span.source.name if self.span else None
+
+    @property
+    def line(self) -> int | None:
+        return self.span.line if self.span else None
+
+    @property
+    def column(self) -> int | None:
+        return self.span.column if self.span else None
+
+    def __str__(self) -> str:
+        head = f"{self.span}: {self.message}\n{self.span.excerpt()}" if self.span else self.message
+        return f"{head}\n    {self.hint}" if self.hint else head
+
+
+class ParseError(GradcError):
+    """The text is not a gradc program."""
+
+
+class ShapeError(GradcError):
+    """Axes that cannot go together."""
+
+
+class UnsupportedError(GradcError):
+    """Understood, but not something gradc can compile."""
+
+
+class InputError(GradcError):
+    """A call with wrong inputs: which input, what was expected, what was given."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint that names the closest known name, if one is close."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else None

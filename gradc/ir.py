@@ -1,0 +1,262 @@
+"""The static graph: scalar expressions over named loop indices, hash-consed, frozen, in topological order.
+
+A node is the value of an array's element *at* its indices: `z = sum_j x[i, j]*w[j] + b` has the free index `i`.
+
+    op        args                     attr                meaning
+    const     -                        bool | int | float  a number
+    dim       -                        name                the length bound to a dim name
+    index     -                        Index               the value of a loop index
+    input     -                        (name, axes, type)  an element of an input, at its axes
+    read      v, e1 .. ek [, guard]    Read                v with its axes replaced by the integers e1 .. ek
+    reduce    v                        Reduce              sum, prod, max, min over some indices of v
+    scan      v                        Index               running sum along the index, this element included
+    place     v, e1 .. ek [, guard]    Place               v accumulated at e1 .. ek, over all its other indices
+    scatter   place ..                 axes                the sum of its places: zero where nothing is placed
+    select    c, a, b                  -                   a where c, else b
+    convert   v                        type                a bool or int as int or float
+    stop      v                        -                   v, with no derivative
+    NAME      as in gradc.ops          -                   a scalar function
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gradc.extents import Index, in_order
+from gradc.ops import OPS
+
+Type = Literal["bool", "int", "float"]
+Number = bool | int | float
+
+
+@dataclass(frozen=True)
+class Read:
+    """Which axes of the value a read replaces, and whether a guard is its last argument."""
+
+    axes: tuple[Index, ...]
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Axes that are written at computed places; `kept` indices are shared with the reader, not summed."""
+
+    axes: tuple[Index, ...]
+    kept: frozenset[Index]
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Reduce:
+    kind: Literal["sum", "prod", "max", "min"]
+    over: frozenset[Index]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One scalar expression. Nodes of a graph are unique, so equality is identity."""
+
+    op: str
+    args: tuple[Node, ...]
+    attr: Hashable
+    type: Type
+    indices: frozenset[Index]
+    number: int
+
+    @property
+    def value(self) -> Number:
+        """The number of a `const`."""
+        assert isinstance(self.attr, bool | int | float)
+        return self.attr
+
+    @property
+    def index(self) -> Index:
+        assert isinstance(self.attr, Index)
+        return self.attr
+
+    @property
+    def name(self) -> str:
+        """The name of an `input` or a `dim`."""
+        name = self.attr[0] if isinstance(self.attr, tuple) else self.attr
+        assert isinstance(name, str)
+        return name
+
+    @property
+    def axes(self) -> tuple[Index, ...]:
+        """The axes of an `input`, a `read`, a `place` or a `scatter`."""
+        if isinstance(self.attr, Read | Place):
+            return self.attr.axes
+        assert isinstance(self.attr, tuple)
+        return self.attr[1] if self.op == "input" else self.attr
+
+    @property
+    def subscripts(self) -> tuple[Node, ...]:
+        """Where a `read` reads or a `place` writes, one integer an axis."""
+        return self.args[1 : 1 + len(self.axes)]
+
+    @property
+    def guard(self) -> Node | None:
+        """The condition under which a `read` or `place` is run at all."""
+        assert isinstance(self.attr, Read | Place)
+        return self.args[-1] if self.attr.guarded else None
+
+    @property
+    def over(self) -> frozenset[Index]:
+        """The indices a node sums or otherwise reduces away."""
+        if isinstance(self.attr, Reduce):
+            return self.attr.over
+        if isinstance(self.attr, Place):
+            return frozenset().union(*(a.indices for a in self.args)) - self.attr.kept
+        return frozenset()
+
+    def __repr__(self) -> str:
+        return f"%{self.number}"
+
+
+class Graph:
+    """All nodes made so far, oldest first: an argument always stands before its users."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._known: dict[Hashable, Node] = {}
+
+    def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
+        """The node with this content: the one there is, or a new one."""
+        bits = struct.pack("<d", attr) if isinstance(attr, float) else (type(attr), attr)
+        key = (op, tuple(a.number for a in args), bits)
+        found = self._known.get(key)
+        if found is None:
+            found = Node(op, args, attr, _type(op, args, attr), _indices(op, args, attr), len(self.nodes))
+            self._known[key] = found
+            self.nodes.append(found)
+        return found
+
+
+def reachable(roots: Iterable[Node]) -> list[Node]:
+    """The roots and all they are made of, arguments first."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for a in stack.pop().args:
+            if a not in seen:
+                seen.add(a)
+                stack.append(a)
+    return sorted(seen, key=lambda n: n.number)
+
+
+def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For each node those among `nodes` that have it as an argument."""
+    found: dict[Node, list[Node]] = {}
+    for n in nodes:
+        for a in dict.fromkeys(n.args):
+            found.setdefault(a, []).append(n)
+    return found
+
+
+def validate(graph: Graph) -> None:
+    """Raises AssertionError where a node breaks the rules of the table above."""
+    for k, n in enumerate(graph.nodes):
+        assert n.number == k, f"{n}: out of place"
+        assert all(a.number < n.number and graph.nodes[a.number] is a for a in n.args), f"{n}: argument not before it"
+        assert all(i.closure <= n.indices for i in n.indices), f"{n}: an index without the indices of its bound"
+        for problem in _problems(n):
+            raise AssertionError(f"{n} = {format_node(n)}: {problem}")
+
+
+def _problems(n: Node) -> Iterator[str]:
+    types = tuple(a.type for a in n.args)
+    if n.op in ("read", "place"):
+        assert isinstance(n.attr, Read | Place)
+        if len(n.args) != 1 + len(n.axes) + n.attr.guarded:
+            yield "wrong number of subscripts"
+        if any(e.type != "int" for e in n.subscripts):
+            yield "a subscript that is not an integer"
+        if n.guard is not None and n.guard.type != "bool":
+            yield "a guard that is not a condition"
+        if n.op == "read" and not set(n.axes) <= n.args[0].indices:
+            yield "reads along an index its value does not have"
+    elif n.op == "reduce":
+        if not n.over or not n.over <= n.args[0].indices:
+            yield "reduces over an index its value does not have"
+        if any(i.closure & n.over for i in n.indices):
+            yield "reduces over an index that bounds one it keeps"
+    elif n.op == "scan" and n.index not in n.args[0].indices:
+        yield "scans along an index its value does not have"
+    elif n.op == "scatter" and any(p.op != "place" or p.axes != n.axes for p in n.args):
+        yield "gathers something other than places of its own axes"
+    elif n.op == "select" and (types[0] != "bool" or types[1] != types[2]):
+        yield f"selects with types {types}"
+    elif n.op in OPS and len(n.args) != len(OPS[n.op].params):
+        yield "wrong number of arguments"
+
+
+def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index]:
+    if not args:
+        if isinstance(attr, Index):
+            return attr.closure
+        return frozenset().union(*(i.closure for i in attr[1])) if op == "input" and isinstance(attr, tuple) else frozenset()
+    if isinstance(attr, Read):
+        return (args[0].indices - set(attr.axes)).union(*(a.indices for a in args[1:]))
+    if isinstance(attr, Reduce):
+        return args[0].indices - attr.over
+    if isinstance(attr, Place):
+        return attr.kept
+    if op == "scatter" and isinstance(attr, tuple):
+        return frozenset().union(*(i.closure for i in attr), *(p.indices for p in args))
+    if len(args) == 1:
+        return args[0].indices
+    first = args[0].indices
+    return first if all(a.indices is first for a in args) else first.union(*(a.indices for a in args[1:]))
+
+
+def _type(op: str, args: tuple[Node, ...], attr: Hashable) -> Type:
+    if op == "const":
+        return "bool" if isinstance(attr, bool) else "int" if isinstance(attr, int) else "float"
+    if op in ("dim", "index"):
+        return "int"
+    if op == "input":
+        return "float" if attr[2] == "float" else "int"  # type: ignore[index]
+    if op == "convert":
+        return attr  # type: ignore[return-value]
+    if op == "select":
+        return args[1].type
+    if op in OPS:
+        result = OPS[op].result
+        if result != "same":
+            return result
+        return "float" if any(a.type == "float" for a in args) else "int"
+    return args[0].type
+
+
+def format_node(n: Node) -> str:
+    """One node as text: `%4 = sum over [d] of %3`."""
+    if n.op == "const":
+        return repr(n.value)
+    if n.op == "dim":
+        return n.name
+    if n.op == "index":
+        return str(n.index)
+    if n.op == "input":
+        return n.name + ("[" + ", ".join(map(str, n.axes)) + "]" if n.axes else "")
+    if n.op == "reduce" and isinstance(n.attr, Reduce):
+        return f"{n.attr.kind} over {', '.join(map(str, in_order(n.over)))} of {n.args[0]!r}"
+    if n.op in ("read", "place"):
+        at = ", ".join(f"{a} = {e!r}" for a, e in zip(n.axes, n.subscripts, strict=True))
+        return f"{n.op} {n.args[0]!r} at {at}" + (f" where {n.guard!r}" if n.guard else "")
+    if n.op == "scan":
+        return f"running sum along {n.index} of {n.args[0]!r}"
+    if n.op == "convert":
+        return f"{n.attr}({n.args[0]!r})"
+    return f"{n.op}({', '.join(map(repr, n.args))})"
+
+
+def format_graph(roots: Iterable[Node]) -> str:
+    """A numbered listing, one node a line."""
+    lines = []
+    for n in reachable(roots):
+        free = " ".join(map(str, in_order(n.indices)))
+        lines.append(f"{n!r:>6} = {format_node(n):<50} {n.type}{'  over ' + free if free else ''}".rstrip())
+    return "\n".join(lines)

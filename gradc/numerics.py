@@ -1,0 +1,93 @@
+"""What each scalar function returns, in NumPy and SciPy: the reference the rest is measured against.
+
+Constants are folded with these, and the reference evaluator uses them for whole arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _special(name: str) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        from scipy import special  # noqa: PLC0415  SciPy is slow to import and rarely needed here
+
+        return getattr(special, name)(*args)
+
+    return call
+
+
+def _sigmoid(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def _log_sigmoid(x: Any) -> Any:
+    return np.minimum(x, 0.0) - np.log1p(np.exp(-np.abs(x)))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.true_divide,
+    "floordiv": np.floor_divide,
+    "mod": np.mod,
+    "neg": np.negative,
+    "power": np.power,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "step": lambda x: np.where(x >= 0, 1.0, np.where(np.isnan(x), np.nan, 0.0)),
+    "relu": lambda x: np.maximum(x, 0.0),
+    "leaky_relu": lambda x, slope: np.where(x >= 0, x, slope * x),
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "sqrt": np.sqrt,
+    "cbrt": np.cbrt,
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "arcsin": np.arcsin,
+    "arccos": np.arccos,
+    "arctan": np.arctan,
+    "arctan2": np.arctan2,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "arcsinh": np.arcsinh,
+    "arccosh": np.arccosh,
+    "arctanh": np.arctanh,
+    "hypot": np.hypot,
+    "erf": _special("erf"),
+    "erfc": _special("erfc"),
+    "lgamma": _special("gammaln"),
+    "digamma": _special("digamma"),
+    "polygamma": _special("polygamma"),
+    "sigmoid": _sigmoid,
+    "log_sigmoid": _log_sigmoid,
+    "softplus": lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)),
+}
+"""NumPy's functions for every row of `gradc.ops`, for arrays and numbers alike."""
