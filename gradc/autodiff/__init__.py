@@ -1,0 +1,1 @@
+"""Graph to graph: the derivatives of a program are nodes like any others."""

@@ -1,0 +1,278 @@
+"""Reverse mode: adjoints in reverse topological order, fan-out summed.
+
+Scalar functions come from `gradc.ops`. Beside them there are three structural rules: the adjoint of a reduction is a
+broadcast, of a read a scatter, of a running sum a running sum from the other end.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+
+from gradc.autodiff.guards import Guard, Use, guards
+from gradc.bounds import needs_guard
+from gradc.build import Builder
+from gradc.errors import Source
+from gradc.extents import Index, in_order
+from gradc.ir import Node, Place, Reduce, reachable
+from gradc.lower.expressions import Expressions
+from gradc.ops import OPS
+from gradc.program import Provenance, Value
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A summand of an adjoint, `factor*core`.
+
+    The factor has no index: it is the adjoint of the sum that the core is inside of. Kept apart it costs one operation
+    after a loop instead of one in every turn, and may depend on what that loop has yet to sum up.
+    """
+
+    core: Node
+    factor: Node | None = None
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A summand of an input's adjoint, accumulated at `at` over all its indices."""
+
+    bar: Bar
+    at: tuple[Node, ...]
+    guard: Node | None
+
+
+def reverse(build: Builder, provenance: Provenance, root: Node, wrt: dict[str, Node]) -> dict[str, Value]:
+    """The gradient of a scalar root by input name, each with the axes of its input. `wrt` gives the input nodes."""
+    return _Reverse(build, provenance, root, wrt).run()
+
+
+class _Reverse:
+    def __init__(self, build: Builder, provenance: Provenance, root: Node, wrt: dict[str, Node]) -> None:
+        self.build, self.provenance, self.root, self.wrt = build, provenance, root, wrt
+        self.inputs = set(wrt.values())
+        self.nodes = reachable([root])
+        self.active = self._active()
+        self.guards = guards(build, [root])
+        self.bars: dict[Node, list[Bar]] = {}
+        self.parts: dict[Node, list[Contribution]] = {n: [] for n in wrt.values()}
+        self.factor: Node | None = None
+
+    def run(self) -> dict[str, Value]:
+        if self.root in self.active:
+            self.bars[self.root] = [Bar(self.build.const(1.0))]
+        for y in reversed(self.nodes):
+            if y in self.bars and y not in self.inputs:
+                before = len(self.build.graph.nodes)
+                self._visit(y)
+                self._record(y, before)
+        gradient = {}
+        for name, node in self.wrt.items():
+            before = len(self.build.graph.nodes)
+            gradient[name] = self._total(node)
+            for made in self.build.graph.nodes[before:]:
+                self.provenance.adjoint_of.setdefault(made, name)
+        return gradient
+
+    def _active(self) -> set[Node]:
+        """Nodes through which the root depends on an input it is differentiated by."""
+        active: set[Node] = set()
+        for n in self.nodes:
+            if n in self.inputs or (n.type == "float" and n.op != "stop" and any(a in active for a in n.args)):
+                active.add(n)
+        return active
+
+    def _record(self, y: Node, before: int) -> None:
+        origin = self.provenance.origins.get(y)
+        of = self.provenance.names.get(y) or (origin.target if origin else "result")
+        for made in self.build.graph.nodes[before:]:
+            self.provenance.adjoint_of.setdefault(made, of)
+
+    def _visit(self, y: Node) -> None:
+        total = self._fan_out(self.bars.pop(y))
+        bar, self.factor = total.core, total.factor
+        name = self.provenance.names.get(y)
+        if name and bar.op not in ("const", "input") and y is not self.root:
+            self.provenance.names.setdefault(bar, f"{name}_bar")
+        if y.op in OPS:
+            self._elementwise(y, bar)
+        elif y.op == "select":
+            zero = self.build.const(0.0)
+            self._send(y, y.args[1], self.build.select(y.args[0], bar, zero))
+            self._send(y, y.args[2], self.build.select(y.args[0], zero, bar))
+        elif y.op == "read":
+            self._read(y, bar)
+        elif isinstance(y.attr, Reduce):
+            self._reduce(y, y.attr, bar)
+        elif y.op == "scan":
+            self._scan(y, bar)
+        elif y.op == "scatter":
+            for p in y.args:
+                self._send(y, p, bar)
+        elif isinstance(y.attr, Place):
+            moved = self.build.read(bar, y.axes, y.subscripts)
+            if y.guard is not None:
+                moved = self.build.select(y.guard, moved, self.build.const(0.0))
+            self._receive(y.args[0], moved, frozenset().union(*(a.indices for a in y.args)))
+
+    def _fan_out(self, bars: list[Bar]) -> Bar:
+        """The sum of all contributions; a factor they share stays apart."""
+        shared = bars[0].factor if all(b.factor is bars[0].factor for b in bars) else None
+        total: Node | None = None
+        for b in bars:
+            summand = b.core if shared is not None else self._multiplied(b)
+            total = summand if total is None else self.build.op("add", total, summand)
+        assert total is not None
+        return Bar(total, shared)
+
+    def _multiplied(self, bar: Bar) -> Node:
+        return bar.core if bar.factor is None else self.build.op("mul", bar.factor, bar.core)
+
+    def _send(self, y: Node, x: Node, contribution: Node) -> None:
+        self._receive(x, contribution, y.indices)
+
+    def _receive(self, x: Node, contribution: Node, over: frozenset[Index]) -> None:
+        """Adds to the adjoint of x, summed over what x does not have: a broadcast, seen from behind."""
+        if x not in self.active:
+            return
+        bar = Bar(self._summed(contribution, over - x.indices), self.factor)
+        if x in self.inputs:
+            self.parts[x].append(Contribution(bar, tuple(self.build.index(a) for a in x.axes), None))
+        else:
+            self.bars.setdefault(x, []).append(bar)
+
+    def _summed(self, value: Node, over: frozenset[Index]) -> Node:
+        return self.build.reduce("sum", in_order(over), value) if over else value
+
+    # scalar functions
+
+    def _elementwise(self, y: Node, bar: Node) -> None:
+        for x, partial in zip(y.args, OPS[y.op].partials, strict=True):
+            if partial is None or x not in self.active:
+                continue
+            factor = self._partial(y, partial)
+            contribution = self._scaled(bar, factor)
+            if contribution is None:
+                continue
+            self._send(y, x, contribution if factor.op == "const" else self._guarded(y, bar, contribution))
+
+    def _partial(self, y: Node, text: str) -> Node:
+        lowering = Expressions(self.build, Source("partial", text))
+        names = zip(OPS[y.op].params, y.args, strict=True)
+        lowering.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
+        return lowering.lower(_parsed(text)).node
+
+    def _scaled(self, bar: Node, factor: Node) -> Node | None:
+        """bar*factor; None for 0. A choice between factors is a choice between products: 0*inf never arises."""
+        if factor.op == "select":
+            a, b = (self._scaled(bar, f) or self.build.const(0.0) for f in factor.args[1:])
+            return self.build.select(factor.args[0], a, b)
+        if factor.op == "const" and factor.value == 0:
+            return None
+        if factor.op == "div" and factor.args[0].op == "const" and factor.args[0].value == 1:
+            return self.build.op("div", bar, factor.args[1])
+        return self.build.op("mul", bar, factor)
+
+    def _guarded(self, y: Node, bar: Node, contribution: Node) -> Node:
+        """The contribution where y is used, 0 where it is not: an arm that is not taken contributes nothing."""
+        guard: Guard = self.guards[y]
+        if guard is Use.ALWAYS:
+            return contribution
+        zero = self.build.const(0.0)
+        condition = self.build.op("ne", bar, zero) if isinstance(guard, Use) else guard
+        return self.build.select(condition, contribution, zero)
+
+    # structure
+
+    def _reduce(self, y: Node, reduction: Reduce, bar: Node) -> None:
+        build, x = self.build, y.args[0]
+        zero, over = build.const(0.0), in_order(reduction.over)
+        if reduction.kind == "sum":
+            if not bar.indices:
+                self.factor = self._multiplied(Bar(bar, self.factor))
+                bar = build.const(1.0)
+            self._send(y, x, bar)
+        elif reduction.kind == "prod":
+            is_zero = build.op("eq", x, zero)
+            others = build.reduce("prod", over, build.select(is_zero, build.const(1.0), x))
+            zeros = build.reduce("sum", over, build.convert(is_zero, "int"))
+            alone = build.op("and", is_zero, build.op("eq", zeros, build.const(1)))
+            product = build.op("mul", bar, others)
+            share = build.select(
+                build.op("eq", zeros, build.const(0)), build.op("div", product, x), build.select(alone, product, zero)
+            )
+            self._receive(x, self._guarded(y, bar, share), x.indices)
+        else:
+            hit = build.op("eq", x, y)
+            ties = build.reduce("sum", over, build.convert(hit, "int"))
+            self._receive(x, self._guarded(y, bar, build.select(hit, build.op("div", bar, ties), zero)), x.indices)
+
+    def _scan(self, y: Node, bar: Node) -> None:
+        """x_k is in every sum from k on, so its adjoint is the running sum of the bars from the far end."""
+        build, index = self.build, y.index
+        mirrored = build.op("sub", build.op("sub", build.integer(index.extent), build.const(1)), build.index(index))
+        sums = build.scan(index, build.read(bar, [index], [mirrored]))
+        self._receive(y.args[0], build.read(sums, [index], [mirrored]), y.indices)
+
+    def _read(self, y: Node, bar: Node) -> None:
+        """Accumulates at the places that were read; a pure renaming is renamed back."""
+        build, v = self.build, y.args[0]
+        if v not in self.active:
+            return
+        guard = y.guard if y.guard is not None else self._needed_guard(y)
+        if v in self.inputs:
+            places = dict(zip(y.axes, y.subscripts, strict=True))
+            at = tuple(places.get(a) or build.index(a) for a in v.axes)
+            self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard))
+            return
+        kept = v.indices - set(y.axes)
+        renamed = _renaming(y.axes, y.subscripts, kept)
+        if renamed is not None and guard is None:
+            total = self._summed(bar, y.indices - kept - set(renamed))
+            back = build.read(total, renamed, [build.index(a) for a in y.axes])
+            self.bars.setdefault(v, []).append(Bar(back, self.factor))
+        elif y.indices <= kept and not any(a in y.indices for a in y.axes):
+            hit = guard
+            for a, e in zip(y.axes, y.subscripts, strict=True):
+                here = build.op("eq", build.index(a), e)
+                hit = here if hit is None else build.op("and", hit, here)
+            assert hit is not None
+            self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
+        else:
+            place = build.place(bar, y.axes, y.subscripts, kept, guard)
+            self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
+
+    def _needed_guard(self, y: Node) -> Node | None:
+        guard = self.guards[y]
+        return guard if isinstance(guard, Node) and needs_guard(y) else None
+
+    def _total(self, x: Node) -> Value:
+        """The adjoint of an input: one sum if all contributions are over whole axes, else a scatter of them all."""
+        parts = self.parts[x]
+        if not parts:
+            return Value(self.build.const(0.0), x.axes)
+        whole = [_renaming(x.axes, p.at, frozenset()) if p.guard is None else None for p in parts]
+        if all(axes is not None and axes == whole[0] for axes in whole):
+            axes = whole[0] or ()
+            total = self._fan_out([Bar(self._summed(p.bar.core, self._iterated(p) - set(axes)), p.bar.factor) for p in parts])
+            return Value(self._multiplied(total), axes)
+        factor = parts[0].bar.factor if all(p.bar.factor is parts[0].bar.factor for p in parts) else None
+        values = [p.bar.core if factor is not None else self._multiplied(p.bar) for p in parts]
+        places = [self.build.place(v, x.axes, p.at, frozenset(), p.guard) for v, p in zip(values, parts, strict=True)]
+        return Value(self._multiplied(Bar(self.build.scatter(places), factor)), x.axes)
+
+    def _iterated(self, part: Contribution) -> frozenset[Index]:
+        return part.bar.core.indices.union(*(e.indices for e in part.at))
+
+
+def _renaming(axes: tuple[Index, ...], at: tuple[Node, ...], kept: frozenset[Index]) -> tuple[Index, ...] | None:
+    """The indices at which the axes are read, if they are distinct loop indices over the whole axes."""
+    if not all(e.op == "index" and e.index.extent == a.extent for a, e in zip(axes, at, strict=True)):
+        return None
+    indices = tuple(e.index for e in at)
+    return indices if len(set(indices)) == len(indices) and not kept & set(indices) else None
+
+
+@cache
+def _parsed(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body

@@ -1,0 +1,1 @@
+"""Ways in: what the user wrote, to a Program."""

@@ -1,0 +1,124 @@
+"""Arrays as (node, axes): broadcasting, contraction and the choice of loop indices.
+
+Values of equal shape are given the same indices, so that they share loops; only what would clash is renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradc.build import Builder
+from gradc.errors import ShapeError, Span
+from gradc.extents import Index, Poly
+from gradc.ir import Node
+from gradc.program import Requirement, Value
+
+
+class Arrays:
+    """Operations on array values. `reserved` are the indices of the loops around the expression."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.build = builder
+        self.reserved: list[Index] = []
+        self.requirements: dict[Requirement, None] = {}
+
+    def fresh(self, extent: Poly, taken: Iterable[Index | None] = ()) -> Index:
+        """The first index of this extent that is not taken."""
+        used = {*taken, *self.reserved}
+        occurrence = 0
+        while Index(extent, occurrence) in used:
+            occurrence += 1
+        return Index(extent, occurrence)
+
+    def renamed(self, value: Value, axes: Sequence[Index | None]) -> Node:
+        """The node of the value over other indices, axis for axis."""
+        moves = [(a, b) for a, b in zip(value.axes, axes, strict=True) if a is not None and b is not None and a != b]
+        return self.build.read(value.node, [a for a, _ in moves], [self.build.index(b) for _, b in moves])
+
+    def clear_of_loops(self, value: Value) -> Value:
+        """The same array over indices that no surrounding loop uses."""
+        if not any(a in self.reserved for a in value.axes):
+            return value
+        axes: list[Index | None] = []
+        for a in value.axes:
+            axes.append(a if a is None or a not in self.reserved else self.fresh(a.extent, [*axes, *value.axes]))
+        return Value(self.renamed(value, axes), tuple(axes))
+
+    def agree(self, a: Poly, b: Poly, what: str, span: Span) -> None:
+        """Lengths that must be equal: an error if they cannot be, a check at the call if that cannot be told."""
+        if a == b:
+            return
+        gap = (a - b).constant
+        named = all(len(p.terms) == 1 and p.terms[0][1] == 1 and len(p.terms[0][0]) == 1 for p in (a, b))
+        if gap is not None or (named and all(isinstance(x, str) for x in a.atoms | b.atoms)):
+            raise ShapeError(f"{what}: lengths {a} and {b} do not agree", span, "only an axis of length 1 is stretched")
+        if a.indices or b.indices:
+            raise ShapeError(f"{what}: lengths {a} and {b} cannot be shown to be equal", span)
+        self.requirements[Requirement(a - b, "zero", f"{what}: lengths {a} and {b} must be equal", span)] = None
+
+    def aligned(self, values: Sequence[Value], span: Span, what: str = "broadcasting") -> tuple[tuple[Index | None, ...], list[Node]]:
+        """NumPy's broadcasting: the common axes, and each value's node over them."""
+        first = values[0].axes
+        if all(v.axes == first or not v.axes for v in values) and not any(a in self.reserved for a in first):
+            return first, [v.node for v in values]
+        rank = max(len(v.axes) for v in values)
+        padded = [(None,) * (rank - len(v.axes)) + v.axes for v in values]
+        axes: list[Index | None] = []
+        for position in range(rank):
+            there = [p[position] for p in padded if p[position] is not None]
+            for other in there[1:]:
+                self.agree(there[0].extent, other.extent, what, span)  # type: ignore[union-attr]
+            axes.append(self._choose(there, axes))
+        nodes = [
+            self.renamed(v, [b if a is not None else None for a, b in zip(p, axes, strict=True)][rank - len(v.axes) :])
+            for v, p in zip(values, padded, strict=True)
+        ]
+        return tuple(axes), nodes
+
+    def elementwise(self, name: str, values: Sequence[Value], span: Span) -> Value:
+        axes, nodes = self.aligned(values, span, name)
+        return Value(self.build.op(name, *nodes), axes)
+
+    def select(self, condition: Value, a: Value, b: Value, span: Span) -> Value:
+        axes, nodes = self.aligned([condition, a, b], span, "if-else")
+        return Value(self.build.select(self.build.convert(nodes[0], "bool"), nodes[1], nodes[2]), axes)
+
+    def contract(self, operands: Sequence[tuple[Value, str]], result: str, span: Span, what: str) -> Value:
+        """Products summed over every label that is not in the result: einsum, of which `@` and `outer` are cases."""
+        found: dict[str, list[Index | None]] = {label: [] for label in result}
+        for value, labels in operands:
+            for axis, label in zip(value.axes, labels, strict=True):
+                found.setdefault(label, []).append(axis)
+        chosen: dict[str, Index | None] = {}
+        for label, axes in found.items():
+            there = [a for a in axes if a is not None]
+            if there and len(there) < len(axes):
+                raise ShapeError(f"{what}: lengths 1 and {there[0].extent} do not agree", span)
+            for other in there[1:]:
+                self.agree(there[0].extent, other.extent, what, span)
+            chosen[label] = self._choose(there, chosen.values())
+        product: Node | None = None
+        for value, labels in operands:
+            diagonal = self._diagonal(value, labels)
+            factor = self.renamed(diagonal, [chosen[c] for c in dict.fromkeys(labels)])
+            product = factor if product is None else self.build.op("mul", product, factor)
+        assert product is not None
+        over = [i for label, i in chosen.items() if label not in result and i is not None]
+        return Value(self.build.reduce("sum", over, product), tuple(chosen[c] for c in result))
+
+    def _diagonal(self, value: Value, labels: str) -> Value:
+        """Axes that carry the same label, read along their diagonal."""
+        kept: dict[str, Index | None] = {}
+        moves: list[tuple[Index, Node]] = []
+        for axis, label in zip(value.axes, labels, strict=True):
+            first = kept.setdefault(label, axis)
+            if first is not axis and first is not None and axis is not None:
+                moves.append((axis, self.build.index(first)))
+        return Value(self.build.read(value.node, [a for a, _ in moves], [e for _, e in moves]), tuple(kept.values()))
+
+    def _choose(self, candidates: Sequence[Index | None], taken: Iterable[Index | None]) -> Index | None:
+        taken = list(taken)
+        for c in candidates:
+            if c is not None and c not in taken and c not in self.reserved:
+                return c
+        return self.fresh(candidates[0].extent, taken) if candidates and candidates[0] is not None else None

@@ -1,0 +1,101 @@
+"""Reductions of array values, by their formulas: what is not a sum, product, maximum or minimum is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gradc.build import Builder
+from gradc.extents import Index, Poly, in_order
+from gradc.ir import Node
+
+INF = float("inf")
+
+
+class Reductions:
+    """Each method reduces a node over some indices; `where` keeps only the positions at which it holds."""
+
+    def __init__(self, build: Builder) -> None:
+        self.build = build
+        self.kinds: dict[str, Callable[[Node, Sequence[Index], Node | None], Node]] = {
+            "sum": self.sum,
+            "mean": self.mean,
+            "prod": self.prod,
+            "max": lambda v, over, where: self._extreme("max", v, over, where),
+            "min": lambda v, over, where: self._extreme("min", v, over, where),
+            "any": self.any,
+            "all": self.all,
+            "var": self.var,
+            "std": self.std,
+            "norm": self.norm,
+            "logsumexp": self.logsumexp,
+            "argmax": lambda v, over, where: self._position("max", v, over),
+            "argmin": lambda v, over, where: self._position("min", v, over),
+        }
+
+    def count(self, over: Sequence[Index], where: Node | None) -> Node:
+        one = self.build.const(1)
+        if where is not None:
+            return self.build.reduce("sum", over, self.build.select(where, one, self.build.const(0)))
+        return self.build.reduce("sum", over, one)
+
+    def sum(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        return self.build.reduce("sum", over, self._kept(value, where, 0))
+
+    def prod(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        return self.build.reduce("prod", over, self._kept(value, where, 1))
+
+    def mean(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        return self.build.op("div", self.sum(value, over, where), self.count(over, where))
+
+    def any(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        holds = self._kept(self.build.convert(value, "bool"), where, False)
+        return self.build.op("gt", self.sum(self.build.convert(holds, "int"), over), self.build.const(0))
+
+    def all(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        fails = self.build.op("not", self.build.convert(value, "bool"))
+        return self.build.op("not", self.any(fails, over, where))
+
+    def var(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        residual = self.build.op("sub", value, self.mean(value, over, where))
+        return self.mean(self.build.op("mul", residual, residual), over, where)
+
+    def std(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        return self.build.op("sqrt", self.var(value, over, where))
+
+    def norm(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        square = self.sum(self.build.op("mul", value, value), over, where)
+        zero = self.build.const(0.0)
+        return self.build.select(self.build.op("eq", square, zero), zero, self.build.op("sqrt", square))
+
+    def shift(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        """The maximum, or 0 if that is not finite: what to subtract before exponentials are taken."""
+        top = self.build.stop(self._extreme("max", self.build.convert(value, "float"), over, where))
+        finite = self.build.op("lt", self.build.op("abs", top), self.build.const(INF))
+        return self.build.select(finite, top, self.build.const(0.0))
+
+    def logsumexp(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+        shift = self.shift(value, over, where)
+        total = self.sum(self.build.op("exp", self.build.op("sub", value, shift)), over, where)
+        return self.build.op("add", shift, self.build.op("log", total))
+
+    def _kept(self, value: Node, where: Node | None, otherwise: float) -> Node:
+        if where is None:
+            return value
+        kind = {"float": float, "int": int, "bool": bool}[value.type]
+        return self.build.select(where, value, self.build.const(kind(otherwise)))
+
+    def _extreme(self, kind: str, value: Node, over: Sequence[Index], where: Node | None) -> Node:
+        if value.type != "float":
+            value = self.build.convert(value, "float" if where is not None else "int")
+        return self.build.reduce(kind, over, self._kept(value, where, -INF if kind == "max" else INF))
+
+    def _position(self, kind: str, value: Node, over: Sequence[Index]) -> Node:
+        """The first flat position of the extreme; a NaN counts as one, as in NumPy."""
+        best = self.build.reduce(kind, over, value)
+        flat: Node = self.build.const(0)
+        total = Poly.const(1)
+        for i in over:
+            flat = self.build.op("add", self.build.op("mul", flat, self.build.length(i.extent)), self.build.index(i))
+            total = total * i.extent
+        hit = self.build.op("or", self.build.op("eq", value, best), self.build.op("ne", value, value))
+        return self.build.reduce("min", in_order(over), self.build.select(hit, flat, self.build.length(total)))

@@ -1,0 +1,162 @@
+"""Value-preserving rewrites of the graph: stable forms before differentiation, shared exponentials after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gradc.build import Builder
+from gradc.extents import in_order
+from gradc.ir import Node, Place, Read, Reduce, reachable
+from gradc.lower.reductions import Reductions
+from gradc.ops import OPS
+from gradc.program import Provenance
+
+Rule = Callable[[Builder, str, tuple[Node, ...], Node], tuple[Node, str] | None]
+LOGISTIC = ("sigmoid", "log_sigmoid", "softplus")
+
+
+def rebuild(build: Builder, provenance: Provenance, roots: Iterable[Node], rule: Rule) -> dict[Node, Node]:
+    """Makes every node again over its rewritten arguments; `rule` may return another node and a note on it."""
+    done: dict[Node, Node] = {}
+    for old in reachable(roots):
+        args = tuple(done[a] for a in old.args)
+        before = len(build.graph.nodes)
+        ruled = rule(build, old.op, args, old)
+        new = ruled[0] if ruled else remake(build, old, args)
+        for made in build.graph.nodes[before:]:
+            if old in provenance.origins:
+                provenance.origins.setdefault(made, provenance.origins[old])
+            if old in provenance.adjoint_of:
+                provenance.adjoint_of.setdefault(made, provenance.adjoint_of[old])
+        if new is not old:
+            provenance.inherit(new, old)
+        if ruled and ruled[1]:
+            provenance.notes.setdefault(new, ruled[1])
+        done[old] = new
+    return done
+
+
+def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
+    """The same operation on other arguments."""
+    if args == old.args:
+        return old
+    if old.op in OPS:
+        return build.op(old.op, *args)
+    if old.op == "select":
+        return build.select(*args)
+    if old.op == "convert":
+        return build.convert(args[0], old.type)
+    if old.op == "stop":
+        return build.stop(args[0])
+    if old.op == "scan":
+        return build.scan(old.index, args[0])
+    if isinstance(old.attr, Reduce):
+        return build.reduce(old.attr.kind, in_order(old.attr.over), args[0])
+    if isinstance(old.attr, Read) and not old.attr.guarded:
+        return build.read(args[0], old.attr.axes, args[1:])
+    if isinstance(old.attr, Place):
+        at = args[1 : 1 + len(old.axes)]
+        return build.place(args[0], old.attr.axes, at, old.attr.kept, args[-1] if old.attr.guarded else None)
+    return build.graph.node(old.op, args, old.attr)
+
+
+def stabilise(build: Builder, provenance: Provenance, root: Node) -> Node:
+    """Forms that overflow or cancel, replaced by the functions that do not: `log(sigmoid(z))` by `log_sigmoid(z)`."""
+    return rebuild(build, provenance, [root], _stable)[root]
+
+
+def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """Where several of sigmoid, softplus and log_sigmoid of one value are needed, one exponential serves them all."""
+    families: dict[Node, set[Node]] = {}
+    for n in reachable(roots):
+        if n.op in LOGISTIC:
+            families.setdefault(_magnitude(n.args[0]), set()).add(n)
+    shared = {n for family in families.values() if len(family) > 1 for n in family}
+    done = rebuild(build, provenance, roots, lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None)
+    return [done[r] for r in roots]
+
+
+def _stable(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+    if op == "log":
+        return _stable_log(build, args[0])
+    if op == "log1p" and args[0].op == "exp":
+        return build.op("softplus", args[0].args[0]), "log1p(exp(z)) computed as softplus(z)"
+    if op == "sub":
+        a, b = args
+        if _is(a, 1) and b.op == "sigmoid":
+            return build.op("sigmoid", build.op("neg", b.args[0])), "1 - sigmoid(z) computed as sigmoid(-z)"
+        if a.op == "exp" and _is(b, 1):
+            return build.op("expm1", a.args[0]), "exp(x) - 1 computed as expm1(x)"
+        if _is(a, 1) and b.op == "exp":
+            return build.op("neg", build.op("expm1", b.args[0])), "1 - exp(x) computed as -expm1(x)"
+    if op == "div":
+        a, b = args
+        exponential = _one_plus_exp(b)
+        if exponential is not None and _is(a, 1):
+            return build.op("sigmoid", build.op("neg", exponential.args[0])), "1/(1 + exp(-z)) computed as sigmoid(z)"
+        if exponential is not None and a is exponential:
+            return build.op("sigmoid", a.args[0]), "exp(z)/(1 + exp(z)) computed as sigmoid(z)"
+    return None
+
+
+def _stable_log(build: Builder, x: Node) -> tuple[Node, str] | None:
+    if x.op == "sigmoid":
+        return build.op("log_sigmoid", x.args[0]), "log(sigmoid(z)) computed as log_sigmoid(z)"
+    if x.op == "exp":
+        return x.args[0], "log(exp(x)) computed as x"
+    exponential = _one_plus_exp(x)
+    if exponential is not None:
+        return build.op("softplus", exponential.args[0]), "log(1 + exp(z)) computed as softplus(z)"
+    if x.op == "add" and (_is(x.args[0], 1) or _is(x.args[1], 1)):
+        other = x.args[1] if _is(x.args[0], 1) else x.args[0]
+        return build.op("log1p", other), "log(1 + x) computed as log1p(x)"
+    if x.op == "sub" and _is(x.args[0], 1):
+        return build.op("log1p", build.op("neg", x.args[1])), "log(1 - x) computed as log1p(-x)"
+    if x.op == "div" and _is(x.args[0], 1):
+        return build.op("neg", build.op("log", x.args[1])), "log(1/x) computed as -log(x)"
+    if x.op == "div" and x.args[0].op == "exp":
+        return build.op("sub", x.args[0].args[0], build.op("log", x.args[1])), "log(exp(u)/s) computed as u - log(s)"
+    if x.op == "read" and x.guard is None:
+        inner = _stable_log(build, x.args[0])
+        return None if inner is None else (build.read(inner[0], x.axes, x.subscripts), inner[1])
+    if isinstance(x.attr, Reduce) and x.attr.kind == "sum" and x.args[0].op == "exp" and not _is_shifted(x.args[0].args[0]):
+        stable = Reductions(build).logsumexp(x.args[0].args[0], in_order(x.attr.over))
+        return stable, "log(sum(exp(z))) computed with the largest term taken out"
+    return None
+
+
+def _is_shifted(x: Node) -> bool:
+    return x.op == "sub" and x.args[1].op == "select" and x.args[1].args[1].op == "stop"
+
+
+def _one_plus_exp(x: Node) -> Node | None:
+    """exp(z), where x is 1 + exp(z)."""
+    if x.op == "add":
+        for one, other in (x.args, x.args[::-1]):
+            if _is(one, 1) and other.op == "exp":
+                return other
+    return None
+
+
+def _logistic(build: Builder, op: str, z: Node) -> Node:
+    """sigmoid, softplus or log_sigmoid of ±m by way of exp(-abs(m))."""
+    m = _magnitude(z)
+    exponential = build.op("exp", build.op("neg", build.op("abs", m)))
+    zero, one = build.const(0.0), build.const(1.0)
+    if op == "sigmoid":
+        large = build.op("div", one, build.op("add", one, exponential))
+        small = build.op("mul", exponential, large)
+        arms = (large, small) if z is m else (small, large)
+        return build.select(build.op("ge", m, zero), *arms)
+    tail = build.op("log1p", exponential)
+    if op == "softplus":
+        return build.op("add", build.op("maximum", z, zero), tail)
+    return build.op("sub", build.op("minimum", z, zero), tail)
+
+
+def _magnitude(z: Node) -> Node:
+    return z.args[0] if z.op == "neg" else z
+
+
+def _is(node: Node, value: float) -> bool:
+    return node.op == "const" and node.value == value
