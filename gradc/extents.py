@@ -156,6 +156,23 @@ class Poly:
             poly = lowest
         return all(c >= 0 for _, c in poly.terms) and not any(isinstance(a, Term) for a in poly.atoms)
 
+    def bounding(self) -> Poly:
+        """The largest value over the ranges of the indices in it."""
+        poly = self
+        while poly.indices:
+            index = max(poly.indices, key=lambda i: (len(i.closure), str(i)))
+            total = Poly(())
+            for m, c in poly.terms:
+                piece = Poly.const(c)
+                for a in m:
+                    end = index.extent - ONE if c > 0 else Poly(())
+                    piece = piece * (end if a == index else Poly.atom(a))
+                total = total + piece
+            if total == poly:
+                raise ValueError(f"no bound for {self}")
+            poly = total
+        return poly
+
     def render(self, name: Callable[[Index], str]) -> str:
         """The polynomial as a Python expression."""
         if not self.terms:

@@ -15,6 +15,7 @@ A node is the value of an array's element *at* its indices: `z = sum_j x[i, j]*w
     select    c, a, b                  -                   a where c, else b
     convert   v                        type                a bool or int as int or float
     stop      v                        -                   v, with no derivative
+    output    v                        (name, axes)        v, to be stored as an array over these axes
     NAME      as in gradc.ops          -                   a scalar function
 """
 
@@ -79,18 +80,18 @@ class Node:
 
     @property
     def name(self) -> str:
-        """The name of an `input` or a `dim`."""
+        """The name of an `input`, a `dim` or an `output`."""
         name = self.attr[0] if isinstance(self.attr, tuple) else self.attr
         assert isinstance(name, str)
         return name
 
     @property
     def axes(self) -> tuple[Index, ...]:
-        """The axes of an `input`, a `read`, a `place` or a `scatter`."""
+        """The axes of an `input`, a `read`, a `place`, a `scatter` or an `output`."""
         if isinstance(self.attr, Read | Place):
             return self.attr.axes
         assert isinstance(self.attr, tuple)
-        return self.attr[1] if self.op == "input" else self.attr
+        return self.attr if self.op == "scatter" else self.attr[1]
 
     @property
     def subscripts(self) -> tuple[Node, ...]:
@@ -204,6 +205,8 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
         return args[0].indices - attr.over
     if isinstance(attr, Place):
         return attr.kept
+    if op == "output" and isinstance(attr, tuple):
+        return args[0].indices.union(*(i.closure for i in attr[1] if i is not None))
     if op == "scatter" and isinstance(attr, tuple):
         return frozenset().union(*(i.closure for i in attr), *(p.indices for p in args))
     if len(args) == 1:

@@ -75,11 +75,11 @@ class Alloc:
 
 @dataclass(frozen=True)
 class Fill:
-    """All elements of an array set to one number."""
+    """Elements of an array set to one number: all along the axes where `at` is None."""
 
     array: str
+    at: tuple[Expr | None, ...]
     value: Number
-    shape: tuple[Poly, ...]
 
 
 @dataclass(frozen=True)

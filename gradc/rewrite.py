@@ -65,6 +65,12 @@ def stabilise(build: Builder, provenance: Provenance, root: Node) -> Node:
     return rebuild(build, provenance, [root], _stable)[root]
 
 
+def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """Once everything is differentiated, a value with no derivative is a value like any other."""
+    done = rebuild(build, provenance, roots, lambda b, op, args, old: (args[0], "") if op == "stop" else None)
+    return [done[r] for r in roots]
+
+
 def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Where several of sigmoid, softplus and log_sigmoid of one value are needed, one exponential serves them all."""
     families: dict[Node, set[Node]] = {}

@@ -144,37 +144,47 @@ def translated(text: str, names: Mapping[str, Any]) -> Any:
     return walk(ast.parse(text, mode="eval").body)
 
 
-def drawn(row: Op, rng: random.Random) -> list[sp.Rational]:
-    """A random point in the open domain, with no coordinate at a kink."""
+BY_NUMBERS = {"abs", "leaky_relu", "maximum", "minimum", "hypot", "elu"}
+"""Rows for which SymPy is left with a piece at the kink itself: for these the points on either side must do."""
+
+
+def drawn(row: Op, rng: random.Random) -> list[Any]:
+    """A random point in the open domain, to 80 digits: at a kink with probability none."""
     point = []
     for name, (low, high) in zip(row.params, row.domain, strict=True):
         if (row.name, name) in DISCRETE:
             point.append(sp.Integer(rng.randint(int(low), int(high))))
         else:
-            bottom, top = max(low, -4), min(high, max(low, -4) + 8)
-            point.append(sp.Rational(rng.randint(1, 10**6 - 1) * 2 + 1, 2 * 10**6 + 3) * (top - bottom) + bottom)
-    return [sp.nsimplify(p) for p in point]
+            bottom = max(low, -4)
+            top = min(high, bottom + 8)
+            share = sp.Rational(rng.randint(1, 10**20 - 1), 10**20)
+            point.append(sp.Float(bottom + share * (sp.Rational(top) - sp.Rational(bottom)), 80))
+    return point
 
 
-def proved(row: Op, k: int, partial: str | None) -> bool:
-    """Whether this text is the derivative of the row's function by its k-th parameter."""
+def sides(row: Op, k: int, partial: str | None) -> tuple[list[Any], Any, Any]:
+    """The symbols; the derivative of the row's function by its k-th parameter; what this text says it is."""
     symbols = [
-        sp.Symbol(p, real=True, positive=True if low >= 0 else None) for p, (low, _) in zip(row.params, row.domain)
+        sp.Symbol(p, real=True, positive=True if low >= 0 else None)
+        for p, (low, _) in zip(row.params, row.domain, strict=True)
     ]
     value = DEFINITIONS[row.name](*symbols)
-    wanted = sp.diff(value, symbols[k])
     names = {**dict(zip(row.params, symbols, strict=True)), "y": value}
-    claimed = sp.Integer(0) if partial is None else translated(partial, names)
-    if not (wanted - claimed).has(sp.Piecewise) and sp.simplify(wanted - claimed) == 0:
-        return True
+    return symbols, sp.diff(value, symbols[k]), sp.Integer(0) if partial is None else translated(partial, names)
+
+
+def agrees(row: Op, k: int, partial: str | None) -> bool:
+    """Whether the text is the derivative, to 30 digits at 20 points."""
+    symbols, wanted, claimed = sides(row, k, partial)
     rng = random.Random(row.name)
     points = [drawn(row, rng) for _ in range(20)]
     if row.domain[0] == REALS:
-        assert {p[0] > 0 for p in points} == {True, False}, "the points are all on one side"
-        assert len(row.params) == 1 or {p[0] > p[-1] for p in points} == {True, False}, "the points are all on one side"
+        assert {bool(p[0] > 0) for p in points} == {True, False}, "the points are all on one side"
+    if len(row.params) == 2:
+        assert {bool(p[0] > p[1]) for p in points} == {True, False}, "the points are all on one side"
     for point in points:
         at = dict(zip(symbols, point, strict=True))
-        a, b = (sp.sympify(e).subs(at).evalf(60) for e in (wanted, claimed))
+        a, b = (e.subs(at).evalf(60) for e in (wanted, claimed))
         if not abs(a - b) < sp.Float("1e-30", 60) * max(1, abs(a)):
             return False
     return True
@@ -194,16 +204,19 @@ def test_rows_are_well_formed() -> None:
         assert len(op.params) == len(op.partials) == len(op.domain)
         assert all(low < high for low, high in op.domain)
         assert all(len(at) == len(ds) == len(op.params) for at, ds in op.kinks)
-    assert {p for p, low in ((p, d) for p, d in DISCRETE)} <= set(OPS)
+    assert OPS.keys() >= BY_NUMBERS | {name for name, _ in DISCRETE}
     assert all(OPS[name].partials[OPS[name].params.index(p)] is None for name, p in DISCRETE)
-    assert CALLABLE <= OPS.keys()
+    assert OPS.keys() >= CALLABLE
     assert set(ALIASES.values()) <= CALLABLE
     assert not ALIASES.keys() & (OPS.keys() | {c.partition("(")[0] for c in COMPOSITES})
 
 
 @pytest.mark.parametrize(("row", "k"), PARTIALS, ids=IDS)
 def test_partials_are_proved(row: Op, k: int) -> None:
-    assert proved(row, k, row.partials[k])
+    assert agrees(row, k, row.partials[k])
+    if row.name not in BY_NUMBERS:
+        _, wanted, claimed = sides(row, k, row.partials[k])
+        assert sp.simplify(wanted - claimed) == 0
 
 
 @pytest.mark.parametrize(("row", "k"), PARTIALS, ids=IDS)
@@ -211,11 +224,11 @@ def test_wrong_partials_are_not(row: Op, k: int) -> None:
     """The proof above bites: on a sign, a missing term, a small factor."""
     right = row.partials[k]
     if right is None:
-        assert not proved(row, k, "1")
+        assert not agrees(row, k, "1")
     else:
-        assert not proved(row, k, f"-({right})")
-        assert not proved(row, k, f"({right})*(1 + 1/10**20)")
-        assert not proved(row, k, None)
+        assert not agrees(row, k, f"-({right})")
+        assert not agrees(row, k, f"({right})*(1 + 1/10**20)")
+        assert not agrees(row, k, None)
 
 
 @pytest.mark.parametrize("name", ["floor", "ceil", "round", "floordiv", "mod"])
@@ -325,6 +338,14 @@ def sampled(low: float, high: float, rng: random.Random) -> float:
             return x
 
 
+def doubles(row: Op, count: int) -> list[tuple[float, ...]]:
+    """Points in the row's domain."""
+    rng = random.Random(row.name)
+    points = [[sampled(low, high, rng) for low, high in row.domain] for _ in range(count)]
+    discrete = [(row.name, p) in DISCRETE for p in row.params]
+    return [tuple(float(round(x)) if d else x for x, d in zip(p, discrete, strict=True)) for p in points]
+
+
 def test_every_row_has_its_numerics_and_no_other() -> None:
     assert FUNCTIONS.keys() == OPS.keys()
     assert EXACT.keys() == OPS.keys()
@@ -333,11 +354,8 @@ def test_every_row_has_its_numerics_and_no_other() -> None:
 
 @pytest.mark.parametrize("row", OPS.values(), ids=lambda op: op.name)
 def test_functions_against_mpmath(row: Op) -> None:
-    rng = random.Random(row.name)
     worst, at = 0.0, None
-    for _ in range(300):
-        point = [sampled(low, high, rng) for low, high in row.domain]
-        point = [float(round(x)) if (row.name, p) in DISCRETE else x for p, x in zip(row.params, point, strict=True)]
+    for point in doubles(row, 300):
         with mpmath.workdps(50), np.errstate(all="ignore"):
             given = FUNCTIONS[row.name](*(np.array([x]) for x in point)).item()
             exact = EXACT[row.name](*map(mpmath.mpf, point))
@@ -353,9 +371,7 @@ def test_functions_against_mpmath(row: Op) -> None:
 
 @pytest.mark.parametrize("row", OPS.values(), ids=lambda op: op.name)
 def test_functions_of_arrays_are_those_of_numbers(row: Op) -> None:
-    rng = random.Random(row.name)
-    points = [[sampled(low, high, rng) for low, high in row.domain] for _ in range(20)]
-    points = [[float(round(x)) if (row.name, p) in DISCRETE else x for p, x in zip(row.params, q)] for q in points]
+    points = doubles(row, 20)
     with np.errstate(all="ignore"):
         together = FUNCTIONS[row.name](*np.array(points).T)
         single = [FUNCTIONS[row.name](*q) for q in points]
@@ -506,14 +522,11 @@ def test_a_power_of_zero_has_no_slope_in_its_exponent(exponent: float) -> None:
 @pytest.mark.parametrize("row", [op for op in OPS.values() if any(op.partials)], ids=lambda op: op.name)
 def test_partials_keep_their_digits_in_the_tails(row: Op) -> None:
     """As doubles, partials agree with mpmath's derivative far out, where `1 - y*y` would have none left."""
-    rng = random.Random(row.name)
-    for _ in range(40):
-        point = [sampled(low, high, rng) for low, high in row.domain]
-        point = [float(round(x)) if (row.name, p) in DISCRETE else x for p, x in zip(row.params, point, strict=True)]
-        given = partials_at(row, tuple(point))
+    for point in doubles(row, 20):
+        given = partials_at(row, point)
         for k, text in enumerate(row.partials):
             if text is None:
                 continue
-            symbols = dict(zip(row.params, map(sp.Rational, point), strict=True))
+            symbols = {p: sp.Float(x, 80) for p, x in zip(row.params, point, strict=True)}
             exact = float(translated(text, {**symbols, "y": DEFINITIONS[row.name](*symbols.values())}).evalf(50))
             assert given[k] == pytest.approx(exact, rel=1e-12, abs=1e-300), f"{row.params[k]} at {point}"

@@ -94,6 +94,8 @@ class _Reverse:
         name = self.provenance.names.get(y)
         if name and bar.op not in ("const", "input") and y is not self.root:
             self.provenance.names.setdefault(bar, f"{name}_bar")
+            if self.factor is not None:
+                self.provenance.notes.setdefault(bar, "but for a factor that is applied after the loop")
         if y.op in OPS:
             self._elementwise(y, bar)
         elif y.op == "select":

@@ -1,0 +1,1 @@
+"""Loop programs and graphs as text."""

@@ -1,0 +1,113 @@
+"""Operations of a loop program, weighted as `gradc.ops` says, for given sizes or as a polynomial in the dims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from gradc.extents import Atom, Index, Monomial, Poly
+from gradc.loops import Accumulate, Apply, Assign, Expr, For, Routine, Stmt, parts
+from gradc.ops import ARITHMETIC, OPS
+
+Counts = dict[Monomial, Fraction]
+
+
+def operations(routine: Routine) -> str:
+    """The count as a polynomial in the dims, in full: `2*d*n + 41*n + 3*d`. Opaque lengths are left out of sums."""
+    counts = _block(routine.body)
+    ordered = sorted(counts.items(), key=lambda t: (-len(t[0]), [str(a) for a in t[0]]))
+    terms = ["*".join(([] if c == 1 and m else [_number(c)]) + [str(Poly.atom(a)) for a in m]) for m, c in ordered if c]
+    return " + ".join(terms).replace("+ -", "- ") or "0"
+
+
+def operations_at(routine: Routine, dims: Mapping[str, int]) -> int:
+    """The count at given sizes, exact for triangular loops too."""
+    return _block_at(routine.body, dict(dims))
+
+
+def _number(value: Fraction) -> str:
+    return str(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
+
+
+def _cost(s: Stmt) -> int:
+    if isinstance(s, Assign):
+        return _expression(s.value)
+    if isinstance(s, Accumulate):
+        return ARITHMETIC + _expression(s.value)
+    return 0
+
+
+def _expression(expr: Expr) -> int:
+    total = 0
+    for e in parts(expr):
+        if isinstance(e, Apply) and e.type != "int":
+            total += OPS[e.op].weight if e.op in OPS else ARITHMETIC if e.op == "select" else 0
+    return total
+
+
+def _block_at(body: tuple[Stmt, ...], values: dict[Atom, int]) -> int:
+    total = 0
+    for s in body:
+        if not isinstance(s, For):
+            total += _cost(s)
+            continue
+        length = s.index.extent.length(values)
+        if any(s.index in inner.extent.indices for inner in _loops(s.body)):
+            total += sum(_block_at(s.body, {**values, s.index: k}) for k in range(length))
+        elif length:
+            total += length * _block_at(s.body, {**values, s.index: 0})
+    return total
+
+
+def _loops(body: tuple[Stmt, ...]) -> list[Index]:
+    return [i for s in body if isinstance(s, For) for i in (s.index, *_loops(s.body))]
+
+
+def _block(body: tuple[Stmt, ...]) -> Counts:
+    total: Counts = {}
+    for s in body:
+        part: Counts = {(): Fraction(_cost(s))}
+        if isinstance(s, For):
+            part = _summed(_block(s.body), s.index)
+        for m, c in part.items():
+            total[m] = total.get(m, Fraction(0)) + c
+    return total
+
+
+def _summed(counts: Counts, index: Index) -> Counts:
+    """The sum over the range of an index: sums of powers in closed form (Faulhaber), up to cubes."""
+    length = {m: Fraction(c) for m, c in index.extent.terms}
+    total: Counts = {}
+    for m, c in counts.items():
+        power = sum(a == index for a in m)
+        rest = tuple(a for a in m if a != index)
+        one: Counts = {(): Fraction(1)}
+        below = _add(length, {(): Fraction(-1)})
+        closed = {
+            0: length,
+            1: _scale(_times(length, below), Fraction(1, 2)),
+            2: _scale(_times(_times(length, below), _add(_scale(length, Fraction(2)), _scale(one, Fraction(-1)))), Fraction(1, 6)),
+            3: _scale(_times(_times(length, below), _times(length, below)), Fraction(1, 4)),
+        }
+        total = _add(total, _times({rest: c}, closed[min(power, 3)]))
+    return total
+
+
+def _add(a: Counts, b: Counts) -> Counts:
+    total = dict(a)
+    for m, c in b.items():
+        total[m] = total.get(m, Fraction(0)) + c
+    return total
+
+
+def _scale(a: Counts, by: Fraction) -> Counts:
+    return {m: c * by for m, c in a.items()}
+
+
+def _times(a: Counts, b: Counts) -> Counts:
+    total: Counts = {}
+    for m, c in a.items():
+        for p, d in b.items():
+            key = tuple(sorted(m + p, key=str))
+            total[key] = total.get(key, Fraction(0)) + c * d
+    return total

@@ -1,0 +1,287 @@
+"""A loop program as Python source: a module that runs on NumPy alone and that Numba compiles as it stands."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import jinja2
+
+from gradc import resources
+from gradc.emit import scalars
+from gradc.emit.count import operations
+from gradc.extents import Poly
+from gradc.loops import Accumulate, Alloc, Apply, Assign, Check, Comment, Const, Element, Expr, Fill, For, Name, Routine, Stmt, parts
+from gradc.ops import OPS
+from gradc.program import Input
+
+HELPERS = {f.__name__: f for f in scalars.FUNCTIONS}
+NUMPY = {
+    "sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10",
+    "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
+    "arctanh", "hypot",
+}  # fmt: skip
+PRECEDENCE = {"select": 0, "or": 1, "and": 2, "not": 3, "+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6, "neg": 7, "**": 8}
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+ATOM = 9
+INDENT = "    "
+
+
+@dataclass(frozen=True)
+class Module:
+    """An emitted module: its text, and where in it the part ends that defines the functions."""
+
+    text: str
+    body: str
+    functions: tuple[str, ...]
+    entries: tuple[str, ...]
+
+
+def emit(title: str, version: str, inputs: Sequence[Input], routines: Sequence[Routine], spelling: Mapping[str, str]) -> Module:
+    """One module with these entry points. `spelling`: what library names are called where the user has taken them."""
+    printer = _Printer(spelling)
+    entries = [_entry(printer, inputs, r) for r in routines]
+    helpers = [f for f in HELPERS if f in _closure(printer.used)]
+    imports = sorted((_closure(printer.used) - set(HELPERS)) & IMPORTS)
+    template = _environment().get_template("module.py.jinja")
+    text = template.render(
+        title=title or "Generated gradient code.",
+        version=version,
+        inputs=[str(i) for i in inputs],
+        counts=[(r.name, operations(r)) for r in routines],
+        imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
+        c_imports=[name for name in imports if name in C_NAMES],
+        builtins=[f"{name} as {spelling[name]}" for name in sorted(printer.used & BUILTINS) if name in spelling],
+        helpers=[_helper(name, spelling) for name in helpers],
+        entries=entries,
+        functions=[spelling.get(h, h) for h in helpers] + [r.name for r in routines],
+    )
+    marker = "\n\ntry:\n    from numba import njit"
+    body = text[: text.index(marker)] + "\n"
+    return Module(text, body, tuple(spelling.get(h, h) for h in helpers), tuple(r.name for r in routines))
+
+
+C_NAMES = ("c_erf", "c_erfc", "c_lgamma")
+BUILTINS = {"range", "abs", "float", "int", "max", "min", "IndexError"}
+IMPORTS = NUMPY - {"round"} | {"rint", "empty", "full", "zeros", "float64", "int64", "inf", "nan", "pi", "bool_", *C_NAMES}
+
+
+def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
+    lines = [f"def {routine.name}({', '.join(i.name for i in inputs)}):"]
+    for i in inputs:
+        if not i.shape and i.type == "float" and _uses(routine, i.name):
+            lines.append(f"{INDENT}{i.name} = {printer.call('float64')}({i.name})")
+    lines += [INDENT + line for line in _sizes(inputs, routine)]
+    lines += printer.block(routine.body, 1)
+    value = printer.expr(routine.value)
+    if routine.gradient is None:
+        lines.append(f"{INDENT}return {value}")
+    else:
+        fields = ", ".join(printer.expr(g) for g in routine.gradient)
+        lines.append(f"{INDENT}return {value}, ({fields}{',' if len(routine.gradient) == 1 else ''})")
+    return "\n".join(lines)
+
+
+def _uses(routine: Routine, name: str) -> bool:
+    exprs = [routine.value, *(routine.gradient or ())]
+    for s, _ in routine.statements():
+        exprs += [e for e in (getattr(s, f, None) for f in ("value", "target", "guard", "position")) if isinstance(e, Expr)]
+    return any(isinstance(p, Name) and p.name == name for e in exprs for p in parts(e))
+
+
+def _sizes(inputs: Sequence[Input], routine: Routine) -> list[str]:
+    """Lines that bind the dims the routine uses to the shapes of its arrays."""
+    needed: set[str] = set()
+    for s, _ in routine.statements():
+        if isinstance(s, For):
+            needed |= s.index.extent.dims
+        elif isinstance(s, Alloc):
+            needed |= frozenset().union(*(p.dims for p in s.shape))
+        elif isinstance(s, Check):
+            needed |= s.length.dims
+    dims = {d for i in inputs for p in i.shape for d in p.dims}
+    needed |= {d for d in dims if _uses(routine, d)}
+    lines, bound = [], set()
+    for i in inputs:
+        new = [str(p) for p in i.shape if p == Poly.atom(str(p)) and str(p) in needed - bound]
+        if not new:
+            continue
+        names = [str(p) if p == Poly.atom(str(p)) and str(p) in needed - bound else "_" for p in i.shape]
+        if len(set(names)) == len(names) > 1 and "_" not in names:
+            lines.append(f"{', '.join(names)} = {i.name}.shape")
+        else:
+            lines += [f"{d} = {i.name}.shape[{k}]" for k, d in enumerate(names) if d != "_" and d not in names[:k]]
+        bound |= set(new)
+    return lines
+
+
+class _Printer:
+    """Prints statements and expressions, and notes which library names they use."""
+
+    def __init__(self, spelling: Mapping[str, str]) -> None:
+        self.spelling = spelling
+        self.used: set[str] = set()
+        self.names: dict[object, str] = {}
+        self.plain: set[str] = set()
+
+    def call(self, name: str) -> str:
+        self.used.add(name)
+        return self.spelling.get(name, name)
+
+    def block(self, body: Sequence[Stmt], depth: int) -> list[str]:
+        lines: list[str] = []
+        for s in body:
+            lines += [INDENT * depth + line for line in self._statement(s, depth)]
+        return lines
+
+    def _statement(self, s: Stmt, depth: int) -> list[str]:
+        if isinstance(s, Comment):
+            return [f"# {s.text}"]
+        if isinstance(s, For):
+            self.names[s.index] = s.variable
+            inner = self.block(s.body, depth + 1)
+            cut = len(INDENT) * depth
+            return [f"for {s.variable} in {self.call('range')}({self._length(s.index.extent)}):", *(line[cut:] for line in inner)]
+        if isinstance(s, Alloc):
+            return [f"{s.array} = {self._array(s)}"]
+        if isinstance(s, Fill):
+            at = ", ".join(":" if a is None else self.expr(a) for a in s.at)
+            return [f"{s.array}[{at}] = {self._number(s.value)}"]
+        if isinstance(s, Check):
+            return self._check(s)
+        target = self.expr(s.target)
+        if isinstance(s.target, Name):
+            (self.plain.add if _plain(s.value, self.plain) and isinstance(s, Assign) else self.plain.discard)(s.target.name)
+        if isinstance(s, Assign):
+            return [f"{target} = {self.expr(s.value)}"]
+        return self._accumulate(s, target)
+
+    def _accumulate(self, s: Accumulate, target: str) -> list[str]:
+        value, sign = s.value, OPS[s.op].infix
+        if s.op == "add" and isinstance(value, Apply) and value.op == "neg":
+            value, sign = value.args[0], "-"
+        line = f"{target} {sign}= {self.expr(value)}" if sign else f"{target} = {self.call(s.op)}({target}, {self.expr(value)})"
+        return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
+
+    def _check(self, s: Check) -> list[str]:
+        inside = f"0 <= {self.expr(s.position, 5)} < {self._length(s.length, 5)}"
+        test = f"not {inside}" if s.guard is None else f"{self.expr(s.guard, 3)} and not {inside}"
+        return [f"if {test}:", f"{INDENT}raise {self.call('IndexError')}({s.message!r})"]
+
+    def _array(self, s: Alloc) -> str:
+        lengths = [self._length(p) for p in s.shape]
+        shape = lengths[0] if len(lengths) == 1 else f"({', '.join(lengths)})"
+        kind = {"float": "", "int": f", {self.call('int64')}" if s.type == "int" else "", "bool": ", bool_"}[s.type]
+        if s.type == "bool":
+            self.used.add("bool_")
+        if s.fill is None:
+            return f"{self.call('empty')}({shape}{kind})"
+        if s.fill == 0:
+            return f"{self.call('zeros')}({shape}{kind})"
+        return f"{self.call('full')}({shape}, {self._number(s.fill)})"
+
+    def _length(self, poly: Poly, precedence: int = 0) -> str:
+        text = poly.render(lambda i: self.names[i])
+        return text if poly.is_nonnegative() else f"{self.call('max')}({text}, 0)"
+
+    def _number(self, value: float) -> str:
+        if isinstance(value, float) and not math.isfinite(value):
+            return self.call("nan") if value != value else ("-" if value < 0 else "") + self.call("inf")
+        return repr(value)
+
+    def expr(self, e: Expr, precedence: int = 0) -> str:
+        text, own = self._expr(e)
+        return f"({text})" if own < precedence else text
+
+    def _expr(self, e: Expr) -> tuple[str, int]:
+        if isinstance(e, Const):
+            text = self._number(e.value)
+            return text, PRECEDENCE["neg"] if text.startswith("-") else ATOM
+        if isinstance(e, Name):
+            return e.name, ATOM
+        if isinstance(e, Element):
+            return f"{e.array}[{', '.join(self.expr(a) for a in e.at)}]", ATOM
+        if e.op == "select":
+            c, a, b = e.args
+            return f"{self.expr(a, 1)} if {self.expr(c, 1)} else {self.expr(b, 1)}", PRECEDENCE["select"]
+        if e.op in ("float", "int"):
+            return f"{self.call('float64' if e.op == 'float' else 'int64')}({self.expr(e.args[0])})", ATOM
+        infix = OPS[e.op].infix
+        if e.op == "neg":
+            return f"-{self.expr(e.args[0], 7)}", PRECEDENCE["neg"]
+        if e.op == "not":
+            return f"not {self.expr(e.args[0], 4)}", PRECEDENCE["not"]
+        if infix in COMPARISONS:
+            return f"{self.expr(e.args[0], 5)} {infix} {self.expr(e.args[1], 5)}", 4
+        if infix:
+            return self._infix(e, infix)
+        return f"{self._function(e)}({', '.join(self.expr(a) for a in e.args)})", ATOM
+
+    def _function(self, e: Apply) -> str:
+        if e.type == "int" and e.op in ("maximum", "minimum"):
+            return self.call(e.op[:3])
+        if e.op == "round":
+            return self.call("rint")
+        return self.call(e.op)
+
+    def _infix(self, e: Apply, infix: str) -> tuple[str, int]:
+        own = PRECEDENCE[infix]
+        left, right = e.args
+        a = self.expr(left, own + (infix == "**"))
+        if e.op in ("div", "mod", "floordiv", "power") and e.type == "float" and _plain(left, self.plain) and _plain(right, self.plain):
+            a = f"{self.call('float64')}({self.expr(left)})"
+        b = self.expr(right, own + (infix != "**"))
+        space = " " if own in (1, 2, 5) else ""
+        return f"{a}{space}{infix}{space}{b}", own
+
+
+def _plain(e: Expr, names: set[str]) -> bool:
+    """Whether the expression may be a number of Python's own, whose division by zero raises; `names` may be."""
+    if isinstance(e, Apply):
+        simple = e.op in ("add", "sub", "mul", "neg", "select", "abs") or e.type == "int"
+        return simple and all(_plain(a, names) for a in e.args)
+    return isinstance(e, Const) or (isinstance(e, Name) and (e.type == "int" or e.name in names))
+
+
+def _closure(used: set[str]) -> set[str]:
+    """The names a set of names needs, through the helpers."""
+    found, stack = set(), list(used)
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            if name in HELPERS:
+                stack += [n for n in HELPERS[name].__code__.co_names if n in IMPORTS or n in HELPERS]
+    return found
+
+
+def _imported(name: str, spelling: Mapping[str, str]) -> str:
+    return f"{name} as {spelling[name]}" if name in spelling else name
+
+
+@cache
+def _source(name: str) -> str:
+    text = inspect.getsource(HELPERS[name]).rstrip()
+    return text.replace(": float", "").replace(": int", "").replace(" -> float", "")
+
+
+def _helper(name: str, spelling: Mapping[str, str]) -> str:
+    text = _source(name)
+    for word, other in spelling.items():
+        text = text.replace(f"{word}(", f"{other}(")
+    return text
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.path("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )

@@ -1,0 +1,112 @@
+"""Scalar functions that generated modules carry, where NumPy has none. Their text is copied into the module.
+
+Each works on NumPy floats and compiled alike, with IEEE results and no exceptions.
+"""
+
+from math import erf as c_erf
+from math import erfc as c_erfc
+from math import lgamma as c_lgamma
+
+from numpy import exp, expm1, float64, floor, inf, log, log1p, maximum, minimum, nan, pi, sin, tan
+
+
+def step(x: float) -> float:
+    return 1.0 if x >= 0.0 else (0.0 if x < 0.0 else nan)
+
+
+def relu(x: float) -> float:
+    return maximum(x, 0.0)
+
+
+def leaky_relu(x: float, slope: float) -> float:
+    return x if x >= 0.0 else slope * x
+
+
+def elu(x: float, alpha: float) -> float:
+    return x if x > 0.0 else alpha * expm1(x)
+
+
+def sigmoid(x: float) -> float:
+    small = exp(-abs(x))
+    return (1.0 if x >= 0.0 else small) / (1.0 + small)
+
+
+def softplus(x: float) -> float:
+    return maximum(x, 0.0) + log1p(exp(-abs(x)))
+
+
+def log_sigmoid(x: float) -> float:
+    return minimum(x, 0.0) - log1p(exp(-abs(x)))
+
+
+def erf(x: float) -> float:
+    return float64(c_erf(x))
+
+
+def erfc(x: float) -> float:
+    return float64(c_erfc(x))
+
+
+def lgamma(x: float) -> float:
+    if x != x or x == inf:
+        return x
+    if x == -inf or (x <= 0.0 and x == floor(x)) or x > 1e305:
+        return float64(inf)
+    return float64(c_lgamma(x))
+
+
+def digamma(x: float) -> float:
+    """Recurrence up to 10, then the asymptotic series; reflection below zero (DLMF 5.5.4, 5.11.2)."""
+    if x == 0.0:
+        return -inf / x if x != x else (-inf if 1.0 / float64(x) > 0.0 else float64(inf))
+    if x < 0.0 and x == floor(x):
+        return float64(nan)
+    total = float64(0.0)
+    y = float64(x)
+    if y < 0.0:
+        total -= pi / tan(pi * (y - floor(y)))
+        y = 1.0 - y
+    while y < 10.0:
+        total -= 1.0 / y
+        y += 1.0
+    r = 1.0 / (y * y)
+    series = r * (1 / 12 - r * (1 / 120 - r * (1 / 252 - r * (1 / 240 - r * (1 / 132 - r * (691 / 32760 - r / 12))))))
+    return total + log(y) - 0.5 / y - series
+
+
+def polygamma(m: int, x: float) -> float:
+    """Derivative m of digamma: recurrence up to 20, then the asymptotic series (DLMF 5.15.5, 5.15.8)."""
+    sign = 1.0 if m % 2 else -1.0
+    factorial = float64(1.0)
+    for k in range(2, m + 1):
+        factorial *= k
+    y = float64(x)
+    if y <= 0.0 and y == floor(y):
+        return float64(inf) if m % 2 else float64(nan)
+    if y != y or y < -1e6:
+        return float64(nan)
+    total = float64(0.0)
+    while y < 20.0:
+        total += factorial / y ** (m + 1)
+        y += 1.0
+    power = y**-m
+    total += power * factorial / m + 0.5 * factorial * power / y
+    term = factorial * (m + 1) / 2.0 * power / (y * y)
+    total += term / 6.0
+    term *= (m + 2) * (m + 3) / (12.0 * y * y)
+    total -= term / 30.0
+    term *= (m + 4) * (m + 5) / (30.0 * y * y)
+    total += term / 42.0
+    term *= (m + 6) * (m + 7) / (56.0 * y * y)
+    total -= term / 30.0
+    term *= (m + 8) * (m + 9) / (90.0 * y * y)
+    total += term * 5.0 / 66.0
+    return sign * total
+
+
+FUNCTIONS = (step, relu, leaky_relu, elu, sigmoid, softplus, log_sigmoid, erf, erfc, lgamma, digamma, polygamma)
+USES = {
+    "erf": ("c_erf",),
+    "erfc": ("c_erfc",),
+    "lgamma": ("c_lgamma",),
+}

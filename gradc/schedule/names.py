@@ -1,0 +1,66 @@
+"""Names in generated code: the user's own for values, `NAME_bar` for adjoints, something telling for the rest."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Iterable
+
+from gradc.extents import Index
+from gradc.ir import Node
+from gradc.program import Provenance
+
+SUFFIX = {
+    "add": "sum", "sub": "diff", "mul": "product", "div": "ratio", "neg": "negative", "select": "choice", "read": "at",
+    "lt": "test", "le": "test", "gt": "test", "ge": "test", "eq": "test", "ne": "test", "and": "test", "or": "test", "not": "test",
+}  # fmt: skip
+LETTERS = "ijklmnopqrsuv"
+
+
+class Names:
+    """Hands out names that clash with nothing: neither what the user chose nor what the code around uses."""
+
+    def __init__(self, provenance: Provenance, taken: Iterable[str]) -> None:
+        self.provenance = provenance
+        self.taken = {*taken, *keyword.kwlist}
+        self.nodes: dict[Node, str] = {}
+        self.indices: dict[Index, str] = {}
+
+    def claim(self, wanted: str) -> str:
+        """The wanted name, or with a number behind it if it is gone."""
+        name, k = wanted, 1
+        while name in self.taken:
+            k += 1
+            name = f"{wanted}_{k}"
+        self.taken.add(name)
+        return name
+
+    def of(self, n: Node) -> str:
+        """The variable of a node."""
+        if n not in self.nodes:
+            self.nodes[n] = self.claim(self.provenance.names.get(n) or self._derived(n))
+        return self.nodes[n]
+
+    def index(self, i: Index) -> str:
+        """The variable of a loop index: the user's, or a letter."""
+        if i not in self.indices:
+            given = self.provenance.index_names.get(i)
+            letter = next((c for c in LETTERS if c not in self.taken), "i")
+            self.indices[i] = self.claim(given or letter)
+        return self.indices[i]
+
+    def _derived(self, n: Node) -> str:
+        adjoint = self.provenance.adjoint_of.get(n)
+        origin = self.provenance.origins.get(n)
+        base = f"{adjoint}_bar" if adjoint else origin.target if origin else "value"
+        kind = n.attr.kind if n.op == "reduce" else SUFFIX.get(n.op, n.op)  # type: ignore[union-attr]
+        return f"{base}_{kind}"
+
+
+def reserved(user: Iterable[str]) -> dict[str, str]:
+    """How the functions that generated code may call are spelt beside the user's names, which always win."""
+    user = set(user)
+    return {name: f"{name}_" for name in user & {*dir(builtins), *IMPORTED} if not name.startswith("_")}
+
+
+IMPORTED = frozenset({"empty", "full", "zeros", "inf", "nan", "float64", "int64"})

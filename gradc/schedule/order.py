@@ -1,0 +1,113 @@
+"""What is scheduled, over which loops, and which loops are opened first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradc.bounds import checked_here
+from gradc.extents import Index
+from gradc.ir import Node
+from gradc.ops import OPS
+from gradc.program import Input
+
+
+def leaves(nodes: Iterable[Node]) -> set[Node]:
+    """Nodes that are written out wherever they are used.
+
+    Those are numbers, elements of inputs, integer arithmetic on indices, and elements of stored values at plain places.
+    """
+    found: set[Node] = set()
+    for n in nodes:
+        known = all(a in found for a in n.args)
+        plain = n.op in ("const", "dim", "index", "input")
+        arithmetic = n.type == "int" and n.op in OPS and known and sum(a.op in OPS for a in n.args) < 2
+        places = n.op == "read" and all(e in found for e in n.subscripts)
+        element = places and n.guard is None and not checked_here(n) and not _is_element(n.args[0], found)
+        if plain or arithmetic or element:
+            found.add(n)
+    return found
+
+
+def _is_element(v: Node, found: set[Node]) -> bool:
+    return v in found and v.op != "input"
+
+
+def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]]:
+    """The scheduled nodes that n needs, each with the indices along which it is read at other places than its own."""
+    found: dict[Node, frozenset[Index]] = {}
+    stack: list[tuple[Node, frozenset[Index]]] = []
+
+    def enter(user: Node) -> None:
+        for a in user.args:
+            moved = frozenset(user.axes) if user.op == "read" and a is user.args[0] else frozenset()
+            stack.append((a, moved))
+
+    enter(n)
+    while stack:
+        a, moved = stack.pop()
+        if a not in written_out:
+            found[a] = found.get(a, frozenset()) | moved
+        elif a.op not in ("const", "dim", "index", "input"):
+            enter(a)
+    return dict(sorted(found.items(), key=lambda item: item[0].number))
+
+
+def loops_of(n: Node) -> frozenset[Index]:
+    """The loops a node is computed in."""
+    if n.op == "scatter":
+        return n.args[0].indices
+    return n.indices | n.over
+
+
+Access = tuple[frozenset[Index], ...]
+
+
+def accesses(n: Node, written_out: set[Node]) -> list[Access]:
+    """The array elements a node touches in inputs and outputs: for each subscript, the indices in it."""
+    found: list[Access] = []
+    if n.op == "output":
+        found.append(tuple(frozenset() if a is None else a.closure for a in n.axes))
+    stack = list(n.args)
+    while stack:
+        a = stack.pop()
+        if a not in written_out:
+            continue
+        if a.op == "input" and a.axes:
+            found.append(tuple(frozenset({i}) for i in a.axes))
+        elif a.op == "read" and a.args[0].op == "input":
+            places = dict(zip(a.axes, a.subscripts, strict=True))
+            found.append(tuple(places[i].indices if i in places else frozenset({i}) for i in a.args[0].axes))
+        else:
+            stack += a.args
+    return found
+
+
+def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
+    """For each index how much oftener it runs along the last axis of an array, where elements are neighbours, than not."""
+    score: dict[Index, int] = {}
+    for access in touched:
+        for position, indices in enumerate(access):
+            for i in indices:
+                score[i] = score.get(i, 0) + (1 if position == len(access) - 1 else -1)
+    return score
+
+
+def row_dim(inputs: Sequence[Input]) -> str | None:
+    """The dim of the rows: the one that leads most data arrays, and fewest params."""
+    leading: dict[str, tuple[int, int, int]] = {}
+    for position, i in enumerate(inputs):
+        for axis, poly in enumerate(i.shape):
+            for dim in poly.dims:
+                data, params, first = leading.get(dim, (0, 0, -position))
+                if i.kind == "param":
+                    params -= 1
+                else:
+                    data += 2 if axis == 0 else 1
+                leading[dim] = (data, params, first)
+    candidates = {dim: score for dim, score in leading.items() if score[0]}
+    return max(candidates, key=lambda dim: candidates[dim]) if candidates else None
+
+
+def is_row(i: Index, row: str | None) -> bool:
+    """Whether the index runs over rows, all or some of them."""
+    return row is not None and row in i.extent.atoms

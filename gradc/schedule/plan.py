@@ -1,0 +1,52 @@
+"""From the roots of a graph to a routine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradc.build import Builder
+from gradc.extents import Index
+from gradc.ir import Node, reachable
+from gradc.loops import Routine
+from gradc.program import Input, Provenance, Value
+from gradc.schedule.levels import Levels
+from gradc.schedule.names import Names
+from gradc.schedule.order import leaves, row_dim
+from gradc.schedule.storage import plan
+from gradc.schedule.write import Writer
+
+
+def routine(
+    name: str, build: Builder, provenance: Provenance, inputs: Sequence[Input], value: Value, gradient: dict[str, Value] | None, taken: set[str]
+) -> Routine:
+    """Schedules a value, and a gradient if there is one, as one function."""
+    names = Names(provenance, {*taken, *(i.name for i in inputs)})
+    roots: list[Node] = []
+    direct: dict[Node, tuple[str, tuple[Index, ...]]] = {}
+
+    def root(v: Value, wanted: str) -> tuple[Node, str]:
+        """The node to return; an array is stored under the wanted name, accumulated right there if possible."""
+        if not v.axes:
+            roots.append(v.node)
+            if v.node.op not in ("const", "dim", "index", "input"):
+                provenance.names.setdefault(v.node, wanted)
+            return v.node, ""
+        array = names.claim(wanted)
+        axes = tuple(a for a in v.axes if a is not None)
+        if v.node.op in ("reduce", "scatter") and len(axes) == len(v.axes) and set(axes) == v.node.indices and v.node not in direct:
+            direct[v.node] = (array, axes)
+            roots.append(v.node)
+            return v.node, array
+        stored = build.graph.node("output", (v.node,), (array, v.axes))
+        provenance.inherit(stored, v.node)
+        roots.append(stored)
+        return stored, array
+
+    result = root(value, provenance.names.get(value.node, "result"))
+    fields = None if gradient is None else [root(v, f"{field}_bar") for field, v in gradient.items()]
+    nodes = reachable(roots)
+    written_out = leaves(nodes)
+    levels = Levels(nodes, written_out, set(roots), row_dim(inputs))
+    items = levels.arrange()
+    storage = plan(items, levels, direct)
+    return Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)

@@ -1,0 +1,98 @@
+"""Where each value lives: in a scalar if only its own loop reads it, else in an array over the loops in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gradc.extents import Index
+from gradc.ir import Node
+from gradc.schedule.levels import Item, Levels, Loop
+
+Path = tuple[Loop, ...]
+
+
+@dataclass
+class Storage:
+    """`paths`: the loops around each node, once per loop it is computed in. `axes`: the stored axes; none for scalars."""
+
+    paths: dict[Node, list[Path]] = field(default_factory=dict)
+    axes: dict[Node, tuple[Index, ...]] = field(default_factory=dict)
+    outputs: dict[Node, str] = field(default_factory=dict)
+
+    def homes(self, n: Node) -> list[Path]:
+        """The loops around the place where the finished value is first known."""
+        return [home(n, path) for path in self.paths[n]]
+
+
+def home(n: Node, path: Path) -> Path:
+    """The loops around an accumulator; for other nodes those around the node itself."""
+    if n.op == "scan":
+        return _before(path, frozenset({n.index}))
+    return _before(path, n.over) if n.over else path
+
+
+def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, tuple[Index, ...]]]) -> Storage:
+    """Storage of every node. `outputs`: accumulators that are results themselves, with their name and axes."""
+    storage = Storage(outputs={n: name for n, (name, _) in outputs.items()})
+    _walk(items, (), storage.paths)
+    scheduled = [n for n in levels.nodes if n in storage.paths]
+    for n in scheduled:
+        if n.op == "scatter":
+            homes = [home(p, path) for p in n.args for path in storage.paths[p]]
+            storage.paths[n] = [_common(homes)]
+    stored: dict[Node, set[Index]] = {n: set() for n in scheduled}
+    for n in scheduled:
+        for a, moved in levels.deps[n].items():
+            if a.op != "place":
+                stored[a] |= moved
+                for path in storage.paths[n]:
+                    stored[a] |= _crossed(storage, a, path)
+        if n.op == "reduce":
+            for path in storage.paths[n]:
+                stored[n] |= {loop.index for loop in path[len(home(n, path)) :]} - n.over
+    for n, indices in stored.items():
+        if n in outputs:
+            storage.axes[n] = outputs[n][1]
+            continue
+        outer = [loop.index for loop in storage.paths[n][0] if loop.index in indices and loop.index not in n.over]
+        axes = (*outer, *n.axes) if n.op == "scatter" else tuple(outer)
+        if axes:
+            storage.axes[n] = axes
+    return storage
+
+
+def _walk(items: Sequence[Item], path: Path, paths: dict[Node, list[Path]]) -> None:
+    for item in items:
+        if isinstance(item, Loop):
+            _walk(item.body, (*path, item), paths)
+        else:
+            paths.setdefault(item, []).append(path)
+
+
+def _crossed(storage: Storage, a: Node, path: Path) -> set[Index]:
+    """The indices of loops that are closed between a and its reader at this path."""
+    best: set[Index] | None = None
+    for where in storage.paths[a] if a.op == "scan" else storage.homes(a):
+        shared = len(_common([where, path]))
+        crossed = {loop.index for loop in where[shared:]} & a.indices
+        if best is None or len(crossed) < len(best):
+            best = crossed
+    return best or set()
+
+
+def _before(path: Path, over: frozenset[Index]) -> Path:
+    for k, loop in enumerate(path):
+        if loop.index in over:
+            return path[:k]
+    return path
+
+
+def _common(paths: Sequence[Path]) -> Path:
+    shared = paths[0]
+    for p in paths[1:]:
+        k = 0
+        while k < min(len(shared), len(p)) and shared[k] is p[k]:
+            k += 1
+        shared = shared[:k]
+    return shared

@@ -1,0 +1,359 @@
+"""Writes the arranged nodes down as a loop program: what is a statement, what is part of another's expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradc.bounds import checked_here
+from gradc.extents import ONE, Index, Poly
+from gradc.ir import Node, Number
+from gradc.loops import Accumulate, Alloc, Apply, Assign, Check, Comment, Const, Element, Expr, Fill, For, Name, Routine, Stmt, Target
+from gradc.ops import OPS
+from gradc.program import Origin, Provenance
+from gradc.schedule.levels import Item, Levels, Loop
+from gradc.schedule.names import Names
+from gradc.schedule.order import dependencies
+from gradc.schedule.storage import Path, Storage, home
+
+INLINE_LIMIT = 9
+"""An expression of more operations than this gets a name of its own."""
+
+START: dict[str, dict[str, Number]] = {
+    "sum": {"float": 0.0, "int": 0},
+    "prod": {"float": 1.0, "int": 1},
+    "max": {"float": float("-inf"), "int": -(2**63) + 1},
+    "min": {"float": float("inf"), "int": 2**63 - 1},
+}
+COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+Group = tuple[str, str]
+
+
+class Writer:
+    """Turns one schedule into one routine."""
+
+    def __init__(self, levels: Levels, items: Sequence[Item], storage: Storage, leaves: set[Node], names: Names, roots: Sequence[Node]) -> None:
+        self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
+        self.provenance: Provenance = names.provenance
+        self.roots = set(roots)
+        self.inline: dict[Node, int] = {}
+        self.seeds: dict[Node, tuple[Node, Node]] = {}
+        self._choose_inline()
+        self._choose_seeds()
+        self.aliases = self._buffers_of_outputs()
+        self.seeded = {n for n, _ in self.seeds.values()}
+        self.group: Group | None = None
+        self.shown: set[str] = set()
+        self.noted: set[tuple[Group | None, str]] = set()
+        self.starts: dict[int, list[Node]] = {}
+        self.blocks: dict[int, list[Node]] = {}
+        self.allocs: dict[int, list[Node]] = {}
+        self._place_arrays()
+
+    def routine(self, name: str, value: tuple[Node, str], gradient: Sequence[tuple[Node, str]] | None) -> Routine:
+        """The finished routine. A result is a node and the name of the array it is stored in, empty for a scalar."""
+        for loop in self._loops(self.items):
+            self.names.index(loop.index)
+        body = self._block(self.items, ())
+        result = self._result(*value)
+        fields = None if gradient is None else tuple(self._result(*g) for g in gradient)
+        return Routine(name, tuple(body), result, fields, dict(self.names.indices))
+
+    def _result(self, n: Node, array: str) -> Expr:
+        return Name(array, n.type) if array else self._expr(n, ())
+
+    # decisions
+
+    def _choose_inline(self) -> None:
+        """Unnamed values with one reader in the same place become part of its expression."""
+        size: dict[Node, int] = {}
+        for n in self.levels.nodes:
+            size[n] = 1 + sum(size[a] for a in self.levels.deps[n] if a in self.inline)
+            users = self.levels.users[n]
+            simple = n.op not in ("reduce", "scan", "place", "scatter", "output") and n not in self.roots
+            once = len(users) == 1 and users[0].args.count(n) == 1 and n not in self.storage.axes
+            if not (simple and once) or n in self.provenance.names or size[n] > INLINE_LIMIT or self._must_check(n):
+                continue
+            if self.storage.paths[n] == self.storage.paths[users[0]]:
+                self.inline[n] = size[n]
+
+    def _choose_seeds(self) -> None:
+        """A sum that is only added to something known beforehand starts from there: `z = b`, then `z += ...`."""
+        for n in self.levels.nodes:
+            if n.op != "add" or n in self.inline or n in self.storage.axes or len(self.storage.paths[n]) != 1:
+                continue
+            for total, start in (n.args, n.args[::-1]):
+                if total.op != "reduce" or total.attr.kind != "sum" or total in self.storage.axes or total in self.roots:  # type: ignore[union-attr]
+                    continue
+                alone = self.levels.users[total] == [n] and len(self.storage.paths[total]) == 1
+                if alone and self.storage.homes(total) == self.storage.paths[n] and self._is_plain(start):
+                    self.seeds[total] = (n, start)
+                    break
+
+    def _is_plain(self, n: Node) -> bool:
+        return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
+
+    def _must_check(self, n: Node) -> bool:
+        return n.op == "read" and bool(checked_here(n))
+
+    def _buffers_of_outputs(self) -> dict[Node, str]:
+        """Accumulators that only an output over the same axes reads live in the output's own array."""
+        found: dict[Node, str] = dict(self.storage.outputs)
+        for n in self.levels.nodes:
+            if n.op == "output":
+                stack = list(self.levels.deps[n])
+                while stack:
+                    a = stack.pop()
+                    if a in self.inline:
+                        stack += self.levels.deps[a]
+                    elif a.op in ("reduce", "scatter") and a in self.storage.axes and n.name not in found.values():
+                        alone = len(self.levels.users[a]) == 1 and a not in self.roots and not self._moved(n, a)
+                        if alone and set(self.storage.axes[a]) == set(n.axes) and a.type == "float":
+                            self.storage.axes[a] = n.axes
+                            found[a] = n.name
+        return found
+
+    def _moved(self, n: Node, a: Node) -> bool:
+        """Whether n reads a, through what is part of its expression, at other places than its own."""
+        inside = [n, *(m for m in self.levels.deps[n] if m in self.inline)]
+        return any(self.levels.deps[m].get(a) for m in inside)
+
+    def _place_arrays(self) -> None:
+        """Where accumulators start, and before which outermost item each array is made."""
+        top: dict[Node, int] = {}
+        for position, item in enumerate(self.items):
+            for n in self._inside(item):
+                for target in self._targets(n):
+                    top.setdefault(target, position)
+        claimed: set[str] = set()
+        for n, position in top.items():
+            if n.op in ("reduce", "scan"):
+                for path in self.storage.paths[n]:
+                    start = home(n, path)
+                    self.starts.setdefault(id(path[len(start)]), []).append(n)
+            if n in self.storage.axes or n.op == "output":
+                name = self._array(n)
+                if name not in claimed:
+                    self.allocs.setdefault(position, []).append(n)
+                    claimed.add(name)
+            if n.op == "scatter" and self.storage.paths[n][0]:
+                self.blocks.setdefault(id(self.storage.paths[n][0][-1]), []).append(n)
+
+    def _targets(self, n: Node) -> Iterable[Node]:
+        if n.op == "place":
+            return (u for u in self.levels.users[n])
+        return () if n.op == "scatter" else (n,)
+
+    def _inside(self, item: Item) -> Iterable[Node]:
+        stack = [item]
+        while stack:
+            x = stack.pop()
+            if isinstance(x, Loop):
+                stack += reversed(x.body)
+            else:
+                yield x
+
+    def _loops(self, items: Sequence[Item]) -> Iterable[Loop]:
+        stack = list(reversed(items))
+        while stack:
+            x = stack.pop()
+            if isinstance(x, Loop):
+                yield x
+                stack += reversed(x.body)
+
+    # statements
+
+    def _block(self, items: Sequence[Item], path: Path) -> list[Stmt]:
+        out: list[Stmt] = []
+        if path:
+            for n in self.blocks.get(id(path[-1]), ()):
+                out.append(self._reset(n, 0.0, path))
+        for position, item in enumerate(items):
+            if isinstance(item, Loop):
+                self._open(item, path, position, out)
+            elif item not in self.inline and item.op != "scatter" and item not in self.seeded:
+                out += self._comment([item])
+                if not path:
+                    out += self._allocated(position)
+                out += self._statement(item, path)
+        return out
+
+    def _open(self, loop: Loop, path: Path, position: int, out: list[Stmt]) -> None:
+        inside = [n for n in self._inside(loop) if n not in self.inline]
+        if len({self._group(n) for n in inside}) == 1:
+            out += self._comment(inside)
+        else:
+            self.group = None
+        if not path:
+            out += self._allocated(position)
+        for n in dict.fromkeys(self.starts.get(id(loop), ())):
+            kind = n.attr.kind if n.op == "reduce" else "sum"  # type: ignore[union-attr]
+            start = START[kind]["int" if n.type != "float" else "float"]
+            if n in self.seeds:
+                out.append(Assign(self._variable(n), self._expr(self.seeds[n][1], path)))
+            elif n not in self.storage.axes or n.op == "scan":
+                out.append(Assign(self._variable(n), Const(start)))
+            elif path:
+                out.append(self._reset(n, start, path))
+        outer = self.group
+        body = self._block(loop.body, (*path, loop))
+        if len({self._group(n) for n in inside}) != 1:
+            self.group = None
+        else:
+            self.group = outer
+        out.append(For(loop.index, self.names.index(loop.index), tuple(body)))
+
+    def _reset(self, n: Node, value: Number, path: Path) -> Stmt:
+        """Sets an accumulator back, in the part of its array that the loops around point to."""
+        around = {loop.index for loop in path}
+        at = tuple(self._index(a) if a in around and a not in self._placed(n) else None for a in self.storage.axes[n])
+        return Fill(self._array(n), at, value) if None in at else Assign(self._element(n), Const(value))
+
+    def _placed(self, n: Node) -> tuple[Index | None, ...]:
+        return n.axes if n.op == "scatter" else ()
+
+    def _variable(self, n: Node) -> Name:
+        return Name(self.names.of(self.seeds[n][0] if n in self.seeds else n), n.type)
+
+    def _allocated(self, position: int) -> list[Stmt]:
+        made: list[Stmt] = []
+        for n in self.allocs.get(position, ()):
+            fill: Number | None = None
+            if n.op == "scatter" and not self.storage.paths[n][0]:
+                fill = 0.0
+            elif n.op == "reduce" and not home(n, self.storage.paths[n][0]):
+                fill = START[n.attr.kind][n.type if n.type == "float" else "int"]  # type: ignore[union-attr]
+            made.append(Alloc(self._array(n), self._shape(n), n.type, fill))
+        return made
+
+    def _statement(self, n: Node, path: Path) -> list[Stmt]:
+        if n.op == "reduce":
+            kind = n.attr.kind  # type: ignore[union-attr]
+            return [Accumulate(self._target(n), COMBINE[kind], self._expr(n.args[0], path))]
+        if n.op == "place":
+            return self._place(n, path)
+        if n.op == "scan":
+            running = self._variable(n)
+            step: list[Stmt] = [Accumulate(running, "add", self._expr(n.args[0], path))]
+            return step + ([Assign(self._element(n), running)] if n in self.storage.axes else [])
+        if n.op == "output":
+            at = tuple(Const(0) if a is None else Name(self.names.index(a), "int") for a in n.axes)
+            return [Assign(Element(n.name, at, n.type), self._expr(n.args[0], path))]
+        checks = self._checks(n, path) if n.op == "read" else []
+        return [*checks, Assign(self._target(n), self._apply(n, path))]
+
+    def _place(self, n: Node, path: Path) -> list[Stmt]:
+        buffer = next(iter(self.levels.users[n]))
+        places = dict(zip(n.axes, n.subscripts, strict=True))
+        at = tuple(self._expr(places[a], path) if a in places else self._index(a) for a in self.storage.axes[buffer])
+        guard = None if n.guard is None else self._expr(n.guard, path)
+        target = Element(self._array(buffer), at, "float")
+        return [*self._checks(n, path), Accumulate(target, "add", self._expr(n.args[0], path), guard)]
+
+    def _checks(self, n: Node, path: Path) -> list[Stmt]:
+        guard = None if n.guard is None else self._expr(n.guard, path)
+        origin = self.provenance.origins.get(n)
+        where = f" ({origin.span.source.name}:{origin.span.line})" if origin and origin.span else ""
+        made: list[Stmt] = []
+        for axis, e in checked_here(n):
+            position = list(n.axes).index(axis)
+            of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "the array read"
+            message = f"index out of range of axis {position} of {of}{where}"
+            made.append(Check(self._expr(e, path), axis.extent, message, guard))
+        return made
+
+    # expressions
+
+    def _expr(self, n: Node, path: Path) -> Expr:
+        if n in self.inline:
+            return self._apply(n, path)
+        if n in self.leaves:
+            return self._leaf(n, path)
+        if n in self.storage.axes and not (n.op == "scan" and self._inside_own_loop(n, path)):
+            return self._element(n)
+        return self._variable(n)
+
+    def _inside_own_loop(self, n: Node, path: Path) -> bool:
+        return any(own == path[: len(own)] for own in self.storage.paths[n])
+
+    def _leaf(self, n: Node, path: Path) -> Expr:
+        if n.op == "const":
+            return Const(n.value)
+        if n.op == "dim":
+            return Name(n.name, "int")
+        if n.op == "index":
+            return self._index(n.index)
+        if n.op == "input":
+            return Element(n.name, tuple(self._index(a) for a in n.axes), n.type) if n.axes else Name(n.name, n.type)
+        if n.op == "read":
+            return self._read(n, path)
+        return Apply(n.op, tuple(self._expr(a, path) for a in n.args), n.type)
+
+    def _apply(self, n: Node, path: Path) -> Expr:
+        if n.op == "read":
+            read = self._read(n, path)
+            return read if n.guard is None else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
+        op = str(n.attr) if n.op == "convert" else n.op
+        return Apply(op, tuple(self._expr(a, path) for a in n.args), n.type)
+
+    def _read(self, n: Node, path: Path) -> Expr:
+        v = n.args[0]
+        places = {a: self._expr(e, path) for a, e in zip(n.axes, n.subscripts, strict=True)}
+        axes = v.axes if v.op == "input" else self.storage.axes[v]
+        name = v.name if v.op == "input" else self._array(v)
+        return Element(name, tuple(places.get(a) or self._index(a) for a in axes), n.type)
+
+    def _index(self, i: Index) -> Expr:
+        return Name(self.names.index(i), "int")
+
+    def _target(self, n: Node) -> Target:
+        return self._element(n) if n in self.storage.axes else self._variable(n)
+
+    def _element(self, n: Node) -> Element:
+        return Element(self._array(n), tuple(self._index(a) for a in self.storage.axes[n]), n.type)
+
+    def _array(self, n: Node) -> str:
+        if n.op == "output":
+            return n.name
+        if n in self.aliases:
+            return self.aliases[n]
+        return self.names.of(n) if n.op != "scan" else self.names.of(n) + "_all"
+
+    def _shape(self, n: Node) -> tuple[Poly, ...]:
+        axes = n.axes if n.op == "output" else self.storage.axes[n]
+        return tuple(ONE if a is None else a.extent.bounding() for a in axes)
+
+    # comments
+
+    def _group(self, n: Node) -> Group | None:
+        adjoint = self.provenance.adjoint_of.get(n)
+        if adjoint:
+            return ("adjoint", adjoint)
+        origin = self.provenance.origins.get(n)
+        return ("primal", str(origin)) if origin else None
+
+    def _comment(self, nodes: Sequence[Node]) -> list[Stmt]:
+        """Says what the next statements are about, if it is not what the last ones were."""
+        made: list[Stmt] = []
+        group = self._group(nodes[0])
+        if group is not None and group != self.group:
+            text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
+            made.append(Comment(text))
+            self.group = group
+        for n in nodes:
+            stack = [n]
+            while stack:
+                x = stack.pop()
+                note = self.provenance.notes.get(x)
+                if note and (self.group, note) not in self.noted:
+                    self.noted.add((self.group, note))
+                    made.append(Comment(f"  {note}"))
+                stack += [a for a in self.levels.deps[x] if a in self.inline]
+        return made
+
+    def _origin(self, n: Node, text: str) -> str:
+        """The statement in full where it first comes up, its name afterwards."""
+        origin = self.provenance.origins[n]
+        if text not in self.shown:
+            self.shown.add(text)
+            return text
+        return str(Origin(origin.target, origin.span))
