@@ -237,6 +237,12 @@ def test_the_box_of_a_triangle_is_its_widest_row(g: Graph) -> None:
     assert run(g, index(g, S), I, S, dims={"n": 0}).shape == (0, 0)
 
 
+def test_the_box_does_not_count_rows_out_of_range(g: Graph) -> None:
+    """u < n + t - i is longest at t = i; it would be longer where t is past i."""
+    inner = Index(N + Poly.atom(T) - Poly.atom(I), 0)
+    assert run(g, index(g, inner), I, T, inner).shape == (4, 4, 4)
+
+
 def test_running_sums(g: Graph) -> None:
     x = RANDOM.normal(size=(4, 3))
     v = data(g, "x", I, J)

@@ -321,7 +321,11 @@ EXACT: dict[str, Callable[..., Any]] = {
     "elu": lambda x, alpha: x if x > 0 else alpha * mpmath.expm1(x),
 }
 
-LOOSER: dict[str, float] = {}
+LOOSER = {"erfc": 1.5e-13}
+"""SciPy's erfc takes exp(-x*x) of the rounded square: an error of x*x ulps, which is 10^3 where erfc underflows."""
+
+UNIT = {"lgamma": 1.0}
+"""Near its zeros at 1 and 2 SciPy's lgamma is right to an ulp of 1, not of the result."""
 
 
 def sampled(low: float, high: float, rng: random.Random) -> float:
@@ -349,7 +353,7 @@ def doubles(row: Op, count: int) -> list[tuple[float, ...]]:
 def test_every_row_has_its_numerics_and_no_other() -> None:
     assert FUNCTIONS.keys() == OPS.keys()
     assert EXACT.keys() == OPS.keys()
-    assert LOOSER.keys() <= OPS.keys()
+    assert OPS.keys() >= LOOSER.keys() | UNIT.keys()
 
 
 @pytest.mark.parametrize("row", OPS.values(), ids=lambda op: op.name)
@@ -361,7 +365,8 @@ def test_functions_against_mpmath(row: Op) -> None:
             exact = EXACT[row.name](*map(mpmath.mpf, point))
             if abs(exact) < 2.3e-308 and abs(given) < 2.3e-308:
                 continue  # no digits are promised below the normal doubles
-            error = float(abs((given - exact) / exact)) if exact else abs(float(given))
+            unit = max(abs(exact), UNIT.get(row.name, 0.0))
+            error = float(abs(given - exact) / unit) if unit else abs(float(given))
             if abs(exact) > mpmath.mpf(np.finfo(float).max):
                 error = 0.0 if math.isinf(given) else math.inf
         if not error <= worst:

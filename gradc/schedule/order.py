@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradc.bounds import checked_here
+from gradc.build import COMPARISONS
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import OPS
@@ -14,16 +15,17 @@ from gradc.program import Input
 def leaves(nodes: Iterable[Node]) -> set[Node]:
     """Nodes that are written out wherever they are used.
 
-    Those are numbers, elements of inputs, integer arithmetic on indices, and elements of stored values at plain places.
+    Those are numbers, elements of inputs, integers made of indices, and elements of stored values at plain places.
     """
     found: set[Node] = set()
     for n in nodes:
         known = all(a in found for a in n.args)
         plain = n.op in ("const", "dim", "index", "input")
         arithmetic = n.type == "int" and n.op in OPS and known and sum(a.op in OPS for a in n.args) < 2
+        comparison = n.op in COMPARISONS and known and all(a.type == "int" for a in n.args)
         places = n.op == "read" and all(e in found for e in n.subscripts)
         element = places and n.guard is None and not checked_here(n) and not _is_element(n.args[0], found)
-        if plain or arithmetic or element:
+        if plain or arithmetic or comparison or element:
             found.add(n)
     return found
 

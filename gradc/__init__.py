@@ -1,0 +1,17 @@
+"""gradc: losses in, readable fused gradient functions out."""
+
+from gradc.api import compile
+from gradc.errors import GradcError, InputError, ParseError, ShapeError, UnsupportedError
+from gradc.function import Function
+from gradc.version import VERSION as __version__
+
+__all__ = [
+    "Function",
+    "GradcError",
+    "InputError",
+    "ParseError",
+    "ShapeError",
+    "UnsupportedError",
+    "__version__",
+    "compile",
+]

@@ -1,0 +1,86 @@
+"""`gradc.compile`: from whatever the user wrote to a Function. Reads as the pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gradc.derive import derive
+from gradc.errors import ParseError, Source, Span, UnsupportedError
+from gradc.frontends import text as frontend
+from gradc.function import Function
+from gradc.program import Program
+
+
+def compile(
+    source: str | os.PathLike[str],
+    *,
+    wrt: Sequence[str] | None = None,
+    dtype: str = "float64",
+    backend: str = "numba",
+    threads: int | str = "auto",
+    cache: bool = True,
+) -> Function:
+    """Compiles a loss.
+
+    `source` is a path ending in `.gradc`, the text of a program, or one plain expression, whose free names become
+    scalar params in order of first appearance. `wrt` names the inputs to differentiate by; all params by default.
+    `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
+
+    Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
+    """
+    origin = _read(source)
+    options = _options(wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache)
+    return restore(origin, options)
+
+
+def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
+    """A Function from (name, text) and checked options."""
+    name, text = origin
+    program = parse(text, name)
+    derived = derive(program, options["wrt"])
+    return Function(derived, origin, options)
+
+
+def parse(text: str, name: str = "<text>") -> Program:
+    """A program or a plain expression. Raises ParseError, ShapeError or UnsupportedError."""
+    if name == EXPRESSION or (name == TEXT and frontend.is_expression(text)):
+        return frontend.expression(text)
+    return frontend.program(text, name)
+
+
+def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
+    """(name, text) of a source."""
+    if isinstance(source, os.PathLike) or (isinstance(source, str) and source.endswith(".gradc") and "\n" not in source):
+        data = Path(source).read_bytes()
+        name = str(source)
+        try:
+            return name, data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            column = error.start - data.rfind(b"\n", 0, error.start)
+            raise ParseError("not a text file", Span(Source(name, ""), line, column), "expected UTF-8 text") from None
+    if not isinstance(source, str):
+        raise UnsupportedError(f"cannot compile a {type(source).__name__}", hint="give a path, the text of a program, or an expression")
+    return TEXT, source
+
+
+def _options(**options: Any) -> dict[str, Any]:
+    wrt, threads = options["wrt"], options["threads"]
+    if isinstance(wrt, str):
+        options["wrt"] = (wrt,)
+    elif wrt is not None:
+        options["wrt"] = tuple(str(name) for name in wrt)
+    if options["dtype"] != "float64":
+        known = "is not supported yet" if options["dtype"] == "float32" else "is not a dtype gradc knows"
+        raise UnsupportedError(f"dtype {options['dtype']!r} {known}", hint='use dtype="float64"')
+    if options["backend"] not in ("numba", "python"):
+        raise UnsupportedError(f"backend {options['backend']!r} is not known", hint='use "numba" or "python"')
+    if threads != "auto" and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+        raise UnsupportedError(f"threads={threads!r}", hint='use a positive integer or "auto"')
+    return options
+
+
+EXPRESSION, TEXT = "<expression>", "<text>"

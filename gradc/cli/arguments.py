@@ -1,0 +1,88 @@
+"""What commands have in common: the program they work on and the inputs they give it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from gradc.data import Inputs, choice, complete, dimension, load, setting
+from gradc.errors import InputError, ParseError, Source, Span
+from gradc.fit import start
+from gradc.program import Program
+
+T = TypeVar("T")
+
+File = Annotated[str | None, typer.Argument(metavar="FILE", help="A .gradc file, or - for standard input.")]
+Expression = Annotated[
+    str | None,
+    typer.Option("-e", "--expression", metavar="EXPRESSION", help="An expression instead of a file; its names are params."),
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="FILE", help="Inputs: .npz by array name, .csv and .parquet by column. Repeatable."),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--columns", metavar="NAME=A,B,..", help="The columns of a table that feed an input. Repeatable."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "--at", metavar="NAME=VALUE", help="An input: a number, or a list as [1, 2.5]. Repeatable."),
+]
+Random = Annotated[
+    int | None, typer.Option("--random", metavar="SEED", min=0, help="Draw the inputs that are not given.")
+]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=LENGTH", help="The length of a dim, for what is drawn. Repeatable."),
+]
+
+
+def read_source(file: str | None, expression: str | None) -> Source:
+    """The text of the program, and its name. Raises ParseError for what is not text, OSError for what cannot be read."""
+    if (file is None) == (expression is None):
+        raise typer.BadParameter("give either a FILE or -e EXPRESSION")
+    if expression is not None:
+        return Source("<expression>", expression)
+    assert file is not None
+    name = "<stdin>" if file == "-" else file
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return Source(name, content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ParseError("not a text file", Span(Source(name, ""), 1, 1), "expected a program in UTF-8") from None
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """The options that give inputs, as they were typed."""
+
+    data: list[Path] | None
+    columns: list[str] | None
+    settings: list[str] | None
+    random: int | None
+    dims: list[str] | None
+
+    def complete(self, program: Program, start_seed: int | None = None) -> Inputs:
+        """All inputs; with `start_seed`, params that are not given stand where a minimisation starts. Raises InputError."""
+        columns = _by_name("--columns", map(choice, self.columns or ()))
+        settings = _by_name("--set", map(setting, self.settings or ()))
+        dims = _by_name("--dim", map(dimension, self.dims or ()))
+        given = load(self.data or (), program.inputs, columns) | settings
+        if start_seed is not None:
+            given |= start(program, given, dims, start_seed)
+        return complete(program, given, dims, self.random)
+
+
+def _by_name(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"{option} gives '{name}' twice")
+        found[name] = value
+    return found

@@ -1,0 +1,81 @@
+"""The middle of the pipeline: a parsed program to the routines that will be printed. Every stage can be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from gradc.autodiff.guards import protect
+from gradc.autodiff.reverse import reverse
+from gradc.build import Builder
+from gradc.errors import UnsupportedError, did_you_mean
+from gradc.ir import Node, reachable
+from gradc.loops import Routine
+from gradc.program import Program, Value
+from gradc.rewrite import share_exponentials, stabilise, without_stops
+from gradc.schedule.names import reserved
+from gradc.schedule.plan import routine
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A program with its gradient: `gradient` is None where the result is an array."""
+
+    program: Program
+    wrt: tuple[str, ...]
+    value: Value
+    gradient: dict[str, Value] | None
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All nodes of value and gradient, in topological order."""
+        roots = [self.value, *(self.gradient or {}).values()]
+        return reachable(v.node for v in roots)
+
+    @cached_property
+    def spelling(self) -> dict[str, str]:
+        """How library names are spelt where the user's names have taken them."""
+        return reserved([*(i.name for i in self.program.inputs), *(dim for dim, _, _ in self.program.dims())])
+
+    def routine(self, name: str, gradient: bool) -> Routine:
+        """The loop program of the value, or of value and gradient."""
+        p = self.program
+        build = Builder(p.graph)
+        roots = [self.value, *(self.gradient or {}).values()] if gradient else [self.value]
+        nodes = share_exponentials(build, p.provenance, [v.node for v in roots])
+        nodes = without_stops(build, p.provenance, nodes)
+        value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))
+        taken = {*LIBRARY, *(dim for dim, _, _ in p.dims())}
+        grads = dict(zip(self.gradient or {}, fields, strict=True)) if gradient else None
+        return routine(name, build, p.provenance, p.inputs, value, grads, taken)
+
+
+def derive(program: Program, wrt: Sequence[str] | None = None) -> Derived:
+    """Stable forms, then guards, then the gradient by `wrt` (all params by default). Raises UnsupportedError."""
+    names = program.params if wrt is None else tuple(wrt)
+    _check_wrt(program, names)
+    build, provenance = Builder(program.graph), program.provenance
+    root = protect(build, provenance, stabilise(build, provenance, program.result.node))
+    value = Value(root, program.result.axes)
+    if value.axes:
+        return Derived(program, names, value, None)
+    inputs = {n.name: n for n in program.graph.nodes if n.op == "input"}
+    gradient = reverse(build, provenance, root, {name: inputs[name] for name in names})
+    return Derived(program, names, value, gradient)
+
+
+def _check_wrt(program: Program, names: tuple[str, ...]) -> None:
+    kinds = {i.name: i.kind for i in program.inputs}
+    for name in names:
+        if name not in kinds:
+            raise UnsupportedError(f"wrt: there is no input '{name}'", hint=did_you_mean(name, kinds))
+        if kinds[name] == "index":
+            raise UnsupportedError(f"wrt: '{name}' is an index, and has no derivative")
+    if len(set(names)) != len(names):
+        raise UnsupportedError("wrt: a name is given twice")
+
+
+LIBRARY = frozenset(
+    {"range", "abs", "max", "min", "value", "value_and_grad", "empty", "zeros", "full", "inf", "nan", "float64", "int64", "bool_", "pi"}
+)

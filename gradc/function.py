@@ -1,0 +1,194 @@
+"""What users hold: a compiled loss with its value, gradient, source and graph."""
+
+from __future__ import annotations
+
+import threading
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradc.check import Report, check_gradient
+from gradc.derive import Derived
+from gradc.emit.python import Module, emit
+from gradc.errors import InputError, UnsupportedError
+from gradc.extents import Index
+from gradc.ir import Node, format_graph, reachable
+from gradc.program import Input, Program
+from gradc.runtime.inputs import Inputs
+from gradc.runtime.jit import Compiled, python
+from gradc.scipy_bridge import Problem
+from gradc.version import VERSION
+
+
+class GraphView:
+    """The static graph of the result. `nodes` is in topological order; `str()` is a numbered listing."""
+
+    def __init__(self, roots: Sequence[Node]) -> None:
+        self.roots = tuple(roots)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return reachable(self.roots)
+
+    def __str__(self) -> str:
+        return format_graph(self.roots)
+
+    def __repr__(self) -> str:
+        return f"<graph of {len(self.nodes)} nodes>"
+
+
+class Function:
+    """A compiled loss. Call it with its inputs by position or by name; see `signature`.
+
+    Arrays are anything `numpy.asarray` takes, of any strides and float or integer dtype; they are never modified. An
+    array that is C-ordered float64 (int64 for an `index`) is used as it is, any other is converted once. Every call
+    raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
+    """
+
+    def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any]) -> None:
+        self._derived, self._origin, self._options = derived, origin, options
+        self._lock = threading.RLock()
+        self._inputs = Inputs(derived.program.inputs, derived.program.requirements, derived.nodes)
+        self._gradient_type = namedtuple("Gradient", derived.wrt)  # type: ignore[misc]  # noqa: PYI024  fields are the user's names
+
+    # evaluation
+
+    def __call__(self, *args: Any, **inputs: Any) -> Any:
+        """The value: a float, or an array."""
+        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
+        return self._value(*values)
+
+    def value_and_grad(self, *args: Any, out: Any = None, **inputs: Any) -> tuple[float, Any]:
+        """(value, gradient). The gradient is a named tuple, one field per name in `wrt`, shapes as the inputs'.
+
+        `out`, from `empty_gradient`, is filled and returned in its place. Raises UnsupportedError for array results.
+        """
+        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
+        value, fields = self._value_and_grad(*values)
+        if out is None:
+            return value, self._gradient_type._make(fields)
+        self._fill(out, fields)
+        return value, out
+
+    def grad(self, *args: Any, **inputs: Any) -> Any:
+        """The gradient alone, as `value_and_grad` gives it."""
+        return self.value_and_grad(*args, **inputs)[1]
+
+    def empty_gradient(self, *args: Any, **inputs: Any) -> Any:
+        """A gradient to pass as `out=`: arrays of the inputs' shapes, 0-d arrays for scalars, contents undefined."""
+        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
+        shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
+        return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
+
+    def check(self, *args: Any, seed: int = 0, **inputs: Any) -> Report:
+        """Compares the gradient with extrapolated central differences of the value; the report names the worst entry."""
+        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
+        named = dict(zip(self._inputs.names, values, strict=True))
+        gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
+        return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
+
+    def scipy(self, **fixed: Any) -> Problem:
+        """The loss as SciPy's minimisers take it, over one flat vector of all params.
+
+        `fixed` gives the data; params given there are where `x0` starts, others start at their default, or at 0.
+        """
+        return Problem(self.value_and_grad, self.program, self.wrt, fixed)
+
+    # looking inside
+
+    @property
+    def program(self) -> Program:
+        return self._derived.program
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """The names the loss is differentiated by."""
+        return self._derived.wrt
+
+    @property
+    def signature(self) -> tuple[Input, ...]:
+        """The declared inputs: name, kind, shape, default."""
+        return self.program.inputs
+
+    @property
+    def graph(self) -> GraphView:
+        return GraphView([self._derived.value.node])
+
+    @property
+    def adjoint_listing(self) -> str:
+        """The graph of value and gradient as a numbered listing, with the node of each result."""
+        fields = self._derived.gradient or {}
+        names = [f"value = {self._derived.value.node!r}", *(f"{name}_bar = {v.node!r}" for name, v in fields.items())]
+        return format_graph([self._derived.value.node, *(v.node for v in fields.values())]) + "\n\n" + "\n".join(names)
+
+    @property
+    def source(self) -> str:
+        """The generated Python: a module that runs without gradc."""
+        return self._module.text
+
+    @cached_property
+    def _module(self) -> Module:
+        with self._lock:
+            d = self._derived
+            routines = [d.routine("value", False)]
+            if d.gradient:
+                routines.append(d.routine("value_and_grad", True))
+            return emit(self.program.title, VERSION, self.program.inputs, routines, d.spelling)
+
+    def __repr__(self) -> str:
+        return f"gradc.Function({', '.join(map(str, self.signature))})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._origin, self._options)
+
+    # compiled code
+
+    @cached_property
+    def _entries(self) -> Callable[[str], Callable[..., Any]]:
+        with self._lock:
+            if self._options["backend"] == "python":
+                return python(self._module).__getitem__
+            return Compiled(self._module, self.signature, self._options["cache"], VERSION).entry
+
+    @cached_property
+    def _value(self) -> Callable[..., Any]:
+        with self._lock:
+            return self._raising(self._entries("value"))
+
+    @cached_property
+    def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
+        if self._derived.value.axes:
+            shape = ", ".join(str(a.extent) if isinstance(a, Index) else "1" for a in self._derived.value.axes)
+            raise UnsupportedError(f"the result has shape ({shape}): only a number has a gradient", hint="reduce it: sum(...), mean(...)")
+        if not self.wrt:
+            raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
+        with self._lock:
+            return self._raising(self._entries("value_and_grad"))
+
+    def _raising(self, entry: Callable[..., Any]) -> Callable[..., Any]:
+        """Compiled code stops at a bad index it computed itself; users get an InputError for it."""
+
+        def run(*values: Any) -> Any:
+            try:
+                return entry(*values)
+            except IndexError as error:
+                raise InputError(str(error)) from None
+
+        return run if any(n.op in ("read", "place") for n in self._derived.nodes) else entry
+
+    def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.float64]]) -> None:
+        for name, target, value in zip(self.wrt, out, fields, strict=True):
+            if not isinstance(target, np.ndarray) or target.shape != np.shape(value):
+                given = getattr(target, "shape", type(target).__name__)
+                raise InputError(f"out: field '{name}': expected an array of shape {np.shape(value)}, given {given}")
+            target[...] = value
+
+
+def _restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
+    from gradc.api import restore  # noqa: PLC0415  unpickling starts at the top of the pipeline
+
+    return restore(origin, options)

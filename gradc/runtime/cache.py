@@ -1,0 +1,98 @@
+"""Where generated modules and their machine code are kept between processes.
+
+A module is named by a hash of everything its machine code depends on, so that an entry never has to be invalidated:
+what changed has another name. Entries appear by renaming a finished directory, whatever else runs at the same time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import platformdirs
+
+
+def directory() -> Path:
+    """The cache directory: `GRADC_CACHE_DIR`, or the user's own for caches."""
+    given = os.environ.get("GRADC_CACHE_DIR")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("gradc"))
+
+
+def digest(parts: Sequence[str]) -> str:
+    """The name of an entry: a hash of the texts it is made from and of the machine."""
+    return hashlib.sha256("\0".join([*parts, *_machine()]).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _machine() -> tuple[str, ...]:
+    import llvmlite  # noqa: PLC0415  only programs that are run need the compiler
+    import numba  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+    from llvmlite import binding  # noqa: PLC0415
+
+    versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
+    return (*versions, platform.machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
+
+
+def entry(name: str, text: str) -> Path:
+    """The file that holds this text under this name; made if it is not there, mended if it is not what it should be."""
+    home = directory() / name
+    file = home / f"gradc_{name}.py"
+    try:
+        if file.read_text(encoding="utf-8") == text:
+            return file
+    except (OSError, UnicodeDecodeError):
+        remove(name)
+    else:
+        remove(name)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=home.parent))
+    (made / file.name).write_text(text, encoding="utf-8")
+    try:
+        made.rename(home)
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)  # another process was first: its entry holds the same text
+    return file
+
+
+def temporary(name: str, text: str) -> Path:
+    """A file with this text that goes when the process ends, for programs that are not to be cached."""
+    file = _scratch() / f"gradc_{name}.py"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@functools.cache
+def _scratch() -> Path:
+    import atexit  # noqa: PLC0415
+
+    place = Path(tempfile.mkdtemp(prefix="gradc-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
+def remove(name: str) -> None:
+    shutil.rmtree(directory() / name, ignore_errors=True)
+
+
+def clear() -> int:
+    """Deletes all entries; returns how many there were."""
+    found = [p for p in directory().glob("*") if p.is_dir()] if directory().is_dir() else []
+    for p in found:
+        shutil.rmtree(p, ignore_errors=True)
+    return len(found)
+
+
+def usage() -> tuple[int, int]:
+    """(entries, bytes) in the cache."""
+    if not directory().is_dir():
+        return 0, 0
+    entries = [p for p in directory().glob("*") if p.is_dir() and not p.name.startswith(".")]
+    return len(entries), sum(f.stat().st_size for p in entries for f in p.rglob("*") if f.is_file())

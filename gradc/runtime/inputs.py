@@ -1,0 +1,133 @@
+"""The inputs of a call: bound, converted and checked in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradc.bounds import in_range, index_input
+from gradc.errors import InputError, did_you_mean
+from gradc.extents import Poly
+from gradc.ir import Node
+from gradc.program import Input, Requirement
+
+
+class Inputs:
+    """Turns what a caller passes into what the compiled code takes, or raises InputError."""
+
+    def __init__(self, inputs: Sequence[Input], requirements: Sequence[Requirement], nodes: Sequence[Node]) -> None:
+        self.inputs = tuple(inputs)
+        self.names = tuple(i.name for i in inputs)
+        self.requirements = requirements
+        self.ranges = _index_ranges(nodes)
+        self.dtypes = [np.dtype(np.int64 if i.type == "int" else np.float64) for i in inputs]
+        self.plain_dims = [[(k, str(p)) for k, p in enumerate(i.shape) if p == Poly.atom(str(p))] for i in inputs]
+        self.other_dims = [[(k, p) for k, p in enumerate(i.shape) if p != Poly.atom(str(p))] for i in inputs]
+        self.scalars_only = not any(i.shape for i in inputs)
+
+    def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+        """One value an input, in declaration order: positional, by name, or the default."""
+        if len(args) > len(self.inputs):
+            raise InputError(f"takes {len(self.inputs)} inputs ({', '.join(self.names)}), {len(args)} were given")
+        if len(args) == len(self.inputs) and not keywords:
+            return list(args)
+        given = dict(zip(self.names, args, strict=False))
+        for name, value in keywords.items():
+            if name not in self.names:
+                raise InputError(f"unknown input '{name}'", hint=did_you_mean(name, self.names) or f"inputs: {', '.join(self.names)}")
+            if name in given:
+                raise InputError(f"input '{name}' is given twice")
+            given[name] = value
+        bound = []
+        for i in self.inputs:
+            if i.name not in given and i.default is None:
+                raise InputError(f"input '{i.name}' is missing", hint=f"expected {i}")
+            bound.append(given.get(i.name, i.default))
+        return bound
+
+    def convert(self, values: list[Any]) -> tuple[list[Any], dict[str, int]]:
+        """The values as C-ordered arrays and numbers, and the sizes of the dims. Arrays that fit are not copied."""
+        dims: dict[str, int] = {}
+        bound_by: dict[str, str] = {}
+        for k, i in enumerate(self.inputs):
+            value = values[k]
+            if not i.shape:
+                if type(value) is not float or i.type == "int":
+                    values[k] = self._scalar(i, value)
+                continue
+            if not (type(value) is np.ndarray and value.dtype == self.dtypes[k] and value.flags.c_contiguous and value.flags.aligned):
+                value = values[k] = self._array(i, value)
+            if value.ndim != len(i.shape):
+                raise InputError(f"input '{i.name}': expected {_shape(i)}, given an array of shape {value.shape}")
+            for axis, dim in self.plain_dims[k]:
+                size = value.shape[axis]
+                if dims.setdefault(dim, size) != size:
+                    given = f"{dim} = {dims[dim]} by '{bound_by[dim]}'"
+                    raise InputError(f"input '{i.name}': expected {_shape(i)} with {given}, given an array of shape {value.shape}")
+                bound_by.setdefault(dim, i.name)
+        self._check_sizes(values, dims)
+        return values, dims
+
+    def _check_sizes(self, values: Sequence[Any], dims: dict[str, int]) -> None:
+        for k, i in enumerate(self.inputs):
+            for axis, poly in self.other_dims[k]:
+                wanted = poly.length(dims)  # type: ignore[arg-type]
+                if values[k].shape[axis] != wanted:
+                    raise InputError(f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {values[k].shape[axis]}")
+        for r in self.requirements:
+            value = r.poly.evaluate(dims)  # type: ignore[arg-type]
+            if value < 0 or (r.relation == "zero" and value):
+                sizes = ", ".join(f"{d} = {dims[d]}" for d in sorted(r.poly.dims))
+                raise InputError(f"{r.message}; given {sizes}" if sizes else r.message, r.span)
+        for name, poly in self.ranges:
+            array = values[self.names.index(name)]
+            length = poly.length(dims)  # type: ignore[arg-type]
+            if np.size(array) and (np.min(array) < 0 or np.max(array) >= length):
+                bad = np.atleast_1d((array < 0) | (array >= length))
+                position = tuple(int(p) for p in np.argwhere(bad)[0])
+                where = f"[{', '.join(map(str, position))}]" if np.ndim(array) else ""
+                shown = np.atleast_1d(array)[position]
+                raise InputError(f"input '{name}': {name}{where} = {shown} is out of range: expected 0 to {length - 1}")
+
+    def _scalar(self, i: Input, value: Any) -> float | int:
+        array = self._numeric(i, value)
+        if array.ndim:
+            raise InputError(f"input '{i.name}': expected a number, given an array of shape {array.shape}")
+        return int(array) if i.type == "int" else float(array)
+
+    def _array(self, i: Input, value: Any) -> npt.NDArray[Any]:
+        return np.require(self._numeric(i, value), requirements=["C", "A"])
+
+    def _numeric(self, i: Input, value: Any) -> npt.NDArray[Any]:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"input '{i.name}': expected {_shape(i)}: {error}") from None
+        if array.dtype.kind not in "biuf":
+            given = f"{type(value).__name__} of {array.dtype}" if array.ndim else type(value).__name__
+            raise InputError(f"input '{i.name}': expected numbers, given {given}")
+        if i.type == "int" and array.dtype.kind == "f":
+            whole = array.astype(np.int64, casting="unsafe") if np.all(np.isfinite(array)) else None
+            if whole is None or np.any(whole != array):
+                raise InputError(f"input '{i.name}': expected integers, given {array.dtype} with fractions")
+            return whole
+        return array.astype(np.int64 if i.type == "int" else np.float64, copy=False)
+
+
+def _shape(i: Input) -> str:
+    return f"{i.name}[{', '.join(map(str, i.shape))}]"
+
+
+def _index_ranges(nodes: Sequence[Node]) -> list[tuple[str, Poly]]:
+    """Which index inputs subscript axes of which lengths, where the call can check it beforehand."""
+    found: dict[tuple[str, Poly], None] = {}
+    for n in nodes:
+        if n.op == "read" and n.guard is None:
+            for axis, e in zip(n.axes, n.subscripts, strict=True):
+                name = index_input(e)
+                if name is not None and in_range(e, axis) == "call":
+                    found[name, axis.extent] = None
+    return list(found)

@@ -1,0 +1,72 @@
+"""Numba over a generated module: explicit signatures, one compilation for all sizes, machine code kept in the cache."""
+
+from __future__ import annotations
+
+import pickle
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gradc.emit.python import Module
+from gradc.program import Input
+from gradc.runtime import cache
+
+FLAGS = frozenset({"reassoc", "contract"})
+"""What LLVM may do with floating point: regroup sums and fuse products into them. NaN, infinities and -0 stay what they are."""
+
+
+def load(module: Module, name: str, file: Path) -> types.ModuleType:
+    """The module's functions as plain Python, their code in `file`, for Numba's cache and for debuggers."""
+    loaded = types.ModuleType(f"gradc_{name}")
+    loaded.__file__ = str(file)
+    exec(compile(module.body, str(file), "exec"), loaded.__dict__)
+    return loaded
+
+
+def python(module: Module) -> dict[str, Callable[..., Any]]:
+    """The entry points uncompiled, with IEEE results instead of warnings."""
+    import numpy as np  # noqa: PLC0415
+
+    name = cache.digest([module.text])
+    loaded = load(module, name, cache.temporary(name, module.text))
+    return {entry: np.errstate(all="ignore")(getattr(loaded, entry)) for entry in module.entries}
+
+
+class Compiled:
+    """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
+
+    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str) -> None:
+        self.module, self.inputs, self.cached = module, inputs, cached
+        self.name = cache.digest([module.text, version, *sorted(FLAGS)])
+
+    def entry(self, name: str) -> Callable[..., Any]:
+        """One entry point. A damaged cache entry is rebuilt."""
+        try:
+            return self._compile(name)
+        except (pickle.UnpicklingError, EOFError, OSError, AttributeError, ImportError, IndexError, TypeError, ValueError, KeyError):
+            if not self.cached:
+                raise
+            cache.remove(self.name)
+            return self._compile(name)
+
+    def _compile(self, name: str) -> Callable[..., Any]:
+        import numba  # noqa: PLC0415  Numba takes long to import
+
+        text = self.module.text
+        file = cache.entry(self.name, text) if self.cached else cache.temporary(self.name, text)
+        loaded = load(self.module, self.name, file)
+        jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
+        for helper in self.module.functions:
+            setattr(loaded, helper, jit(getattr(loaded, helper)))
+        signature = tuple(_type(i) for i in self.inputs)
+        make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
+        compiled: Callable[..., Any] = make(getattr(loaded, name))
+        return compiled
+
+
+def _type(i: Input) -> Any:
+    from numba import types as nb  # noqa: PLC0415
+
+    scalar = nb.int64 if i.type == "int" else nb.float64
+    return nb.Array(scalar, len(i.shape), "C", readonly=True) if i.shape else scalar

@@ -1,0 +1,3 @@
+"""The version of gradc; generated code names it."""
+
+VERSION = "0.1.0"
