@@ -1,6 +1,6 @@
 """Makes nodes: constants fold and local identities apply as a node is made, so that no pass has to look for them.
 
-An identity is used only where it keeps the value for every argument, NaN and infinities included.
+An identity keeps the value for every argument, NaN and infinities included, up to rounding and the sign of a zero.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Builder:
         if name == "add":
             return self._sum(a, b)
         if name == "sub":
-            if _is_const(b, 0):
+            if _is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
                 return a
             if a.op == "neg":
                 return self.op("neg", self.op("add", a.args[0], b))
@@ -214,7 +214,7 @@ class Builder:
         if a.type == "int" and b.type == "int":
             if _is_const(a, 0):
                 return b
-            if _is_const(b, 0):
+            if _is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
                 return a
             if b.op == "const" and isinstance(b.value, int) and b.value < 0:
                 return self.op("sub", a, self.const(-b.value))
@@ -230,18 +230,18 @@ class Builder:
         if _is_const(a, 1):
             return self.convert(b, "float") if a.type == "float" and b.type == "int" else b
         if _is_const(a, -1):
-            return self.op("neg", b)
+            return self.op("neg", self.convert(b, "float") if a.type == "float" else b)
         if _is_const(a, 0) and a.type == b.type == "int":
             return a
         if a.op == "neg":
             return self.op("neg", self.op("mul", a.args[0], b))
         if b.op == "neg":
             return self.op("neg", self.op("mul", a, b.args[0]))
-        if b.op == "mul" and b.args[0].op == "const" and b.type == "float":
-            if a.op == "const":
+        if b.op == "mul" and _is_moderate(b.args[0]) and b.type == "float":
+            if _is_moderate(a):
                 return self.op("mul", self.op("mul", a, b.args[0]), b.args[1])
             return self.op("mul", b.args[0], self.op("mul", a, b.args[1]))
-        if a.op == "mul" and a.args[0].op == "const" and a.type == "float":
+        if a.op == "mul" and _is_moderate(a.args[0]) and a.type == "float":
             return self.op("mul", a.args[0], self.op("mul", a.args[1], b))
         return None
 
@@ -250,7 +250,7 @@ class Builder:
             if abs(b.value) == 1:
                 a = self.convert(a, "float")
                 return a if b.value == 1 else self.op("neg", a)
-            if b.value and math.isfinite(b.value) and abs(math.frexp(b.value)[0]) == 0.5 and abs(b.value) < 1e300:
+            if b.value and math.isfinite(b.value) and abs(math.frexp(b.value)[0]) == 0.5 and _is_moderate(b):
                 return self.op("mul", self.const(float(1 / Fraction(b.value))), a)
         if a.op == "neg":
             return self.op("neg", self.op("div", a.args[0], b))
@@ -260,6 +260,8 @@ class Builder:
         if b.op != "const":
             return None
         exponent = b.value
+        if b.type == "float":
+            a = self.convert(a, "float")
         if exponent == 0:
             return self.const(1.0 if "float" in (a.type, b.type) else 1)
         if exponent == 0.5:
@@ -355,6 +357,11 @@ def integer_poly(node: Node) -> Poly | None:
 
 def _is_const(node: Node, value: float) -> bool:
     return node.op == "const" and node.value == value
+
+
+def _is_moderate(node: Node) -> bool:
+    """A constant that may be multiplied earlier or later without anything overflowing that did not before, within reason."""
+    return node.op == "const" and 1e-30 < abs(node.value) < 1e30
 
 
 def _is_index(node: Node, index: Index) -> bool:

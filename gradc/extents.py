@@ -132,15 +132,6 @@ class Poly:
     def length(self, values: Mapping[Atom, int]) -> int:
         return max(0, self.evaluate(values))
 
-    def replaced(self, atom: Atom, by: Poly) -> Poly:
-        total = Poly(())
-        for m, c in self.terms:
-            piece = Poly.const(c)
-            for a in m:
-                piece = piece * (by if a == atom else Poly.atom(a))
-            total = total + piece
-        return total
-
     def is_nonnegative(self) -> bool:
         """Proved to be at least 0 for all dims, wherever the indices are in their ranges."""
         poly = self
@@ -148,6 +139,8 @@ class Poly:
             index = max((a for m, _ in poly.terms for a in m if isinstance(a, Index)), key=lambda i: len(i.closure))
             lowest = Poly(())
             for m, c in poly.terms:
+                if index in m and any(isinstance(a, Term) for a in m):
+                    return False
                 piece = Poly.const(c)
                 for a in m:
                     worst = Poly(()) if c > 0 else index.extent - ONE
@@ -242,6 +235,6 @@ def _render(atom: Atom, name: Callable[[Index], str]) -> str:
         return name(atom)
     a, b = (p.render(name) for p in atom.args)
     if atom.op == "//":
-        simple = all(c.isalnum() or c == "_" for c in a)
-        return f"({a if simple else f'({a})'}//{b if len(atom.args[1].terms) == 1 else f'({b})'})"
+        a, b = (t if t.replace("_", "").isalnum() else f"({t})" for t in (a, b))
+        return f"({a}//{b})"
     return f"{atom.op}({a}, {b})"

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from gradc.data import shape_of, sizes
 from gradc.errors import InputError, UnsupportedError, did_you_mean
 from gradc.extents import Poly
 from gradc.program import Program
 
-Vector = npt.NDArray[np.float64]
+Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 Evaluate = Callable[[Vector], tuple[float, Vector]]
 
 SPREAD = 0.1
@@ -29,6 +28,7 @@ TOLERANCE = 1e-8
 EPOCHS = {"lbfgs": 1000, "gd": 1000, "sgd": 100, "adam": 100}
 RATE = {"sgd": 0.1, "adam": 0.01}
 BATCH = 128
+UNFINISHED = "stopped: more epochs may go further"
 EVALUATIONS = 100
 """How often at most sgd and adam evaluate the whole loss, which costs as much as an epoch."""
 
@@ -89,8 +89,8 @@ def fit(
 ) -> Fit:
     """Minimises the loss from the params in `inputs`, or from `start`.
 
-    `lbfgs` (SciPy's L-BFGS-B) and `gd` (gradient descent: steps of `lr`, or found by halving until they pay) look at all
-    data at once, `epochs` times at most; `sgd` and `adam` at `batch` rows at a time, `epochs` times over, in an order
+    `lbfgs` (SciPy's L-BFGS-B) and `gd` (gradient descent: steps of `lr`, or halved until they pay) look at all data at
+    once, `epochs` times at most; `sgd` and `adam` at `batch` rows at a time, `epochs` times over, in an order
     drawn with `seed`. Rows are the first axis of the first data input. `progress` is called with every step.
 
     Raises InputError for an unknown method, for a setting it does not have, and where the loss is not finite;
@@ -174,7 +174,7 @@ def _count(iterations: int) -> str:
 
 
 def _lbfgs(history: _History, v: Vector, epochs: int) -> tuple[Vector, str]:
-    from scipy.optimize import minimize  # noqa: PLC0415  SciPy is slow to import and only needed here
+    from scipy.optimize import minimize
 
     latest: dict[bytes, tuple[float, Vector]] = {}
 
@@ -188,16 +188,22 @@ def _lbfgs(history: _History, v: Vector, epochs: int) -> tuple[Vector, str]:
         latest[v.tobytes()] = loss, np.array(gradient)
         return loss, gradient
 
-    def callback(v: Vector) -> None:
-        loss, gradient = latest.get(v.tobytes()) or history.evaluate(v)
+    def callback(xk: Vector) -> None:
+        loss, gradient = latest.get(xk.tobytes()) or history.evaluate(xk)
         history.record(len(history.steps), loss, gradient)
 
     if epochs == 0:
         return v, "no iterations"
-    settings = {"maxiter": epochs, "maxfun": 20 * epochs + 100, "gtol": TOLERANCE, "ftol": 1e-15, "maxls": 50}
-    result = minimize(fun, v, jac=True, method="L-BFGS-B", callback=callback, options=settings)
-    reason = {0: "converged", 1: "stopped: more epochs may go further"}
-    return result.x, reason.get(result.status, "converged: no lower point along the direction of descent")
+    result = minimize(
+        fun,
+        v,
+        jac=True,
+        method="L-BFGS-B",
+        callback=callback,
+        options={"maxiter": epochs, "maxfun": 20 * epochs + 100, "gtol": TOLERANCE, "ftol": 1e-15, "maxls": 50},
+    )
+    reason = {0: "converged", 1: UNFINISHED}
+    return result.x, reason.get(result.status, "stopped: no lower point along the direction of descent")
 
 
 def _descent(history: _History, v: Vector, epochs: int, lr: float | None) -> tuple[Vector, str]:
@@ -220,10 +226,10 @@ def _descent(history: _History, v: Vector, epochs: int, lr: float | None) -> tup
                 break
             rate /= 2.0
         else:
-            return v, "converged: no lower point along the gradient"
+            return v, "stopped: no lower point along the gradient"
         v, loss, gradient = trial, lower, np.array(slope)
         history.record(iteration, loss, gradient)
-    return v, "stopped: more epochs may go further"
+    return v, UNFINISHED
 
 
 Batches = Callable[[], Iterator[Evaluate]]

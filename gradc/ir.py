@@ -247,7 +247,7 @@ def format_node(n: Node) -> str:
     if n.op == "reduce" and isinstance(n.attr, Reduce):
         return f"{n.attr.kind} over {', '.join(map(str, in_order(n.over)))} of {n.args[0]!r}"
     if n.op in ("read", "place"):
-        at = ", ".join(f"{a} = {e!r}" for a, e in zip(n.axes, n.subscripts, strict=True))
+        at = ", ".join(f"{a} = {e!r}" for a, e in zip(n.axes, n.subscripts, strict=False))
         return f"{n.op} {n.args[0]!r} at {at}" + (f" where {n.guard!r}" if n.guard else "")
     if n.op == "scan":
         return f"running sum along {n.index} of {n.args[0]!r}"

@@ -13,11 +13,17 @@ import numpy as np
 
 def _special(name: str) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
-        from scipy import special  # noqa: PLC0415  SciPy is slow to import and rarely needed here
+        from scipy import special  # SciPy is slow to import and rarely needed here
 
         return getattr(special, name)(*args)
 
     return call
+
+
+def _power(a: Any, b: Any) -> Any:
+    """Whole numbers to a negative power are not whole numbers: the result is a float then."""
+    whole = np.result_type(a, b).kind in "iu"
+    return np.power(np.asarray(a, dtype=float) if whole and np.any(np.asarray(b) < 0) else a, b)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -37,7 +43,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floordiv": np.floor_divide,
     "mod": np.mod,
     "neg": np.negative,
-    "power": np.power,
+    "power": _power,
     "lt": np.less,
     "le": np.less_equal,
     "gt": np.greater,

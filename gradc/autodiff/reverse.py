@@ -241,7 +241,8 @@ class _Reverse:
             assert hit is not None
             self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
         else:
-            place = build.place(bar, y.axes, y.subscripts, kept, guard)
+            varies = bar.indices.union(*(e.indices for e in y.args[1:]))
+            place = build.place(bar, y.axes, y.subscripts, kept & varies, guard)
             self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
 
     def _needed_guard(self, y: Node) -> Node | None:

@@ -10,9 +10,11 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from gradc.api import restore
 from gradc.data import Inputs, choice, complete, dimension, load, setting
 from gradc.errors import InputError, ParseError, Source, Span
 from gradc.fit import start
+from gradc.function import Function
 from gradc.program import Program
 
 T = TypeVar("T")
@@ -20,7 +22,9 @@ T = TypeVar("T")
 File = Annotated[str | None, typer.Argument(metavar="FILE", help="A .gradc file, or - for standard input.")]
 Expression = Annotated[
     str | None,
-    typer.Option("-e", "--expression", metavar="EXPRESSION", help="An expression instead of a file; its names are params."),
+    typer.Option(
+        "-e", "--expression", metavar="EXPRESSION", help="An expression instead of a file; its names are params."
+    ),
 ]
 Data = Annotated[
     list[Path] | None,
@@ -44,7 +48,7 @@ Dims = Annotated[
 
 
 def read_source(file: str | None, expression: str | None) -> Source:
-    """The text of the program, and its name. Raises ParseError for what is not text, OSError for what cannot be read."""
+    """The program's name and text. Raises ParseError for what is not text, OSError for what cannot be read."""
     if (file is None) == (expression is None):
         raise typer.BadParameter("give either a FILE or -e EXPRESSION")
     if expression is not None:
@@ -58,6 +62,12 @@ def read_source(file: str | None, expression: str | None) -> Source:
         raise ParseError("not a text file", Span(Source(name, ""), 1, 1), "expected a program in UTF-8") from None
 
 
+def compiled(source: Source, wrt: tuple[str, ...] | None = None) -> Function:
+    """The program as `gradc.compile` makes it, under its own name in messages and comments."""
+    options = {"wrt": wrt, "dtype": "float64", "backend": "numba", "threads": "auto", "cache": True}
+    return restore((source.name, source.text), options)
+
+
 @dataclass(frozen=True)
 class InputOptions:
     """The options that give inputs, as they were typed."""
@@ -69,7 +79,7 @@ class InputOptions:
     dims: list[str] | None
 
     def complete(self, program: Program, start_seed: int | None = None) -> Inputs:
-        """All inputs; with `start_seed`, params that are not given stand where a minimisation starts. Raises InputError."""
+        """All inputs; with `start_seed`, params not given are where a minimisation starts. Raises InputError."""
         columns = _by_name("--columns", map(choice, self.columns or ()))
         settings = _by_name("--set", map(setting, self.settings or ()))
         dims = _by_name("--dim", map(dimension, self.dims or ()))

@@ -27,11 +27,18 @@ from gradc.cli.arguments import (
 )
 from gradc.cli.values import archive_suffix
 from gradc.errors import InputError, Source
-from gradc.fit import EPOCHS, Fit, Progress, Step
+from gradc.fit import Fit, Progress, Step
 from gradc.fit import fit as minimise
 from gradc.frontends.syntax import parse
 
-Method = StrEnum("Method", {name: name for name in EPOCHS})
+
+class Method(StrEnum):
+    """How to minimise."""
+
+    lbfgs = "lbfgs"
+    gd = "gd"
+    sgd = "sgd"
+    adam = "adam"
 
 
 def fit(
@@ -51,12 +58,16 @@ def fit(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of drawn starts and of the order of rows.")] = 0,
     reports: Annotated[
         list[str] | None,
-        typer.Option("--report", metavar="EXPRESSION", help="Evaluate this in place of the program's result. Repeatable."),
+        typer.Option(
+            "--report", metavar="EXPRESSION", help="Evaluate this in place of the program's result. Repeatable."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.npz", help="Write the params to a file of arrays.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the loss, as .png, .svg or .pdf.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the loss, as .png, .svg or .pdf.")
+    ] = None,
 ) -> None:
     """Minimise the value over the params.
 
@@ -66,11 +77,12 @@ def fit(
     figure = None if plot is None else _figure(plot)
     source = read_source(file, expression)
     function = compiled(source)
-    asked = {text: compiled(with_result(source, text)) for text in reports or ()}
+    asked = {text: compiled(with_result(source, text), wrt=()) for text in reports or ()}
     inputs = InputOptions(data, columns, settings, random, dims).complete(function.program, start_seed=seed)
-    settings_ = {"epochs": epochs, "lr": lr, "batch": batch, "seed": seed}
     with _progress(method) as progress:
-        found = minimise(function, inputs, method.value, progress=progress, **settings_)
+        found = minimise(
+            function, inputs, method.value, epochs=epochs, lr=lr, batch=batch, seed=seed, progress=progress
+        )
     _summary(found, method)
     for text, report in asked.items():
         output.line(f"{text} = {output.numbers(report(**{**inputs, **found.params}))}")

@@ -9,11 +9,13 @@ import typer
 
 from gradc import resources
 from gradc.cli import output
-from gradc.errors import GradcError, InputError, did_you_mean
+from gradc.errors import InputError, did_you_mean
 from gradc.runtime import cache as compiled
 
 
-def new(name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which one; without it, they are listed.")] = None) -> None:
+def new(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which one; without it, they are listed.")] = None,
+) -> None:
     """Write a starter program to NAME.gradc."""
     starters = {path.stem: path for path in sorted(resources.path("examples").glob("*.gradc"))}
     if name is None:
@@ -22,7 +24,9 @@ def new(name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which o
             output.line(f"{stem:<{width}}  {_title(path)}".rstrip())
         return
     if name not in starters:
-        raise InputError(f"there is no starter '{name}'", hint=did_you_mean(name, starters) or f"starters: {', '.join(starters)}")
+        raise InputError(
+            f"there is no starter '{name}'", hint=did_you_mean(name, starters) or f"starters: {', '.join(starters)}"
+        )
     target = Path(f"{name}.gradc")
     try:
         with target.open("x", encoding="utf-8") as file:

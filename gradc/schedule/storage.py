@@ -48,15 +48,18 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
                 stored[a] |= moved
                 for path in storage.paths[n]:
                     stored[a] |= _crossed(storage, a, path)
-        if n.op == "reduce":
-            for path in storage.paths[n]:
-                stored[n] |= {loop.index for loop in path[len(home(n, path)) :]} - n.over
+        accumulated = (n,) if n.op == "reduce" else n.args if n.op == "scatter" else ()
+        for part in accumulated:
+            for path in storage.paths[part]:
+                start = len(storage.homes(n)[0]) if n.op == "scatter" else len(home(n, path))
+                stored[n] |= {loop.index for loop in path[start:]} - part.over
     for n, indices in stored.items():
         if n in outputs:
             storage.axes[n] = outputs[n][1]
             continue
-        outer = [loop.index for loop in storage.paths[n][0] if loop.index in indices and loop.index not in n.over]
-        axes = (*outer, *n.axes) if n.op == "scatter" else tuple(outer)
+        path = storage.paths[n.args[0]][0] if n.op == "scatter" else storage.paths[n][0]
+        around = [loop.index for loop in path if loop.index in indices]
+        axes = (*around, *n.axes) if n.op == "scatter" else tuple(around)
         if axes:
             storage.axes[n] = axes
     return storage

@@ -178,7 +178,9 @@ class Writer:
         return out
 
     def _open(self, loop: Loop, path: Path, position: int, out: list[Stmt]) -> None:
-        inside = [n for n in self._inside(loop) if n not in self.inline]
+        inside = [n for n in self._inside(loop) if n not in self.inline and n.op != "scatter"]
+        if not inside:
+            return
         if len({self._group(n) for n in inside}) == 1:
             out += self._comment(inside)
         else:
