@@ -28,7 +28,7 @@ TOLERANCE = 1e-8
 EPOCHS = {"lbfgs": 1000, "gd": 1000, "sgd": 100, "adam": 100}
 RATE = {"sgd": 0.1, "adam": 0.01}
 BATCH = 128
-UNFINISHED = "stopped: more epochs may go further"
+UNFINISHED = "more epochs may go further"
 EVALUATIONS = 100
 """How often at most sgd and adam evaluate the whole loss, which costs as much as an epoch."""
 
@@ -113,15 +113,16 @@ def fit(
     v = np.array(problem.x0, np.float64)
     history.at(0, v)
     epochs = EPOCHS[method] if epochs is None else epochs
-    if method == "lbfgs":
-        v, message = _lbfgs(history, v, epochs)
-    elif method == "gd":
-        v, message = _descent(history, v, epochs, lr)
-    else:
-        rate = RATE[method] if lr is None else lr
-        update = _adam(rate) if method == "adam" else lambda g: rate * g
-        batches = _batches(function, inputs, batch or BATCH, np.random.default_rng(seed))
-        v, message = _stochastic(history, v, epochs, update, batches)
+    with np.errstate(all="ignore"):  # steps that are too long are found out by what is not finite
+        if method == "lbfgs":
+            v, message = _lbfgs(history, v, epochs)
+        elif method == "gd":
+            v, message = _descent(history, v, epochs, lr)
+        else:
+            rate = RATE[method] if lr is None else lr
+            update = _adam(rate) if method == "adam" else lambda g: rate * g
+            batches = _batches(function, inputs, batch or BATCH, np.random.default_rng(seed))
+            v, message = _stochastic(history, v, epochs, update, batches)
     params = problem.unpack(v)
     return Fit({name: params[name] for name in function.wrt}, tuple(history.steps), message)
 
@@ -202,8 +203,9 @@ def _lbfgs(history: _History, v: Vector, epochs: int) -> tuple[Vector, str]:
         callback=callback,
         options={"maxiter": epochs, "maxfun": 20 * epochs + 100, "gtol": TOLERANCE, "ftol": 1e-15, "maxls": 50},
     )
-    reason = {0: "converged", 1: UNFINISHED}
-    return result.x, reason.get(result.status, "stopped: no lower point along the direction of descent")
+    if result.status == 0:
+        return result.x, "converged" if np.abs(result.jac).max() <= TOLERANCE else "the loss falls no further"
+    return result.x, UNFINISHED if result.status == 1 else "no lower point along the direction of descent"
 
 
 def _descent(history: _History, v: Vector, epochs: int, lr: float | None) -> tuple[Vector, str]:
@@ -226,7 +228,7 @@ def _descent(history: _History, v: Vector, epochs: int, lr: float | None) -> tup
                 break
             rate /= 2.0
         else:
-            return v, "stopped: no lower point along the gradient"
+            return v, "no lower point along the gradient"
         v, loss, gradient = trial, lower, np.array(slope)
         history.record(iteration, loss, gradient)
     return v, UNFINISHED

@@ -9,8 +9,8 @@ import sys
 from gradc.cli.app import app
 from gradc.errors import GradcError
 
-BUG = 3
-"""Exit code for an error of gradc's own."""
+BUG, INTERRUPTED = 3, 128 + signal.SIGINT
+"""Exit codes for an error of gradc's own and for Ctrl-C."""
 
 
 def main() -> None:
@@ -30,12 +30,21 @@ def main() -> None:
     except MemoryError as error:
         _fail(f"out of memory{f': {error}' if str(error) else ''}")
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(INTERRUPTED)
     except Exception as error:
+        if _interrupted(error):
+            sys.exit(INTERRUPTED)
         if os.environ.get("GRADC_TRACEBACK"):
             raise
         message = f"an error inside gradc: {type(error).__name__}: {error}"
         _fail(f"{message}\n    please report it, with what GRADC_TRACEBACK=1 shows", BUG)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: compiled code makes SystemErrors of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _fail(message: str, code: int = 2) -> None:

@@ -27,7 +27,7 @@ from gradc.cli.arguments import (
 )
 from gradc.cli.values import archive_suffix
 from gradc.errors import InputError, Source
-from gradc.fit import Fit, Progress, Step
+from gradc.fit import EPOCHS, Fit, Progress, Step
 from gradc.fit import fit as minimise
 from gradc.frontends.syntax import parse
 
@@ -79,7 +79,7 @@ def fit(
     function = compiled(source)
     asked = {text: compiled(with_result(source, text), wrt=()) for text in reports or ()}
     inputs = InputOptions(data, columns, settings, random, dims).complete(function.program, start_seed=seed)
-    with _progress(method) as progress:
+    with _progress(method, EPOCHS[method] if epochs is None else epochs) as progress:
         found = minimise(
             function, inputs, method.value, epochs=epochs, lr=lr, batch=batch, seed=seed, progress=progress
         )
@@ -103,17 +103,17 @@ def with_result(source: Source, expression: str) -> Source:
 
 
 @contextmanager
-def _progress(method: str) -> Iterator[Progress]:
-    """Shows steps as they come: one line that changes on a terminal, the first, then ever fewer lines in a pipe."""
+def _progress(method: str, epochs: int) -> Iterator[Progress]:
+    """Shows steps as they come: a bar on a terminal; in a pipe lines, every one at first, then ever fewer."""
     if not sys.stdout.isatty():
         yield lambda step: _told(step.iteration) and print(_line(step), flush=True)
         return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
-        task = bar.add_task(method, total=None)
-        yield lambda step: bar.update(task, description=f"{method}  {_line(step)}")
+    with Bar(BarColumn(20), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
+        task = bar.add_task(method, total=epochs if method in ("sgd", "adam") else None)
+        yield lambda step: bar.update(task, completed=step.iteration, description=_line(step))
 
 
 def _told(iteration: int) -> bool:
@@ -130,7 +130,9 @@ def _summary(found: Fit, method: str) -> None:
     output.line(f"loss at the start  {first.loss!r}")
     output.line(f"loss at the end    {last.loss!r}", "bold")
     output.line(f"gradient norm      {last.gradient_norm:.3g}")
-    output.line(f"iterations         {last.iteration} ({method}: {found.message})")
+    output.line(
+        f"{'iterations' if method in ('lbfgs', 'gd') else 'epochs':<18} {last.iteration} ({method}: {found.message})"
+    )
     output.line(output.assignments(found.params))
 
 

@@ -30,8 +30,8 @@ def listing(text: str) -> None:
     """Prints a numbered listing, with its numbers and names set apart."""
     if sys.stdout.isatty():
         styled = Text(text.rstrip("\n"))
-        styled.highlight_regex(r"^ *%\d+", "bold cyan")
-        styled.highlight_regex(r"(?<!^)%\d+", "cyan")
+        styled.highlight_regex(r"(?m)^ *%\d+", "bold cyan")
+        styled.highlight_regex(r"%\d+", "cyan")
         styled.highlight_regex(r"(?m)#.*$|(bool|int|float)(  over .*)?$", "dim")
         _styled(styled)
     else:
@@ -55,10 +55,10 @@ def numbers(value: Any) -> str:
     array = np.asarray(value)
     if not array.shape:
         return repr(array.item())
-    text = np.array2string(array, threshold=WHOLE, edgeitems=3, separator=", ", max_line_width=100)
     if array.size <= WHOLE:
-        return text
-    return f"{' x '.join(map(str, array.shape))}, norm {np.linalg.norm(array.ravel()):.6g}\n{text}"
+        return np.array2string(array, separator=", ", max_line_width=100, precision=17, floatmode="unique")
+    corners = np.array2string(array, threshold=0, edgeitems=3, separator=", ", max_line_width=100, precision=6)
+    return f"array of {' x '.join(map(str, array.shape))}, norm {np.linalg.norm(array.ravel()):.6g}\n{corners}"
 
 
 def assignments(values: Mapping[str, Any], indent: str = "  ") -> str:

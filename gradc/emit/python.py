@@ -26,6 +26,7 @@ NUMPY = {
 }  # fmt: skip
 PRECEDENCE = {"select": 0, "or": 1, "and": 2, "not": 3, "+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6, "neg": 7, "**": 8}
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+EXTREMES = ("maximum", "minimum")
 ATOM = 9
 INDENT = "    "
 
@@ -218,10 +219,10 @@ class _Printer:
             return f"{self.expr(e.args[0], 5)} {infix} {self.expr(e.args[1], 5)}", 4
         if infix:
             return self._infix(e, infix)
-        return f"{self._function(e)}({', '.join(self.expr(a) for a in e.args)})", ATOM
+        return f"{self._function(e)}({', '.join(self.expr(a) for a in _number_last(e))})", ATOM
 
     def _function(self, e: Apply) -> str:
-        if e.type == "int" and e.op in ("maximum", "minimum"):
+        if e.op in EXTREMES and (e.type == "int" or any(isinstance(a, Const) for a in e.args)):
             return self.call(e.op[:3])
         if e.op == "round":
             return self.call("rint")
@@ -238,10 +239,17 @@ class _Printer:
         return f"{a}{space}{infix}{space}{b}", own
 
 
+def _number_last(e: Apply) -> tuple[Expr, ...]:
+    """The arguments, a number behind the rest: Python's max and min let a NaN through only if it stands first."""
+    return e.args[::-1] if e.op in EXTREMES and isinstance(e.args[0], Const) else e.args
+
+
 def _plain(e: Expr, names: set[str]) -> bool:
     """Whether the expression may be a number of Python's own, whose division by zero raises; `names` may be."""
     if isinstance(e, Apply):
         simple = e.op in ("add", "sub", "mul", "neg", "select", "abs") or e.type == "int"
+        if e.op in EXTREMES:
+            return any(_plain(a, names) for a in e.args)
         return simple and all(_plain(a, names) for a in e.args)
     return isinstance(e, Const) or (isinstance(e, Name) and (e.type == "int" or e.name in names))
 
