@@ -153,7 +153,7 @@ def complete(
     not a number.
     """
     known = {i.name: i for i in program.inputs}
-    arrays = {name: _checked(_known(name, known, "the inputs given"), value) for name, value in given.items()}
+    arrays = {name: _checked(_known(name, known), value) for name, value in given.items()}
     lengths = sizes(program, arrays, dims)
     for position, entry in enumerate(program.inputs):
         if entry.name in arrays:
@@ -242,10 +242,10 @@ def _subscripts(program: Program) -> Iterator[tuple[Any, Any]]:
             yield from zip(node.axes, node.subscripts, strict=True)
 
 
-def _known(name: str, known: Mapping[str, Input], where: str) -> Input:
+def _known(name: str, known: Mapping[str, Input], where: str = "") -> Input:
     if name not in known:
         hint = did_you_mean(name, known) or f"inputs: {', '.join(known) or 'none'}"
-        raise InputError(f"there is no input '{name}' for what {where} gives", hint=hint)
+        raise InputError(f"unknown input '{name}'{where and f' in {where}'}", hint=hint)
     return known[name]
 
 

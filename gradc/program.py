@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 from gradc.errors import Span
@@ -53,7 +54,12 @@ class Origin:
     target: str = "result"
 
     def __str__(self) -> str:
-        return f"{self.text}   ({self.span.source.name}:{self.span.line})" if self.span else self.text
+        return f"{self.text}   ({self.place})" if self.span else self.text
+
+    @property
+    def place(self) -> str:
+        """File and line, without the directories: the same text gives the same code wherever it lies."""
+        return f"{PurePath(self.span.source.name).name}:{self.span.line}" if self.span else ""
 
 
 @dataclass(frozen=True)

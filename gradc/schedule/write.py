@@ -40,6 +40,7 @@ class Writer:
         self._choose_inline()
         self._choose_seeds()
         self.aliases = self._buffers_of_outputs()
+        self.arrays: dict[Node, str] = {}
         self.seeded = {n for n, _ in self.seeds.values()}
         self.group: Group | None = None
         self.shown: set[str] = set()
@@ -192,7 +193,7 @@ class Writer:
             start = START[kind]["int" if n.type != "float" else "float"]
             if n in self.seeds:
                 out.append(Assign(self._variable(n), self._expr(self.seeds[n][1], path)))
-            elif n not in self.storage.axes or n.op == "scan":
+            elif n not in self.storage.axes or self._runs_in_scalar(n):
                 out.append(Assign(self._variable(n), Const(start)))
             elif path:
                 out.append(self._reset(n, start, path))
@@ -203,6 +204,17 @@ class Writer:
         else:
             self.group = outer
         out.append(For(loop.index, self.names.index(loop.index), tuple(body)))
+        for n in dict.fromkeys(self.starts.get(id(loop), ())):
+            if n.op == "reduce" and self._runs_in_scalar(n):
+                out.append(Assign(self._element(n), self._variable(n)))
+
+    def _runs_in_scalar(self, n: Node) -> bool:
+        """Whether an accumulator that is kept in an array is a scalar while it runs: no loop it is free in is inside."""
+        if n.op == "scan":
+            return True
+        if n.op != "reduce" or n not in self.storage.axes or len(self.storage.paths[n]) != 1:
+            return False
+        return set(self.storage.axes[n]) <= {loop.index for loop in self.storage.homes(n)[0]}
 
     def _reset(self, n: Node, value: Number, path: Path) -> Stmt:
         """Sets an accumulator back, in the part of its array that the loops around point to."""
@@ -230,7 +242,8 @@ class Writer:
     def _statement(self, n: Node, path: Path) -> list[Stmt]:
         if n.op == "reduce":
             kind = n.attr.kind  # type: ignore[union-attr]
-            return [Accumulate(self._target(n), COMBINE[kind], self._expr(n.args[0], path))]
+            target = self._variable(n) if self._runs_in_scalar(n) else self._target(n)
+            return [Accumulate(target, COMBINE[kind], self._expr(n.args[0], path))]
         if n.op == "place":
             return self._place(n, path)
         if n.op == "scan":
@@ -254,7 +267,7 @@ class Writer:
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
         origin = self.provenance.origins.get(n)
-        where = f" ({origin.span.source.name}:{origin.span.line})" if origin and origin.span else ""
+        where = f" ({origin.place})" if origin and origin.span else ""
         made: list[Stmt] = []
         for axis, e in checked_here(n):
             position = list(n.axes).index(axis)
@@ -270,12 +283,14 @@ class Writer:
             return self._apply(n, path)
         if n in self.leaves:
             return self._leaf(n, path)
-        if n in self.storage.axes and not (n.op == "scan" and self._inside_own_loop(n, path)):
+        if n in self.storage.axes and not (self._runs_in_scalar(n) and self._still_there(n, path)):
             return self._element(n)
         return self._variable(n)
 
-    def _inside_own_loop(self, n: Node, path: Path) -> bool:
-        return any(own == path[: len(own)] for own in self.storage.paths[n])
+    def _still_there(self, n: Node, path: Path) -> bool:
+        """Whether the scalar of an accumulator still holds what is stored for this place."""
+        known = self.storage.paths[n] if n.op == "scan" else self.storage.homes(n)
+        return any(own == path[: len(own)] for own in known)
 
     def _leaf(self, n: Node, path: Path) -> Expr:
         if n.op == "const":
@@ -318,7 +333,11 @@ class Writer:
             return n.name
         if n in self.aliases:
             return self.aliases[n]
-        return self.names.of(n) if n.op != "scan" else self.names.of(n) + "_all"
+        if self._runs_in_scalar(n):
+            if n not in self.arrays:
+                self.arrays[n] = self.names.claim(f"{self.names.of(n)}_all")
+            return self.arrays[n]
+        return self.names.of(n)
 
     def _shape(self, n: Node) -> tuple[Poly, ...]:
         axes = n.axes if n.op == "output" else self.storage.axes[n]
