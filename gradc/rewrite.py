@@ -122,6 +122,11 @@ def _stable_log(build: Builder, x: Node) -> tuple[Node, str] | None:
         return build.op("neg", build.op("log", x.args[1])), "log(1/x) computed as -log(x)"
     if x.op == "div" and x.args[0].op == "exp":
         return build.op("sub", x.args[0].args[0], build.op("log", x.args[1])), "log(exp(u)/s) computed as u - log(s)"
+    if x.op == "div":
+        above, below = (_stable_log(build, a) for a in x.args)
+        if above or below:
+            parts = [p[0] if p else build.op("log", a) for p, a in zip((above, below), x.args, strict=True)]
+            return build.op("sub", *parts), (above or below or ("", ""))[1]
     if x.op == "read" and x.guard is None:
         inner = _stable_log(build, x.args[0])
         return None if inner is None else (build.read(inner[0], x.axes, x.subscripts), inner[1])

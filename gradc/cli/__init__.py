@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from gradc.cli.app import app
 from gradc.errors import GradcError
@@ -13,7 +14,7 @@ BUG, INTERRUPTED = 3, 128 + signal.SIGINT
 """Exit codes for an error of gradc's own and for Ctrl-C."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 fine, 1 a check that failed, 2 a user's error, told in one message on stderr."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `gradc show ... | head` ends quietly
@@ -21,7 +22,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="gradc")
+        app(arguments, prog_name="gradc")
     except GradcError as error:
         _fail(str(error))
     except OSError as error:

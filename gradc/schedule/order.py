@@ -95,19 +95,16 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
 
 
 def row_dim(inputs: Sequence[Input]) -> str | None:
-    """The dim of the rows: the one that leads most data arrays, and fewest params."""
-    leading: dict[str, tuple[int, int, int]] = {}
-    for position, i in enumerate(inputs):
+    """The dim of the rows: the one that leads most data arrays and fewest params; without data, the first to lead a param."""
+    score: dict[str, tuple[int, int]] = {}
+    for i in inputs:
         for axis, poly in enumerate(i.shape):
-            for dim in poly.dims:
-                data, params, first = leading.get(dim, (0, 0, -position))
-                if i.kind == "param":
-                    params -= 1
-                else:
-                    data += 2 if axis == 0 else 1
-                leading[dim] = (data, params, first)
-    candidates = {dim: score for dim, score in leading.items() if score[0]}
-    return max(candidates, key=lambda dim: candidates[dim]) if candidates else None
+            for dim in sorted(poly.dims):
+                data, params = score.get(dim, (0, 0))
+                weight = 2 if axis == 0 else 1
+                score[dim] = (data, params - 1) if i.kind == "param" else (data + weight, params)
+    with_data = [dim for dim, (data, _) in score.items() if data]
+    return max(with_data, key=lambda dim: score[dim]) if with_data else next(iter(score), None)
 
 
 def is_row(i: Index, row: str | None) -> bool:
