@@ -146,7 +146,16 @@ class Builder:
         return self.graph.node("place", args, Place(axes, kept, guard is not None))
 
     def scatter(self, places: Sequence[Node]) -> Node:
-        return self.graph.node("scatter", tuple(places), places[0].axes)
+        distinct: dict[Node, int] = {}
+        for p in places:
+            distinct[p] = distinct.get(p, 0) + 1
+        summands = []
+        for p, times in distinct.items():
+            if times > 1:
+                assert isinstance(p.attr, Place)
+                p = self.graph.node("place", (self.op("mul", self.const(times), p.args[0]), *p.args[1:]), p.attr)
+            summands.append(p)
+        return self.graph.node("scatter", tuple(summands), places[0].axes)
 
     # inside
 

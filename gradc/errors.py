@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,13 @@ class Source:
     name: str
     text: str
 
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines as Python's parser counts them: other separators that Unicode knows do not end one."""
+        return re.split(r"\r\n|\r|\n", self.text)
+
     def line(self, number: int) -> str:
-        lines = self.text.splitlines()
-        return lines[number - 1] if 0 < number <= len(lines) else ""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,16 @@ class Span:
         return f"    {left}{shown}\n    {caret}"
 
 
+LONGEST = 300
+"""Messages that quote a user's text are cut after this many characters."""
+
+
 class GradcError(Exception):
     """Base of every error gradc raises for something its user can mend."""
 
     def __init__(self, message: str, span: Span | None = None, hint: str | None = None) -> None:
         super().__init__(message, span, hint)
+        message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
         self.message, self.span, self.hint = message, span, hint
 
     @property

@@ -67,7 +67,7 @@ def _literal(text: str) -> str:
         ("w=[1, 2.5]", [1.0, 2.5]),
         ("w=[[1,2],[3,4]]", [[1, 2], [3, 4]]),
         ("w=(1, 2)", [1, 2]),
-        ("ｗ=1", 1),
+        ("\uff57=1", 1),
         ("w=100000000000000000000", 1e20),
     ],
 )
@@ -79,8 +79,10 @@ def test_setting(text: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["nan", "inf", "-inf", "abc", "'1'", "True", "1+2j", "{}", "[1, [2]]", "[1, None]", "1;2", "[" * 10_000, "9" * 5000]
-    + ['__import__("os").system("touch pwned")', "().__class__", "1 if 1 else 2", "1e5_"],
+    [
+        *("nan", "inf", "-inf", "abc", "'1'", "True", "1+2j", "{}", "[1, [2]]", "[1, None]", "1;2", "1e5_"),
+        *("[" * 10_000, "9" * 5000, '__import__("os").system("touch pwned")', "().__class__", "1 if 1 else 2"),
+    ],
 )
 def test_setting_of_anything_but_numbers(value: str) -> None:
     with refused("input 'w': expected a finite number or a list of them, given '"):
@@ -204,6 +206,7 @@ def test_csv_mistakes(write: Write) -> None:
     path = write("a.csv", "height,weight,t\n1,2,0\n3,1\n")
     with refused("a.csv:3: row 2 has 2 cells, expected 3"):
         load(path)
+    path = write("a.csv", "height,weight,t\n1,2,0\n")
     with refused("input 'x': ", "a.csv has no column 'hight'", "did you mean 'height'?"):
         load(path, x=["hight", "weight"])
     with refused("input 'x': ", "a.csv has no column 'q'", "it has: height, weight, t"):
@@ -340,7 +343,7 @@ def test_a_draw_depends_on_the_seed_and_not_on_the_other_inputs() -> None:
     one = data.complete(LOGISTIC, {}, sizes, seed=3)
     assert np.array_equal(one["t"], data.complete(LOGISTIC, {"w": np.ones(2)}, sizes, seed=3)["t"])
     assert not np.array_equal(one["t"], data.complete(LOGISTIC, {}, sizes, seed=4)["t"])
-    assert not np.array_equal(one["t"], one["x"][:, 0])
+    assert not np.array_equal(one["t"], one["x"].ravel()[:3])
 
 
 def test_index_inputs_are_drawn_within_the_axes_they_index() -> None:
@@ -364,5 +367,6 @@ def test_what_cannot_be_drawn() -> None:
         data.complete(counted, {}, {"n": 3}, seed=1)
     with refused("input 'first': the axis K it is a position on is empty"):
         data.complete(LABELLED, {"t": np.zeros(0)}, {"n": 0, "d": 2, "K": 0}, seed=1)
-    with refused("input 'x': an array of shape (100000000000, 100000000000) is too large"):
-        data.complete(LOGISTIC, {"w": np.ones(1), "t": np.ones(1)} and {}, {"n": 10**11, "d": 10**11}, seed=1)
+    for length in (10**15, 10**17):
+        with refused(f"input 'x': an array of shape ({length}, 100) is too large"):
+            data.complete(LOGISTIC, {"w": np.ones(100)}, {"n": length}, seed=1)

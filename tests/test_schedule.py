@@ -33,7 +33,7 @@ def test_row_losses_are_one_sweep_and_store_no_column(name: str) -> None:
 SWEEPS = {
     "w: param[d]\nx: data[n, d]\nsum((x @ w)**2)": 1,
     "w: param[d]\nx: data[n, d]\nt: data[n]\nsqrt(mean((x @ w - t)**2))": 1,
-    "w: param[d]\nx: data[n, d]\nlog(mean(exp(x @ w)))": 3,
+    "w: param[d]\nx: data[n, d]\nlog(mean(exp(x @ w)))": 2,
     "x: param[n]\nsum(exp(x))*sum(x*x)": 2,
     "x: param[n]\nsum(100*(x[1:] - x[:-1]**2)**2 + (1 - x[:-1])**2)": 1,
     "w: param[d]\nx: data[n, d]\nt: data[n]\nsum(t*softmax(x @ w)**2)": 4,

@@ -57,12 +57,12 @@ class _Reverse:
         self.bars: dict[Node, list[Bar]] = {}
         self.parts: dict[Node, list[Contribution]] = {n: [] for n in wrt.values()}
         self.factor: Node | None = None
+        self.partials = Expressions(build, Source("partial", ""))
 
     def run(self) -> dict[str, Value]:
-        if self.root in self.active:
-            self.bars[self.root] = [Bar(self.build.const(1.0))]
+        self._receive(self.root, self.build.const(1.0), frozenset())
         for y in reversed(self.nodes):
-            if y in self.bars and y not in self.inputs:
+            if y in self.bars:
                 before = len(self.build.graph.nodes)
                 self._visit(y)
                 self._record(y, before)
@@ -159,10 +159,9 @@ class _Reverse:
             self._send(y, x, contribution if factor.op == "const" else self._guarded(y, bar, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
-        lowering = Expressions(self.build, Source("partial", text))
         names = zip(OPS[y.op].params, y.args, strict=True)
-        lowering.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
-        return lowering.lower(_parsed(text)).node
+        self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
+        return self.partials.lower(_parsed(text)).node
 
     def _scaled(self, bar: Node, factor: Node) -> Node | None:
         """bar*factor; None for 0. A choice between factors is a choice between products: 0*inf never arises."""

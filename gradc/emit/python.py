@@ -154,9 +154,9 @@ class _Printer:
         if isinstance(s, Check):
             return self._check(s)
         target = self.expr(s.target)
-        if isinstance(s.target, Name):
-            (self.plain.add if _plain(s.value, self.plain) and isinstance(s, Assign) else self.plain.discard)(s.target.name)
         if isinstance(s, Assign):
+            if isinstance(s.target, Name):
+                (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
             return [f"{target} = {self.expr(s.value)}"]
         return self._accumulate(s, target)
 
@@ -247,7 +247,9 @@ def _number_last(e: Apply) -> tuple[Expr, ...]:
 def _plain(e: Expr, names: set[str]) -> bool:
     """Whether the expression may be a number of Python's own, whose division by zero raises; `names` may be."""
     if isinstance(e, Apply):
-        simple = e.op in ("add", "sub", "mul", "neg", "select", "abs") or e.type == "int"
+        if e.op == "select":
+            return any(_plain(a, names) for a in e.args[1:])
+        simple = e.op in ("add", "sub", "mul", "neg", "abs") or e.type == "int"
         if e.op in EXTREMES:
             return any(_plain(a, names) for a in e.args)
         return simple and all(_plain(a, names) for a in e.args)

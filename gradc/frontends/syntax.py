@@ -22,8 +22,7 @@ def parse(source: Source) -> ast.Module:
         return _tree(source.text)
     except SyntaxError as error:
         line, column = error.lineno or 1, error.offset or 1
-        lines = source.text.splitlines()
-        line = min(line, max(1, len(lines)))
+        line = min(line, len(source.lines))
         column = max(1, min(column, len(source.line(line)) + 1))
         raise ParseError(f"{error.msg}", Span(source, line, column), None) from None
     except (RecursionError, MemoryError):
@@ -45,7 +44,7 @@ def _deepest(source: Source) -> Span:
                 continue
             start = token.start[0] if start is None else start
             if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
-                lines = source.text.splitlines()[start - 1 : token.end[0]]
+                lines = source.lines[start - 1 : token.end[0]]
                 if not _parses("\n".join(lines).strip()):
                     return Span(source, start, 1, len(source.line(start)))
                 start = None

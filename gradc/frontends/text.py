@@ -35,7 +35,7 @@ def program(text: str, name: str = "<text>") -> Program:
 
 def is_expression(text: str) -> bool:
     """Whether a text is one plain expression: no declaration, no assignment, no docstring."""
-    body = parse(Source("<expression>", text)).body
+    body = parse(Source("<text>", text)).body
     return len(body) == 1 and isinstance(body[0], ast.Expr)
 
 
@@ -47,7 +47,7 @@ def expression(text: str, name: str = "<expression>") -> Program:
 
 
 class _Reader:
-    def __init__(self, source: Source, tree: ast.Module, free: tuple[str, ...] = ()) -> None:
+    def __init__(self, source: Source, tree: ast.Module, free: tuple[ast.Name, ...] = ()) -> None:
         self.source, self.tree = source, tree
         self.graph = Graph()
         self.expressions = Expressions(Builder(self.graph), source)
@@ -56,7 +56,8 @@ class _Reader:
         self.provenance = Provenance()
         self.bindings: dict[str, int] = {}
         for name in free:
-            self._declare(Input(name, "param"))
+            self._check_input(name.id, name)
+            self._declare(Input(name.id, "param", span=self._span(name)))
 
     def read(self) -> Program:
         body = list(self.tree.body)
@@ -93,11 +94,11 @@ class _Reader:
         if isinstance(statement, ast.Assign):
             if len(statement.targets) != 1:
                 raise UnsupportedError("one name is assigned at a time", self._span(statement))
+            self._check_target(statement.targets[0])
             self._assign(statement.targets[0], self.expressions.lower(statement.value))
             return None
         if isinstance(statement, ast.AugAssign):
-            if not isinstance(statement.target, ast.Name):
-                raise UnsupportedError("only names can be assigned", self._span(statement.target))
+            self._check_target(statement.target)
             current = ast.copy_location(ast.Name(statement.target.id, ast.Load()), statement.target)
             updated = ast.copy_location(ast.BinOp(current, statement.op, statement.value), statement)
             self._assign(statement.target, self.expressions.lower(updated))
@@ -111,11 +112,14 @@ class _Reader:
         message, hint = LATER.get(type(statement), (f"{type(statement).__name__} is not part of the language", None))
         raise UnsupportedError(message, self._span(statement), hint)
 
-    def _assign(self, target: ast.expr, value: Value) -> None:
+    def _check_target(self, target: ast.expr) -> None:
         if not isinstance(target, ast.Name):
             raise UnsupportedError("only names can be assigned", self._span(target), "write: name = expression")
+        self._check_name(target.id, target)
+
+    def _assign(self, target: ast.expr, value: Value) -> None:
+        assert isinstance(target, ast.Name)
         name = target.id
-        self._check_name(name, target)
         self.expressions.names[name] = value
         times = self.bindings[name] = self.bindings.get(name, 0) + 1
         if value.node.op not in ("const", "dim", "index", "input"):
@@ -126,13 +130,16 @@ class _Reader:
         if name.startswith("_") or keyword.iskeyword(name):
             raise ParseError(f"'{name}' cannot be a name", self._span(tree), "names start with a letter and are no keywords")
 
+    def _check_input(self, name: str, tree: ast.AST) -> None:
+        self._check_name(name, tree)
+        if name in RESERVED:
+            raise ParseError(f"'{name}' cannot be the name of an input: it is an argument of gradc's own", self._span(tree))
+
     def _declaration(self, tree: ast.AnnAssign) -> None:
         if not isinstance(tree.target, ast.Name):
             raise ParseError("expected a name before ':'", self._span(tree.target), "write: name: param[n]")
         name = unicodedata.normalize("NFKC", tree.target.id)
-        self._check_name(name, tree.target)
-        if name in RESERVED:
-            raise ParseError(f"'{name}' cannot be the name of an input: it is an argument of gradc's own", self._span(tree.target))
+        self._check_input(name, tree.target)
         if name in self.inputs or name in self.expressions.names:
             raise ParseError(f"'{name}' is declared twice", self._span(tree.target))
         if name in self.expressions.dims:
@@ -228,14 +235,18 @@ class _Reader:
             self.provenance.origins[node] = origin
 
 
-def _free_names(tree: ast.Module) -> tuple[str, ...]:
+def _free_names(tree: ast.Module) -> tuple[ast.Name, ...]:
+    """The first occurrence of each name that is neither bound in the text nor known to the language."""
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and isinstance(n.ctx, ast.Load)]
     names.sort(key=lambda n: (n.lineno, n.col_offset))
     modules = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    free = (n.id for n in names if n.id not in bound and n.id not in CONSTANTS and id(n) not in modules)
-    return tuple(dict.fromkeys(free))
+    free: dict[str, ast.Name] = {}
+    for n in names:
+        if n.id not in bound and n.id not in CONSTANTS and id(n) not in modules:
+            free.setdefault(n.id, n)
+    return tuple(free.values())
 
 
 def index_of(value: Value) -> tuple[Index, ...]:

@@ -42,7 +42,8 @@ class Reductions:
         return self.build.reduce("sum", over, self._kept(value, where, 0))
 
     def prod(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        return self.build.reduce("prod", over, self._kept(value, where, 1))
+        """A product of integers is a float: it soon leaves the range of integers."""
+        return self.build.reduce("prod", over, self._kept(self.build.convert(value, "float"), where, 1))
 
     def mean(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
         return self.build.op("div", self.sum(value, over, where), self.count(over, where))

@@ -64,6 +64,8 @@ def subscript(arrays: Arrays, value: Value, items: Sequence[Item], span: Span) -
         if isinstance(item, Slice):
             axes.append(_sliced(arrays, axis, item, axes, at, span))
         elif isinstance(item, Value):
+            if axis is None and item.node.op != "const":
+                raise UnsupportedError("an axis of length 1 is subscripted by a number", span, "write 0")
             if item.axes and adjacent and not moved:
                 insert_tables()
             if not item.axes:

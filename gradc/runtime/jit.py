@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import sys
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ def load(module: Module, name: str, file: Path) -> types.ModuleType:
     """The module's functions as plain Python, their code in `file`, for Numba's cache and for debuggers."""
     loaded = types.ModuleType(f"gradc_{name}")
     loaded.__file__ = str(file)
+    sys.modules[loaded.__name__] = loaded  # where Numba looks for the module of a function it loads from its cache
     exec(compile(module.body, str(file), "exec"), loaded.__dict__)
     return loaded
 
@@ -44,7 +45,7 @@ class Compiled:
         """One entry point. A damaged cache entry is rebuilt."""
         try:
             return self._compile(name)
-        except (pickle.UnpicklingError, EOFError, OSError, AttributeError, ImportError, IndexError, TypeError, ValueError, KeyError):
+        except Exception:  # whatever a damaged file makes Numba raise; what is wrong otherwise is raised again below
             if not self.cached:
                 raise
             cache.remove(self.name)

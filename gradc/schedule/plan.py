@@ -45,7 +45,7 @@ def routine(
     result = root(value, provenance.names.get(value.node, "result"))
     fields = None if gradient is None else [root(v, f"{field}_bar") for field, v in gradient.items()]
     nodes = reachable(roots)
-    written_out = leaves(nodes)
+    written_out = leaves(nodes) - {r for r in roots if r.op == "read"}
     levels = Levels(nodes, written_out, set(roots), row_dim(inputs))
     items = levels.arrange()
     storage = plan(items, levels, direct)

@@ -1,0 +1,296 @@
+"""What users hold: inputs of every layout, one compilation, the cache on disk, `out=`, pickling, threads, SciPy."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba.core.event as nbevent
+import numpy as np
+import pytest
+import scipy.optimize
+from cases import CASES
+
+import gradc
+
+LOGISTIC = CASES["logistic"].path
+
+
+class Compilations(nbevent.Listener):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_start(self, event: Any) -> None:
+        self.count += 1
+
+    def on_end(self, event: Any) -> None:
+        """Counted when they start."""
+
+
+@contextmanager
+def compilations() -> Iterator[Compilations]:
+    listener = Compilations()
+    with nbevent.install_listener("numba:compile", listener):
+        yield listener
+
+
+def table(n: int, d: int, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {"w": rng.normal(size=d), "b": 0.5, "x": rng.normal(size=(n, d)), "t": rng.integers(0, 2, n) * 1.0, "lam": 0.1}
+
+
+def layouts(x: np.ndarray) -> dict[str, np.ndarray]:
+    wide = np.zeros((2 * x.shape[0], 3 * x.shape[1]))
+    wide[::2, ::3] = x
+    locked = x.copy()
+    locked.flags.writeable = False
+    swapped = x.astype(">f8")
+    raw = np.zeros(x.nbytes + 1, dtype=np.uint8)
+    shifted = raw[1:].view(np.float64).reshape(x.shape)
+    shifted[...] = x
+    return {
+        "C": x.copy(),
+        "Fortran": np.asfortranarray(x),
+        "strided": wide[::2, ::3],
+        "reversed": x[::-1, ::-1].copy()[::-1, ::-1],
+        "read-only": locked,
+        "big-endian": swapped,
+        "unaligned": shifted,
+    }
+
+
+def test_one_compilation_for_all_sizes_and_layouts() -> None:
+    function = gradc.compile(LOGISTIC, cache=False)
+    with compilations() as seen:
+        function.value_and_grad(**table(7, 3))
+        first = seen.count
+        for n, d in ((7, 3), (40, 1), (1, 11)):
+            inputs = table(n, d)
+            expected = function.value_and_grad(**inputs)
+            for name, x in layouts(inputs["x"]).items():
+                value, gradient = function.value_and_grad(**{**inputs, "x": x})
+                assert value == expected[0], name
+                np.testing.assert_array_equal(gradient.w, expected[1].w, err_msg=name)
+            integers = np.round(inputs["x"] * 3).astype(np.int32)
+            whole = function.value_and_grad(**{**inputs, "x": integers, "t": inputs["t"].astype(bool), "b": 1})
+            same = function.value_and_grad(**{**inputs, "x": integers.astype(float), "b": 1.0})
+            assert whole[0] == same[0]
+        assert first > 0
+        assert seen.count == first
+
+
+def test_inputs_are_never_changed() -> None:
+    function = gradc.compile("x: param[n]\ny = 2*x\nsum(y*y) + sum(cumsum(x))")
+    x = np.arange(4.0)
+    function.value_and_grad(x)
+    np.testing.assert_array_equal(x, np.arange(4.0))
+
+
+SECOND = """
+import sys, numpy as np
+sys.path.insert(0, {tests!r})
+from test_function import compilations, table
+import gradc
+from pathlib import Path
+with compilations() as seen:
+    value, gradient = gradc.compile(Path({path!r})).value_and_grad(**table(9, 4))
+print(seen.count, repr(value), gradient.w.tobytes().hex())
+"""
+
+
+def run_second(tmp_path: Path) -> tuple[int, str]:
+    code = SECOND.format(tests=str(Path(__file__).parent), path=str(LOGISTIC))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"GRADC_CACHE_DIR": str(tmp_path), "PATH": "", "HOME": str(tmp_path)},
+    )
+    count, *result = done.stdout.split()
+    return int(count), " ".join(result)
+
+
+def test_second_process_does_not_compile(tmp_path: Path) -> None:
+    count, result = run_second(tmp_path)
+    assert count > 0
+    assert run_second(tmp_path) == (0, result)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "other text", "index replaced"])
+def test_damaged_cache_is_rebuilt(tmp_path: Path, damage: str) -> None:
+    _, result = run_second(tmp_path)
+    for file in list(tmp_path.rglob("gradc_*")):
+        if file.is_file():
+            data = file.read_bytes()
+            if damage == "cut":
+                file.write_bytes(data[: len(data) // 2])
+            elif damage == "emptied":
+                file.write_bytes(b"")
+            elif damage == "other text" and file.suffix == ".py":
+                file.write_text("def value(*args): return 0.0\n")
+            elif damage == "index replaced" and file.suffix == ".nbi":
+                file.write_bytes(b"\x80\x04N." + data)
+    assert run_second(tmp_path)[1] == result
+    assert run_second(tmp_path) == (0, result)
+
+
+def test_many_processes_share_one_cache(tmp_path: Path) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(run_second(tmp_path)[1])) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+
+
+def test_by_name_by_position_and_defaults() -> None:
+    function = gradc.compile(LOGISTIC)
+    inputs = table(6, 2)
+    w, b, x, t, lam = inputs.values()
+    value = function(**inputs)
+    assert function(w, b, x, t, lam) == value
+    assert function(w, b, t=t, x=x, lam=lam) == value
+    assert function(w=w, x=x, t=t) == function(w, 0.0, x, t, 0.01)
+    assert isinstance(value, float)
+    gradient = function.grad(w, b, x, t, lam)
+    assert type(gradient)._fields == ("w", "b")
+    assert isinstance(gradient.b, float)
+
+
+def test_wrt_freezes_the_rest() -> None:
+    function = gradc.compile(LOGISTIC, wrt=["x", "b"])
+    inputs = table(6, 2)
+    value, gradient = function.value_and_grad(**inputs)
+    assert gradient._fields == ("x", "b")
+    assert gradient.x.shape == (6, 2)
+    assert gradient.b == pytest.approx(gradc.compile(LOGISTIC).grad(**inputs).b)
+    assert "w_bar" not in function.source
+    assert function.check(**inputs).ok
+
+
+def test_out_is_filled() -> None:
+    function = gradc.compile(LOGISTIC)
+    inputs = table(6, 2)
+    out = function.empty_gradient(**inputs)
+    value, gradient = function.value_and_grad(**inputs, out=out)
+    expected = function.grad(**inputs)
+    assert gradient is out
+    np.testing.assert_array_equal(out.w, expected.w)
+    assert out.b.shape == ()
+    assert out.b == expected.b
+    with pytest.raises(gradc.InputError, match="out: field 'w'"):
+        function.value_and_grad(**inputs, out=out._replace(w=np.empty(3)))
+
+
+def test_array_results_have_values_but_no_gradient() -> None:
+    function = gradc.compile("x: param[n]\ny: data[m]\nouter(x, y)[:, None]")
+    result = function([1.0, 2.0], [3.0])
+    np.testing.assert_array_equal(result, [[[3.0]], [[6.0]]])
+    with pytest.raises(gradc.UnsupportedError, match="only a number has a gradient"):
+        function.value_and_grad([1.0], [1.0])
+
+
+def test_pickle_and_threads() -> None:
+    function = gradc.compile(LOGISTIC)
+    copy = pickle.loads(pickle.dumps(function))
+    inputs = table(300, 5)
+    expected = function.value_and_grad(**inputs)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(copy.value_and_grad(**inputs))) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert [v for v, _ in found] == [expected[0]] * 8
+    assert all(g.w.tobytes() == expected[1].w.tobytes() for _, g in found)
+
+
+def test_scipy_minimises() -> None:
+    function = gradc.compile(LOGISTIC)
+    inputs = table(80, 3)
+    problem = function.scipy(x=inputs["x"], t=inputs["t"], lam=0.1)
+    assert problem.x0.tolist() == [0.0] * 4
+    found = scipy.optimize.minimize(problem.fun, problem.x0, jac=True, method="L-BFGS-B", tol=1e-12)
+    params = problem.unpack(found.x)
+    assert params["w"].shape == (3,)
+    assert isinstance(params["b"], float)
+    np.testing.assert_array_equal(problem.pack(params), found.x)
+    gradient = function.grad(**params, x=inputs["x"], t=inputs["t"], lam=0.1)
+    assert np.abs([*gradient.w, gradient.b]).max() < 1e-5
+    assert function.scipy(**inputs).x0.tolist() == [*inputs["w"], 0.5]
+
+
+def test_source_is_deterministic() -> None:
+    first = gradc.compile(LOGISTIC).source
+    code = f"import gradc; from pathlib import Path; print(gradc.compile(Path({str(LOGISTIC)!r})).source, end='')"
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, "HOME": "/"}
+        )
+        assert done.stdout == first
+
+
+def test_written_out_source_runs_without_gradc(tmp_path: Path) -> None:
+    function = gradc.compile(LOGISTIC)
+    (tmp_path / "standalone.py").write_text(function.source)
+    inputs = table(5, 2)
+    arguments = ", ".join(repr(v.tolist() if isinstance(v, np.ndarray) else v) for v in inputs.values())
+    blocked = "import sys; sys.modules['gradc'] = None; sys.modules['numba'] = None\n"
+    code = f"{blocked}import numpy as np\nfrom standalone import value_and_grad\nargs = [{arguments}]\n"
+    code += "v, g = value_and_grad(*(np.array(a) if isinstance(a, list) else a for a in args))\nprint(repr(float(v)), *map(float, g[0]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    value, *w = map(float, done.stdout.split())
+    expected = function.value_and_grad(**inputs)
+    assert value == pytest.approx(expected[0], rel=1e-14)
+    np.testing.assert_allclose(w, expected[1].w, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("expression", "point", "expected"),
+    [
+        ("exp(x)", 1000.0, np.inf),
+        ("1/x", 0.0, np.inf),
+        ("1/x", -0.0, -np.inf),
+        ("log(x)", 0.0, -np.inf),
+        ("log(x)", -1.0, np.nan),
+        ("sqrt(x)", -1.0, np.nan),
+        ("x**-2", 0.0, np.inf),
+        ("x % 0", 1.0, np.nan),
+        ("lgamma(x)", 0.0, np.inf),
+        ("0*x", np.inf, np.nan),
+        ("cosh(x)", 1e4, np.inf),
+        ("1/maximum(x, 0)", -1.0, np.inf),
+        ("1/(1 if x > 0 else 0)", -1.0, np.inf),
+    ],
+)
+@pytest.mark.parametrize("backend", ["python", "numba"])
+def test_ieee_edges_raise_nothing(expression: str, point: float, expected: float, backend: str) -> None:
+    function = gradc.compile(expression, backend=backend, cache=False)
+    value = function(point)
+    assert value == expected or (np.isnan(value) and np.isnan(expected))
+
+
+def test_guarded_arms_contribute_nothing() -> None:
+    function = gradc.compile("x: param[n]\nu = log(x)\nsum(u*u if x > 0 else 0)")
+    value, gradient = function.value_and_grad([0.0, np.e, -1.0])
+    assert value == pytest.approx(1.0)
+    np.testing.assert_allclose(gradient.x, [0, 2 / np.e, 0])
+
+
+def test_computed_index_out_of_range_is_an_input_error() -> None:
+    function = gradc.compile("x: param[n]\nk: index\nx[k + 1]")
+    assert function.value_and_grad([1.0, 2.0], 0)[1].x.tolist() == [0.0, 1.0]
+    for k in (1, -2, 10**12):
+        with pytest.raises(gradc.InputError, match=r"index out of range of axis 0 of x \(<text>:3\)"):
+            function([1.0, 2.0], k)
+    guarded = gradc.compile("x: param[n]\nsum(x[i - 1]*x[i] if i > 0 else 0 for i in range(n))")
+    assert guarded.value_and_grad([1.0, 2.0, 3.0])[1].x.tolist() == [2.0, 4.0, 2.0]
