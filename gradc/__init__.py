@@ -3,7 +3,9 @@
 from gradc.api import compile
 from gradc.errors import GradcError, InputError, ParseError, ShapeError, UnsupportedError
 from gradc.function import Function
-from gradc.version import VERSION as __version__
+from gradc.version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "Function",

@@ -53,7 +53,9 @@ def parse(text: str, name: str = "<text>") -> Program:
 
 def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
     """(name, text) of a source."""
-    if isinstance(source, os.PathLike) or (isinstance(source, str) and source.endswith(".gradc") and "\n" not in source):
+    if isinstance(source, os.PathLike) or (
+        isinstance(source, str) and source.endswith(".gradc") and "\n" not in source
+    ):
         data = Path(source).read_bytes()
         name = str(source)
         try:
@@ -63,7 +65,9 @@ def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
             column = error.start - data.rfind(b"\n", 0, error.start)
             raise ParseError("not a text file", Span(Source(name, ""), line, column), "expected UTF-8 text") from None
     if not isinstance(source, str):
-        raise UnsupportedError(f"cannot compile a {type(source).__name__}", hint="give a path, the text of a program, or an expression")
+        raise UnsupportedError(
+            f"cannot compile a {type(source).__name__}", hint="give a path, the text of a program, or an expression"
+        )
     return TEXT, source
 
 

@@ -38,4 +38,8 @@ def needs_guard(node: Node) -> bool:
 def checked_here(node: Node) -> list[tuple[Index, Node]]:
     """The (axis, subscript) pairs of a read or place that have to be checked as they are used."""
     pairs = zip(node.axes, node.subscripts, strict=True)
-    return [(a, e) for a, e in pairs if in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved")]
+    return [
+        (a, e)
+        for a, e in pairs
+        if in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved")
+    ]

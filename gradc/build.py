@@ -113,7 +113,7 @@ class Builder:
     # structure
 
     def reduce(self, kind: str, over: Iterable[Index], value: Node) -> Node:
-        """A reduction; a factor that does not vary is pulled out of a sum, an index that is not there becomes a count."""
+        """A reduction. What does not vary is pulled out of a sum; along an index the value lacks, it is counted."""
         over = frozenset(over)
         for i in reversed(in_order(over)):
             if i not in value.indices and kind in ("sum", "prod"):
@@ -124,7 +124,9 @@ class Builder:
             return value
         if kind != "sum":
             return self.graph.node("reduce", (value,), Reduce(kind, over))  # type: ignore[arg-type]
-        factor, summand, divisor = self._split_factors(self.convert(value, "int") if value.type == "bool" else value, over)
+        factor, summand, divisor = self._split_factors(
+            self.convert(value, "int") if value.type == "bool" else value, over
+        )
         total = self.graph.node("reduce", (summand,), Reduce("sum", over))
         if factor is not None:
             total = self.op("mul", factor, total)
@@ -141,7 +143,9 @@ class Builder:
         places = {a: e for a, e in zip(axes, at, strict=True) if a in value.indices and not _is_index(e, a)}
         return self._read(value, places) if places else value
 
-    def place(self, value: Node, axes: tuple[Index, ...], at: Sequence[Node], kept: frozenset[Index], guard: Node | None) -> Node:
+    def place(
+        self, value: Node, axes: tuple[Index, ...], at: Sequence[Node], kept: frozenset[Index], guard: Node | None
+    ) -> Node:
         args = (value, *at) if guard is None else (value, *at, guard)
         return self.graph.node("place", args, Place(axes, kept, guard is not None))
 
@@ -357,7 +361,13 @@ def integer_poly(node: Node) -> Poly | None:
             elif n.op == "neg":
                 poly = -parts[0]
             else:
-                poly = parts[0] + parts[1] if n.op == "add" else parts[0] - parts[1] if n.op == "sub" else parts[0] * parts[1]
+                poly = (
+                    parts[0] + parts[1]
+                    if n.op == "add"
+                    else parts[0] - parts[1]
+                    if n.op == "sub"
+                    else parts[0] * parts[1]
+                )
         else:
             return None
         polys[n] = poly
@@ -369,7 +379,7 @@ def _is_const(node: Node, value: float) -> bool:
 
 
 def _is_moderate(node: Node) -> bool:
-    """A constant that may be multiplied earlier or later without anything overflowing that did not before, within reason."""
+    """A constant that may be multiplied earlier or later without a new overflow, within reason."""
     return node.op == "const" and 1e-30 < abs(node.value) < 1e30
 
 
@@ -388,7 +398,7 @@ def _fold_integers(name: str, values: list[int]) -> Number | None:
         result = a // b if name == "floordiv" else a % b
     elif name == "power":
         with np.errstate(all="ignore"):
-            small = b >= 0 and abs(a) <= 1 or 0 <= b and b * max(1, a.bit_length()) <= 64
+            small = (b >= 0 and abs(a) <= 1) or (b >= 0 and b * max(1, a.bit_length()) <= 64)
             result = a**b if small else float(np.power(float(a), float(b)))
     else:
         result = a + b if name == "add" else a - b if name == "sub" else a * b

@@ -31,7 +31,7 @@ Values = Mapping[str, Any]
 
 EVERY_ENTRY = 200
 """Fields with more entries are checked in SAMPLED entries and DIRECTIONS random directions through all of them."""
-SAMPLED, DIRECTIONS = 100, 10
+SAMPLED, DIRECTIONS = 50, 10
 HALVINGS = 36
 SHOWN = 8
 
@@ -123,10 +123,11 @@ def check_gradient(
                 (), rtol, f"the gradient is {claimed[k]:g} at {Row(name, k, 0, 0, 0).name}: there is nothing to compare"
             )
         random = np.random.default_rng([seed, field])
+        enough = 0.01 * rtol * _scale(claimed.ravel().tolist())
         found = []
         for position, direction in _directions(point, random):
             along = _Line(value, inputs, name, point, direction, epsilon)
-            found.append((position, float(np.vdot(claimed, direction)), along, along.slope(rtol)))
+            found.append((position, float(np.vdot(claimed, direction)), along, along.slope(rtol, enough)))
         scale = _scale([slope for position, _, _, (slope, _) in found if position is not None])
         rows += [
             _row(name, position, given, along, slope, noise, scale, rtol)
@@ -169,8 +170,11 @@ class _Line:
         moved = self.point + h * self.direction
         return float(self.value({**self.inputs, self.name: moved if moved.ndim else float(moved)}))
 
-    def slope(self, rtol: float) -> tuple[float, float]:
-        """The derivative at 0 and its rounding error; NaN where no two values around the point are finite."""
+    def slope(self, rtol: float, enough: float) -> tuple[float, float]:
+        """The derivative at 0 and its rounding error; NaN where no two values around the point are finite.
+
+        It need not be more accurate than a hundredth of `rtol`, or than `enough`.
+        """
         best, slope, noise = math.inf, math.nan, 0.0
         above: list[float] = []
         h = self.step
@@ -184,7 +188,7 @@ class _Line:
                     doubt = max(abs(row[k + 1] - row[k]), abs(row[k + 1] - previous)) + rounding
                     if doubt < best:
                         best, slope, noise = doubt, row[k + 1], rounding
-                if best <= 1e-3 * rtol * abs(slope) or rounding > 100 * best:
+                if best <= max(0.01 * rtol * abs(slope), enough) or rounding > 100 * best:
                     break
                 above = row
             else:

@@ -77,5 +77,21 @@ def _check_wrt(program: Program, names: tuple[str, ...]) -> None:
 
 
 LIBRARY = frozenset(
-    {"range", "abs", "max", "min", "value", "value_and_grad", "empty", "zeros", "full", "inf", "nan", "float64", "int64", "bool_", "pi"}
+    {
+        "range",
+        "abs",
+        "max",
+        "min",
+        "value",
+        "value_and_grad",
+        "empty",
+        "zeros",
+        "full",
+        "inf",
+        "nan",
+        "float64",
+        "int64",
+        "bool_",
+        "pi",
+    }
 )

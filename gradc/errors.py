@@ -43,7 +43,9 @@ class Span:
         start = max(0, self.column - 61)
         shown = text[start : start + 100].rstrip()
         left = "..." if start else ""
-        caret = " " * (len(left) + self.column - 1 - start) + "^" * max(1, min(self.width, 100 - (self.column - 1 - start)))
+        caret = " " * (len(left) + self.column - 1 - start) + "^" * max(
+            1, min(self.width, 100 - (self.column - 1 - start))
+        )
         return f"    {left}{shown}\n    {caret}"
 
 

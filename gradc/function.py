@@ -53,7 +53,7 @@ class Function:
         self._derived, self._origin, self._options = derived, origin, options
         self._lock = threading.RLock()
         self._inputs = Inputs(derived.program.inputs, derived.program.requirements, derived.nodes)
-        self._gradient_type = namedtuple("Gradient", derived.wrt)  # type: ignore[misc]  # noqa: PYI024  fields are the user's names
+        self._gradient_type = _named_tuple(derived.wrt)
 
     # evaluation
 
@@ -85,7 +85,7 @@ class Function:
         return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
 
     def check(self, *args: Any, seed: int = 0, **inputs: Any) -> Report:
-        """Compares the gradient with extrapolated central differences of the value; the report names the worst entry."""
+        """Compares the gradient with extrapolated central differences; the report names the worst entry."""
         values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
         named = dict(zip(self._inputs.names, values, strict=True))
         gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
@@ -163,7 +163,9 @@ class Function:
     def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
         if self._derived.value.axes:
             shape = ", ".join(str(a.extent) if isinstance(a, Index) else "1" for a in self._derived.value.axes)
-            raise UnsupportedError(f"the result has shape ({shape}): only a number has a gradient", hint="reduce it: sum(...), mean(...)")
+            raise UnsupportedError(
+                f"the result has shape ({shape}): only a number has a gradient", hint="reduce it: sum(...), mean(...)"
+            )
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
         with self._lock:
@@ -188,7 +190,11 @@ class Function:
             target[...] = value
 
 
+def _named_tuple(fields: tuple[str, ...]) -> Any:
+    return namedtuple("Gradient", fields)
+
+
 def _restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
-    from gradc.api import restore  # noqa: PLC0415  unpickling starts at the top of the pipeline
+    from gradc.api import restore
 
     return restore(origin, options)

@@ -105,6 +105,11 @@ class Node:
         return self.args[-1] if self.attr.guarded else None
 
     @property
+    def kind(self) -> str:
+        """How a `reduce` combines: sum, prod, max or min. A `scan` sums."""
+        return self.attr.kind if isinstance(self.attr, Reduce) else "sum"
+
+    @property
     def over(self) -> frozenset[Index]:
         """The indices a node sums or otherwise reduces away."""
         if isinstance(self.attr, Reduce):
@@ -198,7 +203,11 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
     if not args:
         if isinstance(attr, Index):
             return attr.closure
-        return frozenset().union(*(i.closure for i in attr[1])) if op == "input" and isinstance(attr, tuple) else frozenset()
+        return (
+            frozenset().union(*(i.closure for i in attr[1]))
+            if op == "input" and isinstance(attr, tuple)
+            else frozenset()
+        )
     if isinstance(attr, Read):
         return (args[0].indices - set(attr.axes)).union(*(a.indices for a in args[1:]))
     if isinstance(attr, Reduce):

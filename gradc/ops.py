@@ -47,7 +47,9 @@ def _unary(
     return Op(name, ("x",), (partial,), weight, (domain,), None, result, tuple(((at,), (d,)) for at, d in kinks))
 
 
-def _arithmetic(name: str, sign: str, da: str | None, db: str | None, weight: int, result: Result, b: Interval = REALS) -> Op:
+def _arithmetic(
+    name: str, sign: str, da: str | None, db: str | None, weight: int, result: Result, b: Interval = REALS
+) -> Op:
     return Op(name, ("a", "b"), (da, db), weight, (REALS, b), sign, result)
 
 

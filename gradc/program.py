@@ -74,7 +74,7 @@ class Requirement:
 
 @dataclass
 class Provenance:
-    """Side tables of a graph: what the user calls a node, which statement made it, whose adjoint it is, what to say of it."""
+    """Side tables of a graph: what the user calls a node, where it comes from, whose adjoint it is, a note on it."""
 
     names: dict[Node, str] = field(default_factory=dict)
     origins: dict[Node, Origin] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Program:
 
 
 def axes_of(shape: tuple[Poly, ...]) -> tuple[Index, ...]:
-    """The canonical indices of an array: the first axis of a length is always the same index, a second one the second."""
+    """The canonical indices of an array: the k-th axis of a length always has the k-th index of that length."""
     seen: dict[Poly, int] = {}
     axes = []
     for extent in shape:

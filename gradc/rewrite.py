@@ -78,7 +78,9 @@ def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]
         if n.op in LOGISTIC:
             families.setdefault(_magnitude(n.args[0]), set()).add(n)
     shared = {n for family in families.values() if len(family) > 1 for n in family}
-    done = rebuild(build, provenance, roots, lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None)
+    done = rebuild(
+        build, provenance, roots, lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None
+    )
     return [done[r] for r in roots]
 
 
@@ -130,7 +132,12 @@ def _stable_log(build: Builder, x: Node) -> tuple[Node, str] | None:
     if x.op == "read" and x.guard is None:
         inner = _stable_log(build, x.args[0])
         return None if inner is None else (build.read(inner[0], x.axes, x.subscripts), inner[1])
-    if isinstance(x.attr, Reduce) and x.attr.kind == "sum" and x.args[0].op == "exp" and not _is_shifted(x.args[0].args[0]):
+    if (
+        isinstance(x.attr, Reduce)
+        and x.attr.kind == "sum"
+        and x.args[0].op == "exp"
+        and not _is_shifted(x.args[0].args[0])
+    ):
         stable = Reductions(build).logsumexp(x.args[0].args[0], in_order(x.attr.over))
         return stable, "log(sum(exp(z))) computed with the largest term taken out"
     return None

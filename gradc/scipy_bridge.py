@@ -16,9 +16,15 @@ Vector = npt.NDArray[np.float64]
 
 
 class Problem:
-    """`fun(v)` gives (value, flat gradient); `x0` is where to start; `pack` and `unpack` go between params and vectors."""
+    """`fun(v)` gives (value, flat gradient), `x0` is where to start, `pack` and `unpack` go between params and vectors."""
 
-    def __init__(self, value_and_grad: Callable[..., tuple[float, Any]], program: Program, wrt: tuple[str, ...], fixed: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        value_and_grad: Callable[..., tuple[float, Any]],
+        program: Program,
+        wrt: tuple[str, ...],
+        fixed: Mapping[str, Any],
+    ) -> None:
         self._value_and_grad, self._wrt = value_and_grad, wrt
         known = {i.name for i in program.inputs}
         for name in fixed:
@@ -62,6 +68,8 @@ def _shapes(program: Program, wrt: tuple[str, ...], fixed: Mapping[str, Any]) ->
         shape = program.input(name).shape
         unknown = sorted({d for p in shape for d in p.dims} - set(dims))
         if unknown and name not in fixed:
-            raise InputError(f"input '{name}': the size of '{unknown[0]}' is not known", hint=f"give a starting value: {name}=...")
+            raise InputError(
+                f"input '{name}': the size of '{unknown[0]}' is not known", hint=f"give a starting value: {name}=..."
+            )
         found[name] = np.shape(fixed[name]) if name in fixed else tuple(p.length(dims) for p in shape)  # type: ignore[arg-type]
     return found

@@ -213,9 +213,7 @@ def _elu(x: Any, alpha: Any = 1.0) -> Any:
 
 def _gelu(x: Any) -> Any:
     phi = 1 / math.sqrt(2 * math.pi)
-    return _smooth(
-        lambda x: x * special.ndtr(x), lambda x: special.ndtr(x) + x * phi * np.exp(-x * x / 2)
-    )(x)
+    return _smooth(lambda x: x * special.ndtr(x), lambda x: special.ndtr(x) + x * phi * np.exp(-x * x / 2))(x)
 
 
 SIGMOID = _smooth(_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x))

@@ -198,7 +198,15 @@ class Generator:
         self.budget -= 1
         if self.budget <= 0 or self.chance(12):
             return self.leaf(shape)
-        makers = [self.unary, self.binary, self.binary, self.conditional, self.reduction, self.comprehension, self.scalar_subscript]
+        makers = [
+            self.unary,
+            self.binary,
+            self.binary,
+            self.conditional,
+            self.reduction,
+            self.comprehension,
+            self.scalar_subscript,
+        ]
         makers += [self.gather, self.sum_comprehension, self.sum_comprehension, self.stop, self.guarded]
         if len(self.loops) > 4:
             return self.leaf(shape)
@@ -207,7 +215,14 @@ class Generator:
         if len(shape) in (1, 2):
             makers += [self.matmul, self.matmul]
         if shape:
-            makers += [self.elementwise_loop, self.last_axis, self.slice, self.slice, self.transpose, self.double_gather]
+            makers += [
+                self.elementwise_loop,
+                self.last_axis,
+                self.slice,
+                self.slice,
+                self.transpose,
+                self.double_gather,
+            ]
         if len(shape) == 1:
             makers += [self.label_loss]
         if "1" in shape:
@@ -242,7 +257,11 @@ class Generator:
         return self.pick(known) if known and self.chance(60) else self.declare(shape)
 
     def declare(self, shape: Shape) -> str:
-        same = [n for n, (kind, own, _) in self.declared.items() if own == shape and kind != "index" and self.floats.get(n) == own]
+        same = [
+            n
+            for n, (kind, own, _) in self.declared.items()
+            if own == shape and kind != "index" and self.floats.get(n) == own
+        ]
         if same and self.chance(50):
             return self.pick(same)
         name = next(c for c in NAMES if c not in self.declared)

@@ -131,13 +131,12 @@ def test_hostile_text_is_refused_and_not_run(text: str, tmp_path: Path) -> None:
     ],
     ids=lambda t: f"{t[:6]!r} of {len(t)}",
 )
-def test_deep_and_long_text_is_an_error_with_a_place_or_works(text: str) -> None:
-    try:
+def test_deep_and_long_text_is_an_error_with_a_place(text: str) -> None:
+    with pytest.raises(gradc.ParseError) as caught:
         gradc.compile("x: param\n" + text)
-    except gradc.GradcError as error:
-        assert error.line is not None
-        assert "^" in str(error)
-        assert len(str(error)) < 600
+    assert caught.value.line is not None
+    assert "^" in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
 def test_huge_powers_of_integers_do_not_hang() -> None:
@@ -174,7 +173,11 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("missing", {"w": [1.0]}, "input 'x' is missing"),
     ("surplus", {"w": [1.0], "x": [[1.0]], "z": 1}, "unknown input 'z'"),
     ("rank", {"w": 1.0, "x": [[1.0]]}, "input 'w': expected w[d], given an array of shape ()"),
-    ("dims", {"w": [1.0, 2.0], "x": [[1.0]]}, "input 'x': expected x[n, d] with d = 2 by 'w', given an array of shape (1, 1)"),
+    (
+        "dims",
+        {"w": [1.0, 2.0], "x": [[1.0]]},
+        "input 'x': expected x[n, d] with d = 2 by 'w', given an array of shape (1, 1)",
+    ),
     ("text", {"w": ["a"], "x": [[1.0]]}, "input 'w': expected numbers"),
     ("complex", {"w": [1j], "x": [[1.0]]}, "input 'w': expected numbers"),
     ("objects", {"w": [object()], "x": [[1.0]]}, "input 'w': expected numbers"),
@@ -194,7 +197,10 @@ def test_wrong_inputs_are_named(inputs: dict[str, Any], says: str) -> None:
 def test_wrong_sizes_found_at_the_call() -> None:
     function = gradc.compile("a: param[n]\nb: data[2*m]\nc: data[m]\nsum(a*b) + max(a) + a[2] + sum(c)")
     assert function([1.0, 2.0, 3.0, 4.0], [1.0] * 4, [0.0] * 2) == 17.0
-    for n, m, says in ((3, 2, "lengths n and 2*m must be equal; given m = 2, n = 3"), (2, 1, "index 2 is out of range")):
+    for n, m, says in (
+        (3, 2, "lengths n and 2*m must be equal; given m = 2, n = 3"),
+        (2, 1, "index 2 is out of range"),
+    ):
         with pytest.raises(gradc.InputError, match=says.replace("*", r"\*")):
             function(np.ones(n), np.ones(2 * m), np.ones(m))
     with pytest.raises(gradc.InputError, match=r"axis 0 has length 2\*m = 2, given 3"):
@@ -231,7 +237,21 @@ def test_wrong_options(options: dict[str, Any], says: str) -> None:
 
 
 def test_names_of_users_win() -> None:
-    names = ["np", "lambda_", "value", "value_and_grad", "i", "j", "float64", "range", "zeros", "log", "abs", "self", "x_bar"]
+    names = [
+        "np",
+        "lambda_",
+        "value",
+        "value_and_grad",
+        "i",
+        "j",
+        "float64",
+        "range",
+        "zeros",
+        "log",
+        "abs",
+        "self",
+        "x_bar",
+    ]
     declared = "".join(f"{name}: param[n]\n" for name in names)
     text = declared + "x: param[n]\n" + "sum(exp(x)" + "".join(f" + {name}*{name}*x" for name in names) + ")"
     for backend in ("python", "numba"):

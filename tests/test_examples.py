@@ -1,4 +1,4 @@
-"""Every example: the value and gradient its file means, from the compiled code, against oracles that share nothing with it."""
+"""Every example: value and gradient from the compiled code, against oracles that share nothing with it."""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ import numpy as np, gradc
 from pathlib import Path
 
 def peak():
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 f = gradc.compile(Path({path!r}))
 rng = np.random.default_rng(0)

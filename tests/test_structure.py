@@ -82,7 +82,9 @@ def test_user_text_is_never_run() -> None:
     for name, path in modules().items():
         for node in ast.walk(ast.parse(path.read_text())):
             called = node.func if isinstance(node, ast.Call) else None
-            word = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+            word = (
+                called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+            )
             if word in ("exec", "eval", "sympify", "parse_expr", "lambdify", "literal_eval"):
                 runs.append((name, word))
     assert runs in ([("runtime.jit", "exec")], [("data", "literal_eval"), ("runtime.jit", "exec")])

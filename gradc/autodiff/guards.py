@@ -61,9 +61,10 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     known = guards(build, [root])
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-        if op != "read" or not isinstance(known[old], Node) or not needs_guard(old):
+        guard = known[old]
+        if op != "read" or isinstance(guard, Use) or not needs_guard(old):
             return None
-        return build.graph.node("read", (*args, known[old]), Read(old.axes, guarded=True)), ""  # type: ignore[arg-type]
+        return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
 
     return rebuild(build, provenance, [root], rule)[root]
 
@@ -71,4 +72,4 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:
     if guard is Use.ALWAYS:
         return condition
-    return Use.SOMETIMES if guard is Use.SOMETIMES else build.op("and", guard, condition)  # type: ignore[arg-type]
+    return guard if isinstance(guard, Use) else build.op("and", guard, condition)

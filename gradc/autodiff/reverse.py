@@ -256,7 +256,9 @@ class _Reverse:
         whole = [_renaming(x.axes, p.at, frozenset()) if p.guard is None else None for p in parts]
         if all(axes is not None and axes == whole[0] for axes in whole):
             axes = whole[0] or ()
-            total = self._fan_out([Bar(self._summed(p.bar.core, self._iterated(p) - set(axes)), p.bar.factor) for p in parts])
+            total = self._fan_out(
+                [Bar(self._summed(p.bar.core, self._iterated(p) - set(axes)), p.bar.factor) for p in parts]
+            )
             return Value(self._multiplied(total), axes)
         factor = parts[0].bar.factor if all(p.bar.factor is parts[0].bar.factor for p in parts) else None
         values = [p.bar.core if factor is not None else self._multiplied(p.bar) for p in parts]

@@ -22,7 +22,9 @@ def operations(routine: Routine) -> str:
 
 def operations_at(routine: Routine, dims: Mapping[str, int]) -> int:
     """The count at given sizes, exact for triangular loops too."""
-    return _block_at(routine.body, dict(dims))
+    values: dict[Atom, int] = {}
+    values.update(dims.items())
+    return _block_at(routine.body, values)
 
 
 def _number(value: Fraction) -> str:
@@ -86,7 +88,10 @@ def _summed(counts: Counts, index: Index) -> Counts:
         closed = {
             0: length,
             1: _scale(_times(length, below), Fraction(1, 2)),
-            2: _scale(_times(_times(length, below), _add(_scale(length, Fraction(2)), _scale(one, Fraction(-1)))), Fraction(1, 6)),
+            2: _scale(
+                _times(_times(length, below), _add(_scale(length, Fraction(2)), _scale(one, Fraction(-1)))),
+                Fraction(1, 6),
+            ),
             3: _scale(_times(_times(length, below), _times(length, below)), Fraction(1, 4)),
         }
         total = _add(total, _times({rest: c}, closed[min(power, 3)]))

@@ -14,17 +14,46 @@ from gradc import resources
 from gradc.emit import scalars
 from gradc.emit.count import operations
 from gradc.extents import Poly
-from gradc.loops import Accumulate, Alloc, Apply, Assign, Check, Comment, Const, Element, Expr, Fill, For, Name, Routine, Stmt, parts
+from gradc.loops import (
+    Accumulate,
+    Alloc,
+    Apply,
+    Assign,
+    Check,
+    Comment,
+    Const,
+    Element,
+    Expr,
+    Fill,
+    For,
+    Name,
+    Routine,
+    Stmt,
+    parts,
+)
 from gradc.ops import OPS
 from gradc.program import Input
 
 HELPERS = {f.__name__: f for f in scalars.FUNCTIONS}
 NUMPY = {
-    "sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10",
-    "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
-    "arctanh", "hypot",
-}  # fmt: skip
-PRECEDENCE = {"select": 0, "or": 1, "and": 2, "not": 3, "+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6, "neg": 7, "**": 8}
+    *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
+    *("log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2"),
+    *("sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh"),
+}
+PRECEDENCE = {
+    "select": 0,
+    "or": 1,
+    "and": 2,
+    "not": 3,
+    "+": 5,
+    "-": 5,
+    "*": 6,
+    "/": 6,
+    "//": 6,
+    "%": 6,
+    "neg": 7,
+    "**": 8,
+}
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 EXTREMES = ("maximum", "minimum")
 ATOM = 9
@@ -41,7 +70,9 @@ class Module:
     entries: tuple[str, ...]
 
 
-def emit(title: str, version: str, inputs: Sequence[Input], routines: Sequence[Routine], spelling: Mapping[str, str]) -> Module:
+def emit(
+    title: str, version: str, inputs: Sequence[Input], routines: Sequence[Routine], spelling: Mapping[str, str]
+) -> Module:
     """One module with these entry points. `spelling`: what library names are called where the user has taken them."""
     printer = _Printer(spelling)
     entries = [_entry(printer, inputs, r) for r in routines]
@@ -67,7 +98,19 @@ def emit(title: str, version: str, inputs: Sequence[Input], routines: Sequence[R
 
 C_NAMES = ("c_erf", "c_erfc", "c_lgamma")
 BUILTINS = {"range", "abs", "float", "int", "max", "min", "IndexError"}
-IMPORTS = NUMPY - {"round"} | {"rint", "empty", "full", "zeros", "float64", "int64", "inf", "nan", "pi", "bool_", *C_NAMES}
+IMPORTS = NUMPY - {"round"} | {
+    "rint",
+    "empty",
+    "full",
+    "zeros",
+    "float64",
+    "int64",
+    "inf",
+    "nan",
+    "pi",
+    "bool_",
+    *C_NAMES,
+}
 
 
 def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
@@ -89,7 +132,9 @@ def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
 def _uses(routine: Routine, name: str) -> bool:
     exprs = [routine.value, *(routine.gradient or ())]
     for s, _ in routine.statements():
-        exprs += [e for e in (getattr(s, f, None) for f in ("value", "target", "guard", "position")) if isinstance(e, Expr)]
+        exprs += [
+            e for e in (getattr(s, f, None) for f in ("value", "target", "guard", "position")) if isinstance(e, Expr)
+        ]
     return any(isinstance(p, Name) and p.name == name for e in exprs for p in parts(e))
 
 
@@ -105,7 +150,8 @@ def _sizes(inputs: Sequence[Input], routine: Routine) -> list[str]:
             needed |= s.length.dims
     dims = {d for i in inputs for p in i.shape for d in p.dims}
     needed |= {d for d in dims if _uses(routine, d)}
-    lines, bound = [], set()
+    lines: list[str] = []
+    bound: set[str] = set()
     for i in inputs:
         new = [str(p) for p in i.shape if p == Poly.atom(str(p)) and str(p) in needed - bound]
         if not new:
@@ -145,7 +191,10 @@ class _Printer:
             self.names[s.index] = s.variable
             inner = self.block(s.body, depth + 1)
             cut = len(INDENT) * depth
-            return [f"for {s.variable} in {self.call('range')}({self._length(s.index.extent)}):", *(line[cut:] for line in inner)]
+            return [
+                f"for {s.variable} in {self.call('range')}({self._length(s.index.extent)}):",
+                *(line[cut:] for line in inner),
+            ]
         if isinstance(s, Alloc):
             return [f"{s.array} = {self._array(s)}"]
         if isinstance(s, Fill):
@@ -164,7 +213,11 @@ class _Printer:
         value, sign = s.value, OPS[s.op].infix
         if s.op == "add" and isinstance(value, Apply) and value.op == "neg":
             value, sign = value.args[0], "-"
-        line = f"{target} {sign}= {self.expr(value)}" if sign else f"{target} = {self.call(s.op)}({target}, {self.expr(value)})"
+        line = (
+            f"{target} {sign}= {self.expr(value)}"
+            if sign
+            else f"{target} = {self.call(s.op)}({target}, {self.expr(value)})"
+        )
         return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
 
     def _check(self, s: Check) -> list[str]:
@@ -232,7 +285,12 @@ class _Printer:
         own = PRECEDENCE[infix]
         left, right = e.args
         a = self.expr(left, own + (infix == "**"))
-        if e.op in ("div", "mod", "floordiv", "power") and e.type == "float" and _plain(left, self.plain) and _plain(right, self.plain):
+        if (
+            e.op in ("div", "mod", "floordiv", "power")
+            and e.type == "float"
+            and _plain(left, self.plain)
+            and _plain(right, self.plain)
+        ):
             a = f"{self.call('float64')}({self.expr(left)})"
         b = self.expr(right, own + (infix != "**"))
         space = " " if own in (1, 2, 5) else ""

@@ -17,7 +17,9 @@ def parse(source: Source) -> ast.Module:
     if "\0" in source.text:
         place = source.text[: source.text.index("\0")]
         line = place.count("\n") + 1
-        raise ParseError("not a text file", Span(source, line, len(place) - place.rfind("\n")), "expected a program as text")
+        raise ParseError(
+            "not a text file", Span(source, line, len(place) - place.rfind("\n")), "expected a program as text"
+        )
     try:
         return _tree(source.text)
     except SyntaxError as error:

@@ -63,7 +63,12 @@ class _Reader:
         body = list(self.tree.body)
         title = ""
         first = body[0] if body else None
-        if len(body) > 1 and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        if (
+            len(body) > 1
+            and isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
             title = " ".join(first.value.value.split())
             body = body[1:]
         if not body:
@@ -76,12 +81,21 @@ class _Reader:
             result = self._statement(statement, last)
             self._record(statement, before)
         if result is None:
-            raise ParseError("the program has no result", self._span(body[-1]), "end with an expression, or `return` one")
+            raise ParseError(
+                "the program has no result", self._span(body[-1]), "end with an expression, or `return` one"
+            )
         self._check_dims()
         self.provenance.index_names = self.expressions.index_names
         requirements = tuple(self.expressions.arrays.requirements)
         return Program(
-            title, self.source.name, tuple(self.inputs.values()), self.graph, result, self.provenance, requirements, self.options
+            title,
+            self.source.name,
+            tuple(self.inputs.values()),
+            self.graph,
+            result,
+            self.provenance,
+            requirements,
+            self.options,
         )
 
     def _span(self, tree: ast.AST) -> Span:
@@ -99,6 +113,7 @@ class _Reader:
             return None
         if isinstance(statement, ast.AugAssign):
             self._check_target(statement.target)
+            assert isinstance(statement.target, ast.Name)
             current = ast.copy_location(ast.Name(statement.target.id, ast.Load()), statement.target)
             updated = ast.copy_location(ast.BinOp(current, statement.op, statement.value), statement)
             self._assign(statement.target, self.expressions.lower(updated))
@@ -128,12 +143,16 @@ class _Reader:
 
     def _check_name(self, name: str, tree: ast.AST) -> None:
         if name.startswith("_") or keyword.iskeyword(name):
-            raise ParseError(f"'{name}' cannot be a name", self._span(tree), "names start with a letter and are no keywords")
+            raise ParseError(
+                f"'{name}' cannot be a name", self._span(tree), "names start with a letter and are no keywords"
+            )
 
     def _check_input(self, name: str, tree: ast.AST) -> None:
         self._check_name(name, tree)
         if name in RESERVED:
-            raise ParseError(f"'{name}' cannot be the name of an input: it is an argument of gradc's own", self._span(tree))
+            raise ParseError(
+                f"'{name}' cannot be the name of an input: it is an argument of gradc's own", self._span(tree)
+            )
 
     def _declaration(self, tree: ast.AnnAssign) -> None:
         if not isinstance(tree.target, ast.Name):
@@ -148,9 +167,15 @@ class _Reader:
         default = None if tree.value is None else self._number(tree.value)
         if kind == "option":
             if name not in OPTIONS:
-                raise ParseError(f"unknown option '{name}'", self._span(tree.target), did_you_mean(name, OPTIONS) or f"known: {', '.join(OPTIONS)}")
+                raise ParseError(
+                    f"unknown option '{name}'",
+                    self._span(tree.target),
+                    did_you_mean(name, OPTIONS) or f"known: {', '.join(OPTIONS)}",
+                )
             if default is None:
-                raise ParseError("an option needs a value", self._span(tree), f"write: {name}: option = {OPTIONS[name]}")
+                raise ParseError(
+                    "an option needs a value", self._span(tree), f"write: {name}: option = {OPTIONS[name]}"
+                )
             self.options[name] = default
             return
         if default is not None and shape:
@@ -202,7 +227,11 @@ class _Reader:
             tree = tree.operand
         if isinstance(tree, ast.Name) and tree.id in CONSTANTS:
             return sign * CONSTANTS[tree.id]
-        if not isinstance(tree, ast.Constant) or isinstance(tree.value, bool) or not isinstance(tree.value, int | float):
+        if (
+            not isinstance(tree, ast.Constant)
+            or isinstance(tree.value, bool)
+            or not isinstance(tree.value, int | float)
+        ):
             raise ParseError("a default is a number", self._span(tree))
         return sign * tree.value
 
@@ -239,7 +268,9 @@ def _free_names(tree: ast.Module) -> tuple[ast.Name, ...]:
     """The first occurrence of each name that is neither bound in the text nor known to the language."""
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and isinstance(n.ctx, ast.Load)]
+    names = [
+        n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and isinstance(n.ctx, ast.Load)
+    ]
     names.sort(key=lambda n: (n.lineno, n.col_offset))
     modules = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     free: dict[str, ast.Name] = {}

@@ -56,7 +56,9 @@ class Arrays:
             raise ShapeError(f"{what}: lengths {a} and {b} cannot be shown to be equal", span)
         self.requirements[Requirement(a - b, "zero", f"{what}: lengths {a} and {b} must be equal", span)] = None
 
-    def aligned(self, values: Sequence[Value], span: Span, what: str = "broadcasting") -> tuple[tuple[Index | None, ...], list[Node]]:
+    def aligned(
+        self, values: Sequence[Value], span: Span, what: str = "broadcasting"
+    ) -> tuple[tuple[Index | None, ...], list[Node]]:
         """NumPy's broadcasting: the common axes, and each value's node over them."""
         first = values[0].axes
         if all(v.axes == first or not v.axes for v in values) and not any(a in self.reserved for a in first):

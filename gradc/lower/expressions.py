@@ -19,7 +19,15 @@ from gradc.program import Value
 DEPTH_LIMIT = 150
 """Expressions nested deeper than this are refused; chains of binary operators may be of any length."""
 
-BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.Pow: "power"}
+BINARY = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "power",
+}
 COMPARE = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
 CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf}
 MODULES = frozenset({"np", "numpy", "math", "linalg"})
@@ -137,7 +145,12 @@ class Expressions:
         name = BINARY.get(type(tree.op))
         if name is None:
             raise UnsupportedError("bit operators are not part of the language", self.span(tree), "use and, or, not")
-        if name == "power" and b.node.type == "int" and a.node.type == "int" and not (b.node.op == "const" and b.node.value >= 0):
+        if (
+            name == "power"
+            and b.node.type == "int"
+            and a.node.type == "int"
+            and not (b.node.op == "const" and b.node.value >= 0)
+        ):
             a = Value(self.build.convert(a.node, "float"), a.axes)
         return self.arrays.elementwise(name, [a, b], self.span(tree))
 
@@ -189,7 +202,10 @@ class Expressions:
 
     def _item(self, tree: ast.expr) -> Item:
         if isinstance(tree, ast.Slice):
-            low, high, step = (None if t is None else self._scalar(t, "a bound of a slice") for t in (tree.lower, tree.upper, tree.step))
+            low, high, step = (
+                None if t is None else self._scalar(t, "a bound of a slice")
+                for t in (tree.lower, tree.upper, tree.step)
+            )
             return Slice(low, high, step)
         if isinstance(tree, ast.Constant) and tree.value is None:
             return NewAxis()
@@ -221,13 +237,14 @@ class Expressions:
         if name in self.functions.table:
             return self._array_function(name, tree, keywords, span)
         if name in CALLABLE:
-            values = self._bound(name, OPS[name].params, DEFAULTS.get(name, {}), tree.args, keywords, span)
-            return self.arrays.elementwise(name, list(values.values()), span)
+            bound = self._bound(name, OPS[name].params, DEFAULTS.get(name, {}), tree.args, keywords, span)
+            return self.arrays.elementwise(name, list(bound.values()), span)
         if name in FORMULAS:
             params, defaults, body = FORMULAS[name]
-            values = self._bound(name, params, defaults, tree.args, keywords, span)
-            return self._formula(body, values, span)
-        raise ParseError(f"unknown function '{name}'", self.span(tree.func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES)))
+            return self._formula(body, self._bound(name, params, defaults, tree.args, keywords, span), span)
+        raise ParseError(
+            f"unknown function '{name}'", self.span(tree.func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
+        )
 
     def _has_module(self, func: ast.expr) -> bool:
         return isinstance(func, ast.Attribute)
@@ -238,7 +255,9 @@ class Expressions:
             while isinstance(base, ast.Attribute) and base.attr in MODULES:
                 base = base.value
             if not (isinstance(base, ast.Name) and base.id in MODULES and base.id not in self.names):
-                raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {func.attr}(...)")
+                raise UnsupportedError(
+                    f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {func.attr}(...)"
+                )
             return ALIASES.get(func.attr, func.attr)
         if not isinstance(func, ast.Name):
             raise UnsupportedError("only functions can be called, by their name", self.span(func))
@@ -327,7 +346,9 @@ class Expressions:
 
     def _listcomp(self, tree: ast.ListComp) -> Value:
         if len(tree.generators) != 1 or tree.generators[0].ifs:
-            raise UnsupportedError("a list comprehension has one `for` and no `if`", self.span(tree), "nest lists, or sum()")
+            raise UnsupportedError(
+                "a list comprehension has one `for` and no `if`", self.span(tree), "nest lists, or sum()"
+            )
 
         def element(indices: list[Index], where: Node | None) -> Value:
             value = self._visit(tree.elt)
@@ -353,7 +374,9 @@ class Expressions:
 
         return self._loops(tree.generators, reduce)
 
-    def _loops(self, generators: Sequence[ast.comprehension], inside: Callable[[list[Index], Node | None], Value]) -> Value:
+    def _loops(
+        self, generators: Sequence[ast.comprehension], inside: Callable[[list[Index], Node | None], Value]
+    ) -> Value:
         """Opens the loops of a comprehension, runs `inside` with their indices and their filter, closes them."""
         outer, depth = dict(self.names), len(self.arrays.reserved)
         indices: list[Index] = []
@@ -423,7 +446,9 @@ class Expressions:
         for a in tree.args:
             poly = integer_poly(self._scalar(a, "a bound of range()"))
             if poly is None:
-                raise UnsupportedError("the bounds of range() must be made of numbers, dims and loop variables", self.span(a))
+                raise UnsupportedError(
+                    "the bounds of range() must be made of numbers, dims and loop variables", self.span(a)
+                )
             bounds.append(poly)
         if not 1 <= len(bounds) <= 2:
             raise UnsupportedError("range() takes one or two bounds", self.span(tree))
@@ -438,7 +463,9 @@ def _formulas() -> dict[str, tuple[tuple[str, ...], dict[str, float], ast.expr]]
         call = ast.parse(f"def {head}: pass").body[0]
         assert isinstance(call, ast.FunctionDef)
         params = tuple(a.arg for a in call.args.args)
-        values = [float(d.value) for d in call.args.defaults if isinstance(d, ast.Constant) and isinstance(d.value, float)]
+        values = [
+            float(d.value) for d in call.args.defaults if isinstance(d, ast.Constant) and isinstance(d.value, float)
+        ]
         defaults = dict(zip(params[len(params) - len(values) :], values, strict=True))
         table[call.name] = (params, defaults, ast.parse(body, mode="eval").body)
     return table

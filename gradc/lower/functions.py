@@ -12,7 +12,9 @@ from gradc.lower.arrays import Arrays
 from gradc.lower.reductions import Reductions
 from gradc.program import Requirement, Value
 
-REDUCTIONS = frozenset({"sum", "mean", "prod", "max", "min", "any", "all", "var", "std", "norm", "logsumexp", "argmax", "argmin"})
+REDUCTIONS = frozenset(
+    {"sum", "mean", "prod", "max", "min", "any", "all", "var", "std", "norm", "logsumexp", "argmax", "argmin"}
+)
 NEVER_EMPTY = frozenset({"max", "min", "argmax", "argmin"})
 
 
@@ -36,7 +38,7 @@ class Functions:
         self.reductions = Reductions(arrays.build)
         one, two = ("x",), ("a", "b")
         self.table: dict[str, tuple[tuple[str, ...], Callable[[Call], Value]]] = {
-            **{name: (one, self.reduce) for name in REDUCTIONS},
+            **dict.fromkeys(REDUCTIONS, (one, self.reduce)),
             "cumsum": (one, self.cumsum),
             "softmax": (one, self.softmax),
             "log_softmax": (one, self.log_softmax),
@@ -46,9 +48,12 @@ class Functions:
             "matmul": (two, lambda c: self.matmul(c.values["a"], c.values["b"], c.span)),
             "outer": (two, self.outer),
             "transpose": (one, lambda c: transpose(c.values["x"])),
-            "where": (("c", "a", "b"), lambda c: self.arrays.select(*c.values.values(), c.span)),
+            "where": (("c", "a", "b"), self.where),
             "stop_gradient": (one, lambda c: Value(self.build.stop(c.values["x"].node), c.values["x"].axes)),
         }
+
+    def where(self, call: Call) -> Value:
+        return self.arrays.select(call.values["c"], call.values["a"], call.values["b"], call.span)
 
     def reduce(self, call: Call) -> Value:
         value = call.values["x"]
@@ -73,7 +78,8 @@ class Functions:
         if call.axis is None and len(value.axes) != 1:
             raise ShapeError("cumsum of an array of several axes needs axis=", call.span)
         axis = value.axes[self._positions(call, value)[0]]
-        node = value.node if axis is None else self.build.scan(axis, value.node)
+        counted = self.build.convert(value.node, "int") if value.node.type == "bool" else value.node
+        node = counted if axis is None else self.build.scan(axis, counted)
         return Value(node, value.axes)
 
     def softmax(self, call: Call) -> Value:
@@ -123,7 +129,9 @@ class Functions:
         if not a.axes or not b.axes:
             return self.arrays.elementwise("mul", [a, b], call.span)
         if len(a.axes) > 2 or len(b.axes) > 2:
-            raise UnsupportedError("dot of arrays of more than 2 axes is not supported", call.span, "use @ or index notation")
+            raise UnsupportedError(
+                "dot of arrays of more than 2 axes is not supported", call.span, "use @ or index notation"
+            )
         return self.matmul(a, b, call.span)
 
     def matmul(self, a: Value, b: Value, span: Span) -> Value:

@@ -76,7 +76,9 @@ def subscript(arrays: Arrays, value: Value, items: Sequence[Item], span: Span) -
     by_table = {id(t): n for t, n in zip(tables, table_nodes, strict=True)}
     for axis, item in zip(value.axes, consumed, strict=True):
         if isinstance(item, Value) and item.axes and axis is not None:
-            at[axis] = arrays.build.read(by_table[id(item)], [a for a, _ in shifts], [arrays.build.index(b) for _, b in shifts])
+            at[axis] = arrays.build.read(
+                by_table[id(item)], [a for a, _ in shifts], [arrays.build.index(b) for _, b in shifts]
+            )
     return Value(arrays.build.read(value.node, list(at), list(at.values())), tuple(axes))
 
 

@@ -32,10 +32,10 @@ def digest(parts: Sequence[str]) -> str:
 
 @functools.cache
 def _machine() -> tuple[str, ...]:
-    import llvmlite  # noqa: PLC0415  only programs that are run need the compiler
-    import numba  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
-    from llvmlite import binding  # noqa: PLC0415
+    import llvmlite
+    import numba
+    import numpy as np
+    from llvmlite import binding
 
     versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
     return (*versions, platform.machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
@@ -71,7 +71,7 @@ def temporary(name: str, text: str) -> Path:
 
 @functools.cache
 def _scratch() -> Path:
-    import atexit  # noqa: PLC0415
+    import atexit
 
     place = Path(tempfile.mkdtemp(prefix="gradc-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)

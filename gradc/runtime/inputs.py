@@ -37,7 +37,9 @@ class Inputs:
         given = dict(zip(self.names, args, strict=False))
         for name, value in keywords.items():
             if name not in self.names:
-                raise InputError(f"unknown input '{name}'", hint=did_you_mean(name, self.names) or f"inputs: {', '.join(self.names)}")
+                raise InputError(
+                    f"unknown input '{name}'", hint=did_you_mean(name, self.names) or f"inputs: {', '.join(self.names)}"
+                )
             if name in given:
                 raise InputError(f"input '{name}' is given twice")
             given[name] = value
@@ -58,7 +60,12 @@ class Inputs:
                 if type(value) is not float or i.type == "int":
                     values[k] = self._scalar(i, value)
                 continue
-            if not (type(value) is np.ndarray and value.dtype == self.dtypes[k] and value.flags.c_contiguous and value.flags.aligned):
+            if not (
+                type(value) is np.ndarray
+                and value.dtype == self.dtypes[k]
+                and value.flags.c_contiguous
+                and value.flags.aligned
+            ):
                 value = values[k] = self._array(i, value)
             if value.ndim != len(i.shape):
                 raise InputError(f"input '{i.name}': expected {_shape(i)}, given an array of shape {value.shape}")
@@ -66,7 +73,9 @@ class Inputs:
                 size = value.shape[axis]
                 if dims.setdefault(dim, size) != size:
                     given = f"{dim} = {dims[dim]} by '{bound_by[dim]}'"
-                    raise InputError(f"input '{i.name}': expected {_shape(i)} with {given}, given an array of shape {value.shape}")
+                    raise InputError(
+                        f"input '{i.name}': expected {_shape(i)} with {given}, given an array of shape {value.shape}"
+                    )
                 bound_by.setdefault(dim, i.name)
         self._check_sizes(values, dims)
         return values, dims
@@ -76,7 +85,9 @@ class Inputs:
             for axis, poly in self.other_dims[k]:
                 wanted = poly.length(dims)  # type: ignore[arg-type]
                 if values[k].shape[axis] != wanted:
-                    raise InputError(f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {values[k].shape[axis]}")
+                    raise InputError(
+                        f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {values[k].shape[axis]}"
+                    )
         for r in self.requirements:
             value = r.poly.evaluate(dims)  # type: ignore[arg-type]
             if value < 0 or (r.relation == "zero" and value):

@@ -13,7 +13,7 @@ from gradc.program import Input
 from gradc.runtime import cache
 
 FLAGS = frozenset({"reassoc", "contract"})
-"""What LLVM may do with floating point: regroup sums and fuse products into them. NaN, infinities and -0 stay what they are."""
+"""What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
 
 
 def load(module: Module, name: str, file: Path) -> types.ModuleType:
@@ -27,7 +27,7 @@ def load(module: Module, name: str, file: Path) -> types.ModuleType:
 
 def python(module: Module) -> dict[str, Callable[..., Any]]:
     """The entry points uncompiled, with IEEE results instead of warnings."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     name = cache.digest([module.text])
     loaded = load(module, name, cache.temporary(name, module.text))
@@ -52,7 +52,7 @@ class Compiled:
             return self._compile(name)
 
     def _compile(self, name: str) -> Callable[..., Any]:
-        import numba  # noqa: PLC0415  Numba takes long to import
+        import numba
 
         text = self.module.text
         file = cache.entry(self.name, text) if self.cached else cache.temporary(self.name, text)
@@ -67,7 +67,7 @@ class Compiled:
 
 
 def _type(i: Input) -> Any:
-    from numba import types as nb  # noqa: PLC0415
+    from numba import types as nb
 
     scalar = nb.int64 if i.type == "int" else nb.float64
     return nb.Array(scalar, len(i.shape), "C", readonly=True) if i.shape else scalar

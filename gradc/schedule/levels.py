@@ -52,7 +52,7 @@ class Levels:
         return self._arrange(self.nodes, frozenset())
 
     def rises(self, a: Node, n: Node, i: Index) -> bool:
-        """Whether n needs a completed loop over i behind its argument a: a sum over i, or a value at other places of i."""
+        """Whether n needs a completed loop over i behind a: to have its sum, or its value at other places of i."""
         return i in a.over or i in self.deps[n][a]
 
     def _arrange(self, group: list[Node], opened: frozenset[Index]) -> list[Item]:
@@ -73,7 +73,9 @@ class Levels:
         """Rows outermost, then whatever leaves contiguous elements to the innermost loop; a running sum innermost."""
         running = {n.index for n in group if n.op == "scan"}
         score = contiguity(access for n in group for access in self.touched[n])
-        return min(free, key=lambda f: (f in running, not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence))
+        return min(
+            free, key=lambda f: (f in running, not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence)
+        )
 
     def _levels(self, group: list[Node], i: Index) -> dict[Node, int]:
         """As early as arguments allow, then as late as users do, so that little has to be kept in between."""

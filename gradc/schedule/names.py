@@ -11,9 +11,17 @@ from gradc.ir import Node
 from gradc.program import Provenance
 
 SUFFIX = {
-    "add": "sum", "sub": "diff", "mul": "product", "div": "ratio", "neg": "negative", "select": "choice", "read": "at",
-    "lt": "test", "le": "test", "gt": "test", "ge": "test", "eq": "test", "ne": "test", "and": "test", "or": "test", "not": "test",
-}  # fmt: skip
+
+        "add": "sum",
+        "sub": "diff",
+        "mul": "product",
+        "div": "ratio",
+        "neg": "negative",
+        "select": "choice",
+        "read": "at"
+    ,
+    **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"), "test"),
+}
 LETTERS = "ijklmnopqrsuv"
 
 
@@ -53,7 +61,7 @@ class Names:
         adjoint = self.provenance.adjoint_of.get(n)
         origin = self.provenance.origins.get(n)
         base = f"{adjoint}_bar" if adjoint else origin.target if origin else "value"
-        kind = n.attr.kind if n.op == "reduce" else SUFFIX.get(n.op, n.op)  # type: ignore[union-attr]
+        kind = n.kind if n.op == "reduce" else SUFFIX.get(n.op, n.op)
         return f"{base}_{kind}"
 
 

@@ -85,7 +85,7 @@ def accesses(n: Node, written_out: set[Node]) -> list[Access]:
 
 
 def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
-    """For each index how much oftener it runs along the last axis of an array, where elements are neighbours, than not."""
+    """For each index how much oftener than not it runs along the last axis of an array, over neighbours in memory."""
     score: dict[Index, int] = {}
     for access in touched:
         for position, indices in enumerate(access):
@@ -95,7 +95,7 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
 
 
 def row_dim(inputs: Sequence[Input]) -> str | None:
-    """The dim of the rows: the one that leads most data arrays and fewest params; without data, the first to lead a param."""
+    """The dim of the rows: the one that leads most data arrays and fewest params, or else the first of a param."""
     score: dict[str, tuple[int, int]] = {}
     for i in inputs:
         for axis, poly in enumerate(i.shape):

@@ -17,7 +17,13 @@ from gradc.schedule.write import Writer
 
 
 def routine(
-    name: str, build: Builder, provenance: Provenance, inputs: Sequence[Input], value: Value, gradient: dict[str, Value] | None, taken: set[str]
+    name: str,
+    build: Builder,
+    provenance: Provenance,
+    inputs: Sequence[Input],
+    value: Value,
+    gradient: dict[str, Value] | None,
+    taken: set[str],
 ) -> Routine:
     """Schedules a value, and a gradient if there is one, as one function."""
     names = Names(provenance, {*taken, *(i.name for i in inputs)})
@@ -33,7 +39,12 @@ def routine(
             return v.node, ""
         array = names.claim(wanted)
         axes = tuple(a for a in v.axes if a is not None)
-        if v.node.op in ("reduce", "scatter") and len(axes) == len(v.axes) and set(axes) == v.node.indices and v.node not in direct:
+        if (
+            v.node.op in ("reduce", "scatter")
+            and len(axes) == len(v.axes)
+            and set(axes) == v.node.indices
+            and v.node not in direct
+        ):
             direct[v.node] = (array, axes)
             roots.append(v.node)
             return v.node, array

@@ -14,11 +14,19 @@ Path = tuple[Loop, ...]
 
 @dataclass
 class Storage:
-    """`paths`: the loops around each node, once per loop it is computed in. `axes`: the stored axes; none for scalars."""
+    """`paths`: the loops around each node, for each time it is computed. `axes`: the stored axes; none for scalars.
+
+    `writers`: of a value that is computed several times, the times it is stored.
+    """
 
     paths: dict[Node, list[Path]] = field(default_factory=dict)
     axes: dict[Node, tuple[Index, ...]] = field(default_factory=dict)
     outputs: dict[Node, str] = field(default_factory=dict)
+    writers: dict[Node, set[Path]] = field(default_factory=dict)
+
+    def stores(self, n: Node, path: Path) -> bool:
+        """Whether the value computed at this path is put into an array, not only into a scalar for those around it."""
+        return n in self.axes and (len(self.paths[n]) == 1 or path in self.writers.get(n, ()))
 
     def homes(self, n: Node) -> list[Path]:
         """The loops around the place where the finished value is first known."""
@@ -47,7 +55,7 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
             if a.op != "place":
                 stored[a] |= moved
                 for path in storage.paths[n]:
-                    stored[a] |= _crossed(storage, a, path)
+                    stored[a] |= _crossed(storage, a, path, moved)
         accumulated = (n,) if n.op == "reduce" else n.args if n.op == "scatter" else ()
         for part in accumulated:
             for path in storage.paths[part]:
@@ -73,15 +81,23 @@ def _walk(items: Sequence[Item], path: Path, paths: dict[Node, list[Path]]) -> N
             paths.setdefault(item, []).append(path)
 
 
-def _crossed(storage: Storage, a: Node, path: Path) -> set[Index]:
-    """The indices of loops that are closed between a and its reader at this path."""
-    best: set[Index] | None = None
-    for where in storage.paths[a] if a.op == "scan" else storage.homes(a):
-        shared = len(_common([where, path]))
-        crossed = {loop.index for loop in where[shared:]} & a.indices
-        if best is None or len(crossed) < len(best):
-            best = crossed
-    return best or set()
+def _crossed(storage: Storage, a: Node, path: Path, moved: frozenset[Index]) -> set[Index]:
+    """The indices of loops that are closed between a and its reader at this path; notes that a is stored there, if so.
+
+    Along `moved` indices a is read at other places, so that it must be complete before the loops over them.
+    """
+    best: tuple[set[Index], Path] | None = None
+    for where, full in zip(storage.paths[a] if a.op == "scan" else storage.homes(a), storage.paths[a], strict=True):
+        common = _common([where, path])
+        if any(loop.index in moved for loop in common):
+            continue
+        crossed = {loop.index for loop in where[len(common) :]} & a.indices
+        if best is None or len(crossed) < len(best[0]):
+            best = crossed, full
+    assert best is not None
+    if best[0] or moved:
+        storage.writers.setdefault(a, set()).add(best[1])
+    return best[0]
 
 
 def _before(path: Path, over: frozenset[Index]) -> Path:

@@ -7,7 +7,23 @@ from collections.abc import Iterable, Sequence
 from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
-from gradc.loops import Accumulate, Alloc, Apply, Assign, Check, Comment, Const, Element, Expr, Fill, For, Name, Routine, Stmt, Target
+from gradc.loops import (
+    Accumulate,
+    Alloc,
+    Apply,
+    Assign,
+    Check,
+    Comment,
+    Const,
+    Element,
+    Expr,
+    Fill,
+    For,
+    Name,
+    Routine,
+    Stmt,
+    Target,
+)
 from gradc.ops import OPS
 from gradc.program import Origin, Provenance
 from gradc.schedule.levels import Item, Levels, Loop
@@ -31,7 +47,15 @@ Group = tuple[str, str]
 class Writer:
     """Turns one schedule into one routine."""
 
-    def __init__(self, levels: Levels, items: Sequence[Item], storage: Storage, leaves: set[Node], names: Names, roots: Sequence[Node]) -> None:
+    def __init__(
+        self,
+        levels: Levels,
+        items: Sequence[Item],
+        storage: Storage,
+        leaves: set[Node],
+        names: Names,
+        roots: Sequence[Node],
+    ) -> None:
         self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
         self.provenance: Provenance = names.provenance
         self.roots = set(roots)
@@ -83,7 +107,7 @@ class Writer:
             if n.op != "add" or n in self.inline or n in self.storage.axes or len(self.storage.paths[n]) != 1:
                 continue
             for total, start in (n.args, n.args[::-1]):
-                if total.op != "reduce" or total.attr.kind != "sum" or total in self.storage.axes or total in self.roots:  # type: ignore[union-attr]
+                if total.op != "reduce" or total.kind != "sum" or total in self.storage.axes or total in self.roots:
                     continue
                 alone = self.levels.users[total] == [n] and len(self.storage.paths[total]) == 1
                 if alone and self.storage.homes(total) == self.storage.paths[n] and self._is_plain(start):
@@ -189,7 +213,7 @@ class Writer:
         if not path:
             out += self._allocated(position)
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
-            kind = n.attr.kind if n.op == "reduce" else "sum"  # type: ignore[union-attr]
+            kind = n.kind
             start = START[kind]["int" if n.type != "float" else "float"]
             if n in self.seeds:
                 out.append(Assign(self._variable(n), self._expr(self.seeds[n][1], path)))
@@ -209,7 +233,7 @@ class Writer:
                 out.append(Assign(self._element(n), self._variable(n)))
 
     def _runs_in_scalar(self, n: Node) -> bool:
-        """Whether an accumulator that is kept in an array is a scalar while it runs: no loop it is free in is inside."""
+        """Whether an accumulator that is kept in an array is a scalar as long as it runs."""
         if n.op == "scan":
             return True
         if n.op != "reduce" or n not in self.storage.axes or len(self.storage.paths[n]) != 1:
@@ -235,14 +259,14 @@ class Writer:
             if n.op == "scatter" and not self.storage.paths[n][0]:
                 fill = 0.0
             elif n.op == "reduce" and not home(n, self.storage.paths[n][0]):
-                fill = START[n.attr.kind][n.type if n.type == "float" else "int"]  # type: ignore[union-attr]
+                fill = START[n.kind][n.type if n.type == "float" else "int"]
             made.append(Alloc(self._array(n), self._shape(n), n.type, fill))
         return made
 
     def _statement(self, n: Node, path: Path) -> list[Stmt]:
         if n.op == "reduce":
-            kind = n.attr.kind  # type: ignore[union-attr]
-            target = self._variable(n) if self._runs_in_scalar(n) else self._target(n)
+            kind = n.kind
+            target = self._variable(n) if self._runs_in_scalar(n) else self._target(n, path)
             return [Accumulate(target, COMBINE[kind], self._expr(n.args[0], path))]
         if n.op == "place":
             return self._place(n, path)
@@ -254,7 +278,7 @@ class Writer:
             at = tuple(Const(0) if a is None else Name(self.names.index(a), "int") for a in n.axes)
             return [Assign(Element(n.name, at, n.type), self._expr(n.args[0], path))]
         checks = self._checks(n, path) if n.op == "read" else []
-        return [*checks, Assign(self._target(n), self._apply(n, path))]
+        return [*checks, Assign(self._target(n, path), self._apply(n, path))]
 
     def _place(self, n: Node, path: Path) -> list[Stmt]:
         buffer = next(iter(self.levels.users[n]))
@@ -283,13 +307,16 @@ class Writer:
             return self._apply(n, path)
         if n in self.leaves:
             return self._leaf(n, path)
-        if n in self.storage.axes and not (self._runs_in_scalar(n) and self._still_there(n, path)):
-            return self._element(n)
-        return self._variable(n)
+        if n not in self.storage.axes or self._still_there(n, path):
+            return self._variable(n)
+        return self._element(n)
 
     def _still_there(self, n: Node, path: Path) -> bool:
-        """Whether the scalar of an accumulator still holds what is stored for this place."""
-        known = self.storage.paths[n] if n.op == "scan" else self.storage.homes(n)
+        """Whether a scalar holds what is stored for this place, so that it need not be read back."""
+        if self._runs_in_scalar(n):
+            known = self.storage.paths[n] if n.op == "scan" else self.storage.homes(n)
+        else:
+            known = [own for own in self.storage.paths[n] if not self.storage.stores(n, own)]
         return any(own == path[: len(own)] for own in known)
 
     def _leaf(self, n: Node, path: Path) -> Expr:
@@ -308,7 +335,11 @@ class Writer:
     def _apply(self, n: Node, path: Path) -> Expr:
         if n.op == "read":
             read = self._read(n, path)
-            return read if n.guard is None else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
+            return (
+                read
+                if n.guard is None
+                else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
+            )
         op = str(n.attr) if n.op == "convert" else n.op
         return Apply(op, tuple(self._expr(a, path) for a in n.args), n.type)
 
@@ -322,8 +353,8 @@ class Writer:
     def _index(self, i: Index) -> Expr:
         return Name(self.names.index(i), "int")
 
-    def _target(self, n: Node) -> Target:
-        return self._element(n) if n in self.storage.axes else self._variable(n)
+    def _target(self, n: Node, path: Path) -> Target:
+        return self._element(n) if self.storage.stores(n, path) else self._variable(n)
 
     def _element(self, n: Node) -> Element:
         return Element(self._array(n), tuple(self._index(a) for a in self.storage.axes[n]), n.type)
@@ -333,7 +364,7 @@ class Writer:
             return n.name
         if n in self.aliases:
             return self.aliases[n]
-        if self._runs_in_scalar(n):
+        if self._runs_in_scalar(n) or not all(self.storage.stores(n, path) for path in self.storage.paths[n]):
             if n not in self.arrays:
                 self.arrays[n] = self.names.claim(f"{self.names.of(n)}_all")
             return self.arrays[n]
