@@ -123,11 +123,12 @@ def check_gradient(
                 (), rtol, f"the gradient is {claimed[k]:g} at {Row(name, k, 0, 0, 0).name}: there is nothing to compare"
             )
         random = np.random.default_rng([seed, field])
-        enough = 0.01 * rtol * _scale(claimed.ravel().tolist())
+        tolerance = rtol * _scale(claimed.ravel().tolist())
         found = []
         for position, direction in _directions(point, random):
             along = _Line(value, inputs, name, point, direction, epsilon)
-            found.append((position, float(np.vdot(claimed, direction)), along, along.slope(rtol, enough)))
+            given = float(np.vdot(claimed, direction))
+            found.append((position, given, along, along.slope(given, rtol, tolerance)))
         scale = _scale([slope for position, _, _, (slope, _) in found if position is not None])
         rows += [
             _row(name, position, given, along, slope, noise, scale, rtol)
@@ -170,10 +171,10 @@ class _Line:
         moved = self.point + h * self.direction
         return float(self.value({**self.inputs, self.name: moved if moved.ndim else float(moved)}))
 
-    def slope(self, rtol: float, enough: float) -> tuple[float, float]:
+    def slope(self, given: float, rtol: float, tolerance: float) -> tuple[float, float]:
         """The derivative at 0 and its rounding error; NaN where no two values around the point are finite.
 
-        It need not be more accurate than a hundredth of `rtol`, or than `enough`.
+        It is as accurate as a hundredth of `rtol`; of `tolerance`, if it agrees with the given one within that.
         """
         best, slope, noise = math.inf, math.nan, 0.0
         above: list[float] = []
@@ -188,7 +189,8 @@ class _Line:
                     doubt = max(abs(row[k + 1] - row[k]), abs(row[k + 1] - previous)) + rounding
                     if doubt < best:
                         best, slope, noise = doubt, row[k + 1], rounding
-                if best <= max(0.01 * rtol * abs(slope), enough) or rounding > 100 * best:
+                wanted = max(rtol * abs(slope), tolerance if abs(slope - given) <= tolerance else 0.0)
+                if best <= 0.01 * wanted or rounding > 100 * best:
                     break
                 above = row
             else:

@@ -318,7 +318,8 @@ def _cross_entropy_with_logits(z: Any, labels: Any) -> Any:
 def _picked(loss: Any, labels: Any) -> Any:
     labels = np.asarray(labels)
     if labels.dtype.kind == "i":
-        labels = np.broadcast_to(labels, loss.shape[:-1])
+        rows = np.broadcast_shapes(labels.shape, loss.shape[:-1])
+        labels, loss = np.broadcast_to(labels, rows), np.broadcast_to(loss, (*rows, loss.shape[-1]))
         return np.take_along_axis(loss, labels[..., None], axis=-1)[..., 0][()]
     return np.sum(labels * loss, axis=-1)
 

@@ -149,8 +149,7 @@ class Generator:
             self.floats[name] = shape
         self.budget = 8
         result = self._result()
-        declarations = [self._declaration(name) for name in self.declared]
-        return self._with_inputs("\n".join([*declarations, *lines, result]))
+        return self._with_inputs("\n".join([*lines, result]))
 
     def _result(self) -> str:
         shape = self.shape()
@@ -166,11 +165,17 @@ class Generator:
         return f"{name}: {kind}" + (f"[{', '.join(shape)}]" if shape else "")
 
     def _with_inputs(self, text: str) -> Program:
+        if self.chance(25):  # all dims the same: square arrays, axes that have to be told apart
+            text, merged = re.sub(r"\b[dK]\b", "n", text), re.compile(r"\b[dK]\b")
+            for name, (kind, shape, limit) in self.declared.items():
+                self.declared[name] = (kind, tuple(merged.sub("n", c) for c in shape), merged.sub("n", limit))
+        declarations = [self._declaration(name) for name in self.declared]
+        text = "\n".join([*declarations, text])
         used = {c for _, shape, _ in self.declared.values() for c in shape}
         needed = [d for d in DIMS if re.search(rf"\b{d}\b", text)]
         spare = [d for d in DIMS if d in needed and d not in used]
-        declarations = [f"spare_{d}: data[{d}]" for d in spare]
-        dims = {d: self.pick((2, 3, 1, 4)) for d in needed}
+        spares = [f"spare_{d}: data[{d}]" for d in spare]
+        dims = {d: self.pick((2, 3, 4, 2, 3, 4, 1) if d == "n" else (2, 3, 1, 4)) for d in needed}
         if self.chance(4) and dims:
             dims[self.pick(list(dims))] = 0
         if dims.get("n") == 0 and "n-1" in text:
@@ -189,7 +194,7 @@ class Generator:
                 inputs[name] = random.normal(size=sizes) if smooth else random.integers(-1, 3, sizes).astype(float)
             if not shape:
                 inputs[name] = inputs[name].item() if hasattr(inputs[name], "item") else inputs[name]
-        return Program("\n".join([*declarations, text]) if spare else text, inputs, dims, smooth)
+        return Program("\n".join([*spares, text]), inputs, dims, smooth)
 
     # expressions
 
@@ -297,7 +302,7 @@ class Generator:
         return "(" + self.pick(PAIRS).format(*self.two(shape)) + ")"
 
     def guarded(self, shape: Shape) -> str:
-        return self.pick(GUARDED).format(*self.two(shape))
+        return self.pick(GUARDED).format(self.expr(shape), self.expr(self.narrower(shape)))
 
     def conditional(self, shape: Shape) -> str:
         condition = self.pick(CONDITIONS).format(self.expr(self.narrower(shape)), self.expr(self.narrower(shape)))

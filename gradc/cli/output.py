@@ -67,7 +67,8 @@ def assignments(values: Mapping[str, Any], indent: str = "  ") -> str:
     lines = []
     for name, value in values.items():
         head = f"{indent}{name:<{width}} = "
-        lines.append(head + numbers(value).replace("\n", "\n" + " " * len(head)))
+        first, *rest = numbers(value).splitlines()
+        lines += [head + first, *((" " * len(head) + line).rstrip() for line in rest)]
     return "\n".join(lines)
 
 

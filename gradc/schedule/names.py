@@ -11,15 +11,13 @@ from gradc.ir import Node
 from gradc.program import Provenance
 
 SUFFIX = {
-
-        "add": "sum",
-        "sub": "diff",
-        "mul": "product",
-        "div": "ratio",
-        "neg": "negative",
-        "select": "choice",
-        "read": "at"
-    ,
+    "add": "sum",
+    "sub": "diff",
+    "mul": "product",
+    "div": "ratio",
+    "neg": "negative",
+    "select": "choice",
+    "read": "at",
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"), "test"),
 }
 LETTERS = "ijklmnopqrsuv"

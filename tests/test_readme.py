@@ -1,0 +1,44 @@
+"""The README shows what really happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import CASES
+
+import gradc
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PYTHON, SHELL = ([m[1] for m in re.finditer(rf"```{kind}\n(.*?)```", README, re.S)] for kind in ("python", "sh"))
+
+
+def test_program_shown_is_the_example() -> None:
+    assert PYTHON[0] == CASES["logistic"].path.read_text()
+
+
+def test_sweep_shown_is_generated() -> None:
+    source = gradc.compile(CASES["logistic"].path).source
+    assert PYTHON[1] in source[source.index("def value_and_grad") :]
+    assert PYTHON[1].lstrip().startswith("for i in range(n):")
+
+
+def test_python_shown_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    rng = np.random.default_rng(0)
+    names = {"w": rng.normal(size=3), "x": rng.normal(size=(20, 3)), "t": rng.integers(0, 2, 20)}
+    exec(compile(PYTHON[2], "README.md", "exec"), names)
+    assert "def value_and_grad(w, b, x, t, lam):" in capsys.readouterr().out
+
+
+def test_ci_runs_the_test_command_shown() -> None:
+    command = next(c for c in SHELL if "pytest" in c)
+    run = (ROOT / ".ci/run").read_text()
+    assert all(step.strip() in run for step in command.split("&&"))
+
+
+def test_every_example_is_listed() -> None:
+    assert set(re.findall(r"`examples/(\w+)\.gradc` \|", README)) == set(CASES)
