@@ -113,7 +113,11 @@ class Functions:
             terms = self.build.op("mul", t, self.build.op("log", v))
             return Value(self.build.op("neg", self.reductions.sum(terms, [last])), axes[:-1])
         rows, (at,) = self.arrays.aligned([labels], call.span)
-        if len(rows) > len(value.axes) - 1 or classes in rows:
+        if classes in rows:
+            last = self.arrays.fresh(classes.extent, (*rows, *value.axes))
+            value = Value(self.arrays.renamed(value, (*value.axes[:-1], last)), (*value.axes[:-1], last))
+            classes = last
+        if len(rows) > len(value.axes) - 1:
             raise ShapeError(f"{call.name}: labels have {len(rows)} axes, the rows {len(value.axes) - 1}", call.span)
         axes, (at, _) = self.arrays.aligned([Value(at, rows), Value(value.node, value.axes[:-1])], call.span, call.name)
         node = self.arrays.renamed(Value(value.node, value.axes[:-1]), axes[len(axes) - len(value.axes) + 1 :])

@@ -70,11 +70,10 @@ class Levels:
         return items
 
     def _next_loop(self, group: list[Node], free: list[Index]) -> Index:
-        """Rows outermost, then whatever leaves contiguous elements to the innermost loop; a running sum innermost."""
-        running = {n.index for n in group if n.op == "scan"}
+        """Rows outermost, then whatever leaves contiguous elements to the innermost loop."""
         score = contiguity(access for n in group for access in self.touched[n])
         return min(
-            free, key=lambda f: (f in running, not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence)
+            free, key=lambda f: (not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence)
         )
 
     def _levels(self, group: list[Node], i: Index) -> dict[Node, int]:

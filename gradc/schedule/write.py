@@ -71,7 +71,7 @@ class Writer:
         self.noted: set[tuple[Group | None, str]] = set()
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
-        self.allocs: dict[int, list[Node]] = {}
+        self.allocs: dict[int, list[Stmt]] = {}
         self._place_arrays()
 
     def routine(self, name: str, value: tuple[Node, str], gradient: Sequence[tuple[Node, str]] | None) -> Routine:
@@ -155,10 +155,13 @@ class Writer:
                 for path in self.storage.paths[n]:
                     start = home(n, path)
                     self.starts.setdefault(id(path[len(start)]), []).append(n)
+            if self._running_axes(n):
+                shape = tuple(a.extent.bounding() for a in self._running_axes(n))
+                self.allocs.setdefault(position, []).append(Alloc(self.names.of(n), shape, n.type))
             if n in self.storage.axes or n.op == "output":
                 name = self._array(n)
                 if name not in claimed:
-                    self.allocs.setdefault(position, []).append(n)
+                    self.allocs.setdefault(position, []).append(self._alloc(n))
                     claimed.add(name)
             if n.op == "scatter" and self.storage.paths[n][0]:
                 self.blocks.setdefault(id(self.storage.paths[n][0][-1]), []).append(n)
@@ -198,7 +201,7 @@ class Writer:
             elif item not in self.inline and item.op != "scatter" and item not in self.seeded:
                 out += self._comment([item])
                 if not path:
-                    out += self._allocated(position)
+                    out += self.allocs.get(position, ())
                 out += self._statement(item, path)
         return out
 
@@ -211,12 +214,14 @@ class Writer:
         else:
             self.group = None
         if not path:
-            out += self._allocated(position)
+            out += self.allocs.get(position, ())
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
             kind = n.kind
             start = START[kind]["int" if n.type != "float" else "float"]
             if n in self.seeds:
                 out.append(Assign(self._variable(n), self._expr(self.seeds[n][1], path)))
+            elif self._running_axes(n):
+                out.append(Fill(self.names.of(n), (None,) * len(self._running_axes(n)), start))
             elif n not in self.storage.axes or self._runs_in_scalar(n):
                 out.append(Assign(self._variable(n), Const(start)))
             elif path:
@@ -249,19 +254,25 @@ class Writer:
     def _placed(self, n: Node) -> tuple[Index | None, ...]:
         return n.axes if n.op == "scatter" else ()
 
-    def _variable(self, n: Node) -> Name:
+    def _running_axes(self, n: Node) -> tuple[Index, ...]:
+        """The axes of the totals of a running sum: one for each turn of the loops inside its own."""
+        if n.op != "scan":
+            return ()
+        path = self.storage.paths[n][0]
+        return tuple(loop.index for loop in path[len(home(n, path)) + 1 :])
+
+    def _variable(self, n: Node) -> Target:
+        if self._running_axes(n):
+            return Element(self.names.of(n), tuple(self._index(a) for a in self._running_axes(n)), n.type)
         return Name(self.names.of(self.seeds[n][0] if n in self.seeds else n), n.type)
 
-    def _allocated(self, position: int) -> list[Stmt]:
-        made: list[Stmt] = []
-        for n in self.allocs.get(position, ()):
-            fill: Number | None = None
-            if n.op == "scatter" and not self.storage.paths[n][0]:
-                fill = 0.0
-            elif n.op == "reduce" and not home(n, self.storage.paths[n][0]):
-                fill = START[n.kind][n.type if n.type == "float" else "int"]
-            made.append(Alloc(self._array(n), self._shape(n), n.type, fill))
-        return made
+    def _alloc(self, n: Node) -> Alloc:
+        fill: Number | None = None
+        if n.op == "scatter" and not self.storage.paths[n][0]:
+            fill = 0.0
+        elif n.op == "reduce" and not home(n, self.storage.paths[n][0]):
+            fill = START[n.kind][n.type if n.type == "float" else "int"]
+        return Alloc(self._array(n), self._shape(n), n.type, fill)
 
     def _statement(self, n: Node, path: Path) -> list[Stmt]:
         if n.op == "reduce":
