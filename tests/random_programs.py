@@ -100,6 +100,13 @@ class Program:
         lines = [self.text, "", *(f"{k} = {v!r}" for k, v in (self.dims | self.inputs).items())]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether some axis may have no elements."""
+        return any(size < 2 for size in self.dims.values())
+
 
 @dataclass
 class _Index:

@@ -1,0 +1,217 @@
+"""Random programs: values and gradients against the reference evaluator, CPython, and differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy_shim as shim
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from random_programs import REDUCERS, SAFE, Drawn, Program, Seeded, generate
+
+import gradc
+from gradc import api, ir
+from gradc.errors import InputError
+from gradc.evaluate import evaluate_value
+
+VALUE, GRADIENT, SHIM, SLOPE, BACKENDS = 1e-11, 1e-10, 1e-9, 1e-8, 1e-11
+"""How far results may be apart, relative to their norm, or absolute below 1."""
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    return generate(Drawn(draw, st.integers))
+
+
+def settled(examples: int) -> settings:
+    return settings(
+        max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
+def agree(a: Any, b: Any, tolerance: float) -> bool:
+    """Norm-wise; infinities and NaNs must stand at the same places."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    finite = np.isfinite(a)
+    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return False
+    return bool(np.linalg.norm(a[finite] - b[finite]) <= tolerance * max(1.0, float(np.linalg.norm(a[finite]))))
+
+
+def same(program: Program, what: str, given: Any, expected: Any, tolerance: float) -> None:
+    assert agree(given, expected, tolerance), f"{what}\n\n{program}\n\ngiven    {given!r}\nexpected {expected!r}"
+
+
+def called(function: Any, inputs: Mapping[str, Any], program: Program) -> Any:
+    """The result of a call that must leave its inputs alone; programs that need longer axes are passed over."""
+    before = {name: np.copy(value) for name, value in inputs.items()}
+    try:
+        result = function(**inputs)
+    except InputError:
+        assume(all(size > 1 for size in program.dims.values()))
+        raise
+    for name, value in before.items():
+        assert np.array_equal(value, inputs[name]), f"input {name} was changed\n\n{program}"
+    return result
+
+
+def fields(gradient: Any) -> dict[str, Any]:
+    return dict(zip(gradient._fields, gradient, strict=True))
+
+
+def in_cpython(program: Program) -> Any:
+    """The value, or None for arrays of no elements that CPython cannot tell the shape of."""
+    try:
+        return shim.run(program.text, program.inputs, program.dims)
+    except (shim.Unknowable, ValueError, IndexError):
+        if program.is_empty:
+            return None
+        raise
+
+
+def check(program: Program) -> None:
+    parsed = api.parse(program.text)
+    compiled = gradc.compile(program.text, backend="python", cache=False)
+    value = called(compiled, program.inputs, program)
+    ir.validate(parsed.graph)
+    ir.validate(compiled.program.graph)
+    assert compiled.source == gradc.compile(program.text, backend="python", cache=False).source, str(program)
+
+    reference = evaluate_value(parsed.result.node, parsed.result.axes, program.inputs, program.dims)
+    same(program, "value: generated code, graph", value, reference, VALUE)
+    python = in_cpython(program)
+    if python is not None:
+        same(program, "value: generated code, CPython", value, python, SHIM)
+    if np.ndim(value) == 0 and compiled.wrt:
+        check_gradient(program, compiled, value, python)
+
+
+def check_gradient(program: Program, compiled: gradc.Function, value: float, python: Any) -> None:
+    again, gradient = called(compiled.value_and_grad, program.inputs, program)
+    same(program, "value: value_and_grad, value", again, value, VALUE)
+    for name, bar in (compiled._derived.gradient or {}).items():
+        reference = evaluate_value(bar.node, bar.axes, program.inputs, program.dims)
+        same(program, f"{name}_bar: generated code, graph", fields(gradient)[name], reference, GRADIENT)
+    if python is None or not math.isfinite(value) or not program.smooth:
+        return
+    random = np.random.default_rng(0)
+    for name, field in fields(gradient).items():
+        tangent = random.normal(size=np.shape(field))
+        slope = shim.directional(program.text, program.inputs, program.dims, {name: tangent})
+        if "std(" in program.text and not np.isfinite([slope, np.sum(field)]).all():
+            continue  # rows of one element: a root of 0
+        scale = max(1.0, float(np.abs(field).max(initial=0.0)))
+        what = f"along {tangent!r}, {name}_bar = {field!r}: gradient, complex step"
+        same(program, what, float(np.sum(field * tangent)) / scale, slope / scale, SLOPE)
+
+
+@settled(300)
+@given(programs())
+def test_random_programs(program: Program) -> None:
+    check(program)
+
+
+@pytest.mark.nightly
+@settled(6000)
+@given(programs())
+def test_random_programs_nightly(program: Program) -> None:
+    check(program)
+
+
+def check_differences(program: Program) -> None:
+    compiled = gradc.compile(program.text, backend="python", cache=False)
+    value = called(compiled, program.inputs, program)
+    assume(np.ndim(value) == 0 and abs(value) < 1e6 and program.smooth and compiled.wrt)
+    assume("stop_gradient" not in program.text and "std(" not in program.text)
+    report = compiled.check(**program.inputs)
+    assert report.ok, f"{report}\n\n{program}"
+
+
+@settled(40)
+@given(programs())
+def test_gradients_are_those_of_differences(program: Program) -> None:
+    check_differences(program)
+
+
+@pytest.mark.nightly
+@settled(1000)
+@given(programs())
+def test_gradients_are_those_of_differences_nightly(program: Program) -> None:
+    check_differences(program)
+
+
+def check_backends(program: Program) -> None:
+    compiled = gradc.compile(program.text, cache=False)
+    python = gradc.compile(program.text, backend="python", cache=False)
+    value = called(python, program.inputs, program)
+    same(program, "value: Numba, Python", called(compiled, program.inputs, program), value, BACKENDS)
+    if np.ndim(value) == 0 and compiled.wrt:
+        gradient = fields(compiled.grad(**program.inputs))
+        for name, expected in fields(python.grad(**program.inputs)).items():
+            same(program, f"{name}_bar: Numba, Python", gradient[name], expected, BACKENDS)
+
+
+@settled(8)
+@given(programs())
+def test_numba_gives_what_python_gives(program: Program) -> None:
+    check_backends(program)
+
+
+@pytest.mark.nightly
+@settled(300)
+@given(programs())
+def test_numba_gives_what_python_gives_nightly(program: Program) -> None:
+    check_backends(program)
+
+
+@settled(40)
+@given(programs())
+def test_an_unused_input_changes_nothing(program: Program) -> None:
+    compiled = gradc.compile(program.text, backend="python", cache=False)
+    more = gradc.compile(f"unused: param[3, unused_dim]\n{program.text}", backend="python", cache=False)
+    value = called(compiled, program.inputs, program)
+    inputs = {**program.inputs, "unused": np.ones((3, 2))}
+    same(program, "value: with an unused input, without", more(**inputs), value, 0.0)
+    assume(np.ndim(value) == 0 and compiled.wrt)
+    gradient = fields(more.grad(**inputs))
+    assert np.array_equal(gradient["unused"], np.zeros((3, 2)))
+    for name, expected in fields(compiled.grad(**program.inputs)).items():
+        same(program, f"{name}_bar: with an unused input, without", gradient[name], expected, 0.0)
+
+
+def test_a_doubled_loss_has_a_doubled_gradient() -> None:
+    for seed in range(40):
+        program = generate(Seeded(seed))
+        *lines, result = program.text.splitlines()
+        doubled = Program("\n".join([*lines, f"2*({result})"]), program.inputs, program.dims, program.smooth)
+        one, two = (gradc.compile(p.text, backend="python", cache=False) for p in (program, doubled))
+        if program.is_empty or not one.wrt:
+            continue
+        gradient = fields(two.grad(**program.inputs))
+        for name, expected in fields(one.grad(**program.inputs)).items():
+            same(doubled, f"{name}_bar: of twice the loss", gradient[name], 2 * np.asarray(expected), VALUE)
+
+
+def test_programs_cover_the_language() -> None:
+    texts = [generate(Seeded(seed)).text for seed in range(600)]
+    together = "\n".join(texts)
+    words = {template.split("(")[0] for template in SAFE.values() if template[0].isalpha()}
+    words |= {*REDUCERS, "cumsum", "softmax", "log_softmax", "cross_entropy", "cross_entropy_with_logits", "stop_gradient"}
+    words |= {"dot", "matmul", "outer", "transpose", "where", "keepdims", "zip", "enumerate", "maximum", "hypot", "arctan2"}
+    missing = {word for word in words if f"{word}(" not in together and f"{word}=" not in together}
+    assert not missing
+    for piece in (" @ ", ".T", "[None", "::2]", "::-1]", " if ", " and ", " or ", " not ", "if i % 2", ": index[n]", "2*d]", "[:-1]"):
+        assert piece in together, piece
+    assert len(set(texts)) > 590
+
+
+def test_failing_programs_are_reported_with_their_text_and_inputs() -> None:
+    program = Program("w: param[n]\nsum(w)", {"w": np.array([1.0, 2.5])}, {"n": 2}, True)
+    with pytest.raises(AssertionError) as caught:
+        same(program, "value", 3.5, 3.25, VALUE)
+    for piece in ("w: param[n]\nsum(w)", "array([1. , 2.5])", "n = 2", "given    3.5", "expected 3.25"):
+        assert piece in str(caught.value)

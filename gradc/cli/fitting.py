@@ -97,7 +97,7 @@ def with_result(source: Source, expression: str) -> Source:
     body = parse(source).body
     if not body:
         return Source("<report>", expression)
-    lines = source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[: body[-1].lineno]
+    lines = source.lines[: body[-1].lineno]
     lines[-1] = lines[-1].encode()[: body[-1].col_offset].decode()
     return Source("<report>", "\n".join(lines) + ("\n" if lines[-1].strip() else "") + expression)
 

@@ -72,9 +72,7 @@ class Levels:
     def _next_loop(self, group: list[Node], free: list[Index]) -> Index:
         """Rows outermost, then whatever leaves contiguous elements to the innermost loop."""
         score = contiguity(access for n in group for access in self.touched[n])
-        return min(
-            free, key=lambda f: (not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence)
-        )
+        return min(free, key=lambda f: (not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence))
 
     def _levels(self, group: list[Node], i: Index) -> dict[Node, int]:
         """As early as arguments allow, then as late as users do, so that little has to be kept in between."""
