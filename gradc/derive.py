@@ -13,7 +13,7 @@ from gradc.errors import UnsupportedError, did_you_mean
 from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.program import Program, Value
-from gradc.rewrite import share_exponentials, stabilise, without_stops
+from gradc.rewrite import condense, share_exponentials, stabilise, without_stops
 from gradc.schedule.names import reserved
 from gradc.schedule.plan import routine
 
@@ -43,7 +43,8 @@ class Derived:
         p = self.program
         build = Builder(p.graph)
         roots = [self.value, *(self.gradient or {}).values()] if gradient else [self.value]
-        nodes = share_exponentials(build, p.provenance, [v.node for v in roots])
+        nodes = condense(build, p.provenance, [v.node for v in roots])
+        nodes = share_exponentials(build, p.provenance, nodes)
         nodes = without_stops(build, p.provenance, nodes)
         value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))
         taken = {*LIBRARY, *(dim for dim, _, _ in p.dims())}

@@ -71,6 +71,23 @@ def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> 
     return [done[r] for r in roots]
 
 
+def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """Cheaper forms of values whose derivatives are there already: from these the derivatives would lose digits."""
+    done = rebuild(build, provenance, roots, _condensed)
+    return [done[r] for r in roots]
+
+
+def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+    """t*log_sigmoid(z) + (1 - t)*log_sigmoid(-z) is log_sigmoid(z) - (1 - t)*z."""
+    if op != "add" or any(a.op != "mul" or a.args[1].op != "log_sigmoid" for a in args):
+        return None
+    for (t, yes), (rest, no) in ((args[0].args, args[1].args), (args[1].args, args[0].args)):
+        complement = rest.op == "sub" and _is(rest.args[0], 1) and rest.args[1] is t
+        if complement and build.op("neg", yes.args[0]) is no.args[0]:
+            return build.op("sub", yes, build.op("mul", rest, yes.args[0])), ""
+    return None
+
+
 def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Where several of sigmoid, softplus and log_sigmoid of one value are needed, one exponential serves them all."""
     families: dict[Node, set[Node]] = {}

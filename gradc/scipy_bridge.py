@@ -16,7 +16,7 @@ Vector = npt.NDArray[np.float64]
 
 
 class Problem:
-    """`fun(v)` gives (value, flat gradient), `x0` is where to start, `pack` and `unpack` go between params and vectors."""
+    """`fun(v)` gives (value, flat gradient), `x0` is the start; `pack` and `unpack` convert params and vectors."""
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -84,15 +85,19 @@ def remove(name: str) -> None:
 
 def clear() -> int:
     """Deletes all entries; returns how many there were."""
-    found = [p for p in directory().glob("*") if p.is_dir()] if directory().is_dir() else []
+    found = _entries()
     for p in found:
         shutil.rmtree(p, ignore_errors=True)
     return len(found)
 
 
+def _entries() -> list[Path]:
+    """Directories with names of entries, finished or not: whatever else lies in the directory is not gradc's."""
+    found = directory().iterdir() if directory().is_dir() else ()
+    return [p for p in found if re.fullmatch(r"[0-9a-f]{32}|\.[0-9a-f]{32}-\w+", p.name) and p.is_dir()]
+
+
 def usage() -> tuple[int, int]:
     """(entries, bytes) in the cache."""
-    if not directory().is_dir():
-        return 0, 0
-    entries = [p for p in directory().glob("*") if p.is_dir() and not p.name.startswith(".")]
+    entries = _entries()
     return len(entries), sum(f.stat().st_size for p in entries for f in p.rglob("*") if f.is_file())

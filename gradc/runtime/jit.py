@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
     """The entry points uncompiled, with IEEE results instead of warnings."""
     import numpy as np
 
-    name = cache.digest([module.text])
+    name = hashlib.sha256(module.text.encode()).hexdigest()[:32]
     loaded = load(module, name, cache.temporary(name, module.text))
     return {entry: np.errstate(all="ignore")(getattr(loaded, entry)) for entry in module.entries}
 
