@@ -19,7 +19,6 @@ from gradc.ops import ARITHMETIC, OPS
 PUSH_LIMIT = 4
 """A read of a value at other places recomputes it there when that costs no more than this; otherwise it is stored."""
 
-COMMUTATIVE = frozenset({"add", "mul"})
 LOGIC = frozenset({"and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
@@ -76,6 +75,9 @@ class Builder:
             folded = self._folded(name, args)
             if folded is not None:
                 return folded
+        if name in ("floordiv", "mod") and args[0].type == args[1].type == "int" and integer_poly(args[1]) is None:
+            zero = self.const(0)
+            return self.select(self.op("eq", args[1], zero), zero, self.graph.node(name, args))
         return self._identity(name, args) or self.graph.node(name, args)
 
     def select(self, condition: Node, a: Node, b: Node) -> Node:
@@ -140,8 +142,14 @@ class Builder:
 
     def read(self, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
         """The value with each axis replaced by an integer expression, all at once."""
-        places = {a: e for a, e in zip(axes, at, strict=True) if a in value.indices and not _is_index(e, a)}
+        plain = (self._plain_position(e) for e in at)
+        places = {a: e for a, e in zip(axes, plain, strict=True) if a in value.indices and not _is_index(e, a)}
         return self._read(value, places) if places else value
+
+    def _plain_position(self, e: Node) -> Node:
+        """A position made of numbers, dims and indices, in its one normal form."""
+        poly = integer_poly(e) if e.op not in ("const", "dim", "index", "read") else None
+        return e if poly is None else self.integer(poly)
 
     def place(
         self, value: Node, axes: tuple[Index, ...], at: Sequence[Node], kept: frozenset[Index], guard: Node | None
@@ -361,14 +369,11 @@ def integer_poly(node: Node) -> Poly | None:
             elif n.op == "neg":
                 poly = -parts[0]
             else:
-                poly = (
-                    parts[0] + parts[1]
-                    if n.op == "add"
-                    else parts[0] - parts[1]
-                    if n.op == "sub"
-                    else parts[0] * parts[1]
-                )
+                sign = {"add": Poly.__add__, "sub": Poly.__sub__, "mul": Poly.__mul__}[n.op]
+                poly = sign(*parts)
         else:
+            return None
+        if not poly.is_manageable:
             return None
         polys[n] = poly
     return polys[node]
@@ -388,14 +393,12 @@ def _is_index(node: Node, index: Index) -> bool:
 
 
 def _fold_integers(name: str, values: list[int]) -> Number | None:
-    """Exact integer arithmetic; a result that does not fit 64 bits goes on as a float, as in NumPy's `float64`."""
+    """Exact integer arithmetic. What does not fit 64 bits goes on as a float; divided by 0 is 0, as in NumPy."""
     a, b = values[0], values[-1]
     if name == "neg":
         result: Number = -a
     elif name in ("floordiv", "mod"):
-        if not b:
-            return None
-        result = a // b if name == "floordiv" else a % b
+        result = 0 if not b else a // b if name == "floordiv" else a % b
     elif name == "power":
         with np.errstate(all="ignore"):
             small = (b >= 0 and abs(a) <= 1) or (b >= 0 and b * max(1, a.bit_length()) <= 64)

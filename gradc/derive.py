@@ -14,7 +14,7 @@ from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.program import Program, Value
 from gradc.rewrite import condense, share_exponentials, stabilise, without_stops
-from gradc.schedule.names import reserved
+from gradc.schedule.names import LIBRARY, spelling
 from gradc.schedule.plan import routine
 
 
@@ -36,7 +36,10 @@ class Derived:
     @cached_property
     def spelling(self) -> dict[str, str]:
         """How library names are spelt where the user's names have taken them."""
-        return reserved([*(i.name for i in self.program.inputs), *(dim for dim, _, _ in self.program.dims())])
+        p = self.program
+        dims = (dim for dim, _, _ in p.dims())
+        assigned = (p.provenance.names[n] for n in self.nodes if n in p.provenance.names)
+        return spelling([*(i.name for i in p.inputs), *dims, *assigned, *p.provenance.index_names.values()])
 
     def routine(self, name: str, gradient: bool) -> Routine:
         """The loop program of the value, or of value and gradient."""
@@ -47,7 +50,8 @@ class Derived:
         nodes = share_exponentials(build, p.provenance, nodes)
         nodes = without_stops(build, p.provenance, nodes)
         value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))
-        taken = {*LIBRARY, *(dim for dim, _, _ in p.dims())}
+        library = (LIBRARY - set(self.spelling)) | set(self.spelling.values())
+        taken = {*library, *(dim for dim, _, _ in p.dims())}
         grads = dict(zip(self.gradient or {}, fields, strict=True)) if gradient else None
         return routine(name, build, p.provenance, p.inputs, value, grads, taken)
 
@@ -75,24 +79,3 @@ def _check_wrt(program: Program, names: tuple[str, ...]) -> None:
             raise UnsupportedError(f"wrt: '{name}' is an index, and has no derivative")
     if len(set(names)) != len(names):
         raise UnsupportedError("wrt: a name is given twice")
-
-
-LIBRARY = frozenset(
-    {
-        "range",
-        "abs",
-        "max",
-        "min",
-        "value",
-        "value_and_grad",
-        "empty",
-        "zeros",
-        "full",
-        "inf",
-        "nan",
-        "float64",
-        "int64",
-        "bool_",
-        "pi",
-    }
-)

@@ -39,7 +39,7 @@ class Span:
 
     def excerpt(self) -> str:
         """The line and a caret below the stretch; a long line is cut around it."""
-        text = self.source.line(self.line).replace("\t", " ")
+        text = "".join(c if c.isprintable() else " " for c in self.source.line(self.line))
         start = max(0, self.column - 61)
         shown = text[start : start + 100].rstrip()
         left = "..." if start else ""

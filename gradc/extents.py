@@ -103,6 +103,17 @@ class Poly:
         return Poly.of(terms)
 
     @cached_property
+    def depth(self) -> int:
+        """How deeply opaque terms are nested in it."""
+        inside = (p.depth for m, _ in self.terms for a in m if isinstance(a, Term) for p in a.args)
+        return 1 + max(inside, default=0)
+
+    @property
+    def is_manageable(self) -> bool:
+        """Small enough to be worked with: lengths that people write are."""
+        return len(self.terms) <= 40 and self.depth <= 12 and all(len(m) <= 12 for m, _ in self.terms)
+
+    @cached_property
     def constant(self) -> int | None:
         """The value, if it does not depend on anything."""
         if not self.terms:
@@ -191,6 +202,9 @@ def floor_div(a: Poly, b: Poly) -> Poly:
         return Poly.const(a.constant // b.constant)
     if b == ONE:
         return a
+    inner = a.terms[0][0][0] if len(a.terms) == 1 and a.terms[0][1] == 1 and len(a.terms[0][0]) == 1 else None
+    if isinstance(inner, Term) and inner.op == "//" and (inner.args[1].constant or 0) > 0 and (b.constant or 0) > 0:
+        return floor_div(inner.args[0], inner.args[1] * b)
     if b.constant and all(c % b.constant == 0 for _, c in a.terms):
         return Poly(tuple((m, c // b.constant) for m, c in a.terms))
     return Poly.atom(Term("//", (a, b)))
@@ -225,6 +239,8 @@ def _value(atom: Atom, values: Mapping[Atom, int]) -> int:
     if not isinstance(atom, Term):
         return values[atom]
     a, b = (p.evaluate(values) for p in atom.args)
+    if atom.op == "//" and not b:
+        return 0
     return a // b if atom.op == "//" else min(a, b) if atom.op == "min" else max(a, b)
 
 

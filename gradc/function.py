@@ -52,17 +52,17 @@ class Function:
     def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any]) -> None:
         self._derived, self._origin, self._options = derived, origin, options
         self._lock = threading.RLock()
-        self._inputs = Inputs(derived.program.inputs, derived.program.requirements, derived.nodes)
+        self._inputs = Inputs(derived.program, derived.nodes)
         self._gradient_type = _named_tuple(derived.wrt)
 
     # evaluation
 
-    def __call__(self, *args: Any, **inputs: Any) -> Any:
+    def __call__(self, /, *args: Any, **inputs: Any) -> Any:
         """The value: a float, or an array."""
         values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
         return self._value(*values)
 
-    def value_and_grad(self, *args: Any, out: Any = None, **inputs: Any) -> tuple[float, Any]:
+    def value_and_grad(self, /, *args: Any, out: Any = None, **inputs: Any) -> tuple[float, Any]:
         """(value, gradient). The gradient is a named tuple, one field per name in `wrt`, shapes as the inputs'.
 
         `out`, from `empty_gradient`, is filled and returned in its place. Raises UnsupportedError for array results.
@@ -74,24 +74,24 @@ class Function:
         self._fill(out, fields)
         return value, out
 
-    def grad(self, *args: Any, **inputs: Any) -> Any:
+    def grad(self, /, *args: Any, **inputs: Any) -> Any:
         """The gradient alone, as `value_and_grad` gives it."""
         return self.value_and_grad(*args, **inputs)[1]
 
-    def empty_gradient(self, *args: Any, **inputs: Any) -> Any:
+    def empty_gradient(self, /, *args: Any, **inputs: Any) -> Any:
         """A gradient to pass as `out=`: arrays of the inputs' shapes, 0-d arrays for scalars, contents undefined."""
         values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
         shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
         return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
 
-    def check(self, *args: Any, seed: int = 0, **inputs: Any) -> Report:
+    def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
         """Compares the gradient with extrapolated central differences; the report names the worst entry."""
         values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
         named = dict(zip(self._inputs.names, values, strict=True))
         gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
         return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
 
-    def scipy(self, **fixed: Any) -> Problem:
+    def scipy(self, /, **fixed: Any) -> Problem:
         """The loss as SciPy's minimisers take it, over one flat vector of all params.
 
         `fixed` gives the data; params given there are where `x0` starts, others start at their default, or at 0.

@@ -153,15 +153,6 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
     return sorted(seen, key=lambda n: n.number)
 
 
-def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
-    """For each node those among `nodes` that have it as an argument."""
-    found: dict[Node, list[Node]] = {}
-    for n in nodes:
-        for a in dict.fromkeys(n.args):
-            found.setdefault(a, []).append(n)
-    return found
-
-
 def validate(graph: Graph) -> None:
     """Raises AssertionError where a node breaks the rules of the table above."""
     for k, n in enumerate(graph.nodes):

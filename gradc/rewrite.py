@@ -78,13 +78,16 @@ def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[
 
 
 def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-    """t*log_sigmoid(z) + (1 - t)*log_sigmoid(-z) is log_sigmoid(z) - (1 - t)*z."""
+    """t*log_sigmoid(z) + (1 - t)*log_sigmoid(-z), where one of the linear parts is always 0, with the other alone."""
     if op != "add" or any(a.op != "mul" or a.args[1].op != "log_sigmoid" for a in args):
         return None
     for (t, yes), (rest, no) in ((args[0].args, args[1].args), (args[1].args, args[0].args)):
+        z = yes.args[0]
         complement = rest.op == "sub" and _is(rest.args[0], 1) and rest.args[1] is t
-        if complement and build.op("neg", yes.args[0]) is no.args[0]:
-            return build.op("sub", yes, build.op("mul", rest, yes.args[0])), ""
+        if complement and z.op != "neg" and build.op("neg", z) is no.args[0]:
+            slope = build.select(build.op("ge", z, build.const(0.0)), build.op("neg", rest), t)
+            tail = build.op("log1p", build.op("exp", build.op("neg", build.op("abs", z))))
+            return build.op("sub", build.op("mul", slope, z), tail), ""
     return None
 
 
@@ -124,7 +127,7 @@ def _stable(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple
     return None
 
 
-def _stable_log(build: Builder, x: Node) -> tuple[Node, str] | None:
+def _stable_log(build: Builder, x: Node, depth: int = 3) -> tuple[Node, str] | None:
     if x.op == "sigmoid":
         return build.op("log_sigmoid", x.args[0]), "log(sigmoid(z)) computed as log_sigmoid(z)"
     if x.op == "exp":
@@ -141,13 +144,13 @@ def _stable_log(build: Builder, x: Node) -> tuple[Node, str] | None:
         return build.op("neg", build.op("log", x.args[1])), "log(1/x) computed as -log(x)"
     if x.op == "div" and x.args[0].op == "exp":
         return build.op("sub", x.args[0].args[0], build.op("log", x.args[1])), "log(exp(u)/s) computed as u - log(s)"
-    if x.op == "div":
-        above, below = (_stable_log(build, a) for a in x.args)
+    if x.op == "div" and depth:
+        above, below = (_stable_log(build, a, depth - 1) for a in x.args)
         if above or below:
             parts = [p[0] if p else build.op("log", a) for p, a in zip((above, below), x.args, strict=True)]
             return build.op("sub", *parts), (above or below or ("", ""))[1]
-    if x.op == "read" and x.guard is None:
-        inner = _stable_log(build, x.args[0])
+    if x.op == "read" and x.guard is None and depth:
+        inner = _stable_log(build, x.args[0], depth - 1)
         return None if inner is None else (build.read(inner[0], x.axes, x.subscripts), inner[1])
     if (
         isinstance(x.attr, Reduce)

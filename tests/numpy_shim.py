@@ -20,7 +20,7 @@ from scipy import special
 STEP = 1e-100
 
 
-class Unknowable(Exception):
+class UnknowableError(Exception):
     """An array of no elements, whose shape CPython cannot tell."""
 
 
@@ -123,7 +123,7 @@ def _lazy(body: ast.expr) -> ast.Lambda:
 def _array(items: Iterable[Any]) -> Any:
     items = list(items)
     if not items:
-        raise Unknowable
+        raise UnknowableError
     return np.array(items)
 
 

@@ -23,8 +23,10 @@ LENGTHS = (*PLAIN, "1", "n-1", "2*d", "(n+1)//2")
 NAMES = (*"abcfghmopqrstuwxyz", *(f"y{k}" for k in range(200)))
 SAFE = {
     "exp": "exp(tanh({}))", "exp2": "exp2(sin({}))", "expm1": "expm1(tanh({}))", "log": "log(0.5 + square({}))",
-    "log2": "log2(1.5 + sin({}))", "log10": "log10(2 + cos({}))", "log1p": "log1p(abs({}))", "sqrt": "sqrt(1 + square({}))",
-    "cbrt": "cbrt(2 + tanh({}))", "sin": "sin({})", "cos": "cos({})", "tan": "tan(sin({}))", "arcsin": "arcsin(0.9*sin({}))",
+    "log2": "log2(1.5 + sin({}))", "log10": "log10(2 + cos({}))", "log1p": "log1p(abs({}))",
+    "sqrt": "sqrt(1 + square({}))",
+    "cbrt": "cbrt(2 + tanh({}))", "sin": "sin({})", "cos": "cos({})", "tan": "tan(sin({}))",
+    "arcsin": "arcsin(0.9*sin({}))",
     "arccos": "arccos(0.9*tanh({}))", "arctan": "arctan({})", "sinh": "sinh(sin({}))", "cosh": "cosh(tanh({}))",
     "tanh": "tanh({})", "arcsinh": "arcsinh({})", "arccosh": "arccosh(1.5 + square(sin({})))",
     "arctanh": "arctanh(0.9*sin({}))", "square": "square(sin({}))", "reciprocal": "reciprocal(1.5 + sin({}))",
@@ -47,7 +49,8 @@ GUARDED = (
     "(arccosh({0}) if {0} > 1.1 else {1})",
 )
 PAIRS = (
-    "{0} + {1}", "{0} - {1}", "{0}*{1}", "{0}/(1.5 + sin({1}))", "maximum({0}, {1})", "minimum({0}, {1})", "max({0}, {1})",
+    "{0} + {1}", "{0} - {1}", "{0}*{1}", "{0}/(1.5 + sin({1}))", "maximum({0}, {1})", "minimum({0}, {1})",
+    "max({0}, {1})",
     "min({0}, {1})", "hypot({0}, {1})", "arctan2({0}, 1.2 + sin({1}))", "squared_error({0}, {1})",
     "bce(sigmoid(tanh({0})), sigmoid({1}))", "bce_with_logits(sin({0}), sigmoid({1}))", "hinge({0}, {1})",
     "(1.2 + sin({0}))**tanh({1})", "{0} % (1.5 + square(sin({1})))", "{0}*{0} - {1}", "{0} // (1.5 + square(sin({1})))",
@@ -509,6 +512,8 @@ class Generator:
             name = "sum"
         clauses, before, bound = self._ranges(count)
         element = self.expr(shape)
+        if name == "prod":
+            element = f"sin({element})"
         if self.loops and self.chance(25) and name not in ("max", "min", "mean"):
             index = self.pick(self.loops)
             test = self.pick((f"{index.text} != 1", f"{index.text} % 2 == 0", f"{self._element()} > 0"))

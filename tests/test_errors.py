@@ -236,6 +236,133 @@ def test_wrong_options(options: dict[str, Any], says: str) -> None:
         gradc.compile("w: param\nw", **options)
 
 
+TITLES = [
+    """'\"\"\";open("{mark}", "w");\"\"\"'""",
+    'r"""a \\N{{foo}} \\x \\u"""',
+    '"""ends with a quote\\""""',
+    "'two\\nlines \\x0c \\0'",
+]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_titles_are_text(title: str, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    text = title.format(mark=str(mark)) + "\nx: param\nx*2"
+    assert gradc.compile(text, backend="python", cache=False)(1.5) == 3.0
+    assert not mark.exists()
+
+
+LIBRARY_NAMES = [
+    "exp",
+    "log1p",
+    "sigmoid",
+    "erf",
+    "digamma",
+    "polygamma",
+    "maximum",
+    "sign",
+    "abs",
+    "id",
+    "inf",
+    "range",
+]
+
+
+@pytest.mark.parametrize("name", LIBRARY_NAMES)
+def test_library_names_taken_by_users(name: str) -> None:
+    """As an input, a dim, an assigned name and a loop variable, beside everything generated code may call."""
+    calls = ["sigmoid", "softplus", "log_sigmoid", "erf", "erfc", "digamma", "lgamma", "relu", "abs", "exp", "log1p"]
+    others = [c for c in calls if c != name]
+    body = " + ".join(f"{c}(x_)" for c in others) + " + maximum(x_, 1)" * (name != "maximum")
+    reference = gradc.compile(f"x_: param\n{body}", backend="python")(0.7)
+    texts = {
+        f"{name}: param\nx_ = {name}\n{body}": (0.7,),
+        f"v: param[{name}]\nx_ = v[0]\n{body}": ([0.7],),
+        f"v: param\n{name} = v*1.0\nx_ = {name}\n{body}": (0.7,),
+        f"v: param[n]\nx_ = sum({name} for {name} in v)\n{body}": ([0.7],),
+        f"v: param[n]\nx_ = sum(0.7 for {name} in range(n)) + 0*v[0]\n{body}": ([0.7],),
+    }
+    for text, inputs in texts.items():
+        if name == "range" and "range(n)" in text:
+            continue
+        for backend in ("python", "numba") if name in ("exp", "range") else ("python",):
+            function = gradc.compile(text, backend=backend, cache=False)
+            assert function.value_and_grad(*inputs)[0] == pytest.approx(reference, rel=1e-13), text
+
+
+@pytest.mark.parametrize("text", ["x: param[__debug__]\nsum(x)", "sum(1.0*__debug__ for __debug__ in range(3))"])
+def test_names_that_cannot_be(text: str) -> None:
+    with pytest.raises(gradc.ParseError, match="cannot be a name"):
+        gradc.compile(text)
+
+
+@pytest.mark.parametrize("text", ["x\udc80", "# \udc80\nx: param\nx"])
+def test_lone_surrogates(text: str) -> None:
+    with pytest.raises(gradc.ParseError, match="lone surrogate"):
+        gradc.compile(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        ("x: param[n]\ny: data[m]\nx[m]*sum(y)", ([1.0, 2.0], [1.0]), ([1.0, 2.0], [1.0] * 5)),
+        ("x: param[n]\ny: data[m]\nx[min(n, m)]*sum(y)", ([1.0, 2.0], [1.0]), ([1.0, 2.0], [1.0] * 5)),
+        ("x: param[n]\nx[n - 3]", ([1.0, 2.0, 3.0],), ([1.0, 2.0],)),
+        ("x: param[n]\nx[-3]", ([1.0, 2.0, 3.0],), ([1.0, 2.0],)),
+    ],
+)
+def test_positions_made_of_sizes_are_checked_at_the_call(
+    text: str, good: tuple[Any, ...], bad: tuple[Any, ...]
+) -> None:
+    function = gradc.compile(text)
+    function.value_and_grad(*good)
+    with pytest.raises(gradc.InputError, match="out of range for an axis of length n"):
+        function.value_and_grad(*bad)
+
+
+def test_reversals_stay_positions() -> None:
+    text = "x: param[n]\ny = x\n" + "y = y[::-1] + x\n" * 6 + "sum(y*x)"
+    assert gradc.compile(text, backend="python").check(np.arange(4.0)).ok
+    assert gradc.compile("x: param[n]\ny = x\n" + "y = y[::-1]\n" * 2001 + "sum(y*x)")([1.0, 2.0]) == 4.0
+
+
+def test_long_quotients_under_a_logarithm() -> None:
+    assert gradc.compile("x: param\ny = 1/x\n" + "y = y/x\n" * 3000 + "log(y)")._derived.gradient is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x: param[{', '.join(f'd{k}' for k in range(40))}]\nsum(x)",
+        "x: param[n]\nsum(" + "x[i0]" + "".join(f" for i{k} in range(n)" for k in range(25)) + ")",
+        "x: param[n" + "//m" * 200 + ", n, m]\nsum(x)",
+        "x: param[n, m]\nsum(1.0 for i in range(n" + "//m" * 100 + "))",
+        "x: param[" + "*".join(["(a + b + c)"] * 30) + ", a, b, c]\nsum(x)",
+    ],
+    ids=range(5),
+)
+def test_too_much_is_refused(text: str) -> None:
+    with pytest.raises(gradc.GradcError) as caught:
+        gradc.compile(text)
+    assert caught.value.line is not None
+
+
+def test_lengths_divided_by_zero_are_empty() -> None:
+    function = gradc.compile("x: param[n, 5//(n - 4)]\nsum(x) + 1//0", backend="python")
+    assert function(np.ones((5, 5))) == 25.0
+    assert function(np.ones((4, 0))) == 0.0
+    many = gradc.compile("x: param[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]\nsum(x @ x)", backend="python")
+    assert many(np.ones((2,) * 12)) == 2.0**13
+
+
+@pytest.mark.parametrize("backend", ["python", "numba"])
+def test_integers_divided_by_zero(backend: str) -> None:
+    function = gradc.compile("k: index\nx: param\n(5//k + 5 % k)*x + 1/step(x)", backend=backend, cache=False)
+    assert function(0, 2.0) == 1.0
+    assert function(3, 2.0) == 7.0
+    assert function(3, -2.0) == np.inf
+
+
 def test_names_of_users_win() -> None:
     names = [
         "np",

@@ -10,7 +10,7 @@ import pytest
 
 from gradc.evaluate import evaluate, evaluate_value
 from gradc.extents import ONE, Index, Poly, minimum
-from gradc.ir import Graph, Node, Place, Read, Reduce, format_graph, reachable, users, validate
+from gradc.ir import Graph, Node, Place, Read, Reduce, format_graph, reachable, validate
 
 N, M, K = (Poly.atom(d) for d in "nmk")
 I, J, L = (Index(p, 0) for p in (N, M, K))  # noqa: E741
@@ -445,13 +445,12 @@ def test_equal_nodes_are_one(g: Graph) -> None:
     assert len({const(g, 1), const(g, 1.0), const(g, True)}) == 3
 
 
-def test_reachable_and_users(g: Graph) -> None:
+def test_reachable(g: Graph) -> None:
     x = data(g, "x", I)
     y = g.node("mul", (x, x))
     g.node("exp", (x,))
     z = g.node("add", (x, y))
     assert reachable([z]) == [x, y, z]
-    assert users([x, y, z]) == {x: [y, z], y: [z]}
 
 
 def test_printed_form(g: Graph) -> None:

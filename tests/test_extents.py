@@ -150,12 +150,6 @@ def test_dims_and_atoms_look_into_terms_and_bounds() -> None:
     assert {"k", "m", P} <= poly.atoms
 
 
-@given(PLAIN, PLAIN, st.sampled_from(ATOMS), POSITIVE)
-def test_replaced_is_substitution(a: object, b: object, atom: Atom, values: dict[Atom, int]) -> None:
-    p, by = poly_of(a), poly_of(b)
-    assert p.replaced(atom, by).evaluate(values) == p.evaluate({**values, atom: by.evaluate(values)})
-
-
 def test_length_is_never_negative() -> None:
     assert (N - Poly.const(3)).length({"n": 1}) == 0
     assert (N - Poly.const(3)).length({"n": 5}) == 2

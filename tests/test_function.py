@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import numba.core.event as nbevent
 import numpy as np
 import pytest
@@ -295,6 +296,52 @@ def test_guarded_arms_contribute_nothing() -> None:
     value, gradient = function.value_and_grad([0.0, np.e, -1.0])
     assert value == pytest.approx(1.0)
     np.testing.assert_allclose(gradient.x, [0, 2 / np.e, 0])
+
+
+@pytest.mark.parametrize("z", [-800.0, -40.0, -30.0, -1.0, 0.0, 1.0, 30.0, 40.0, 800.0])
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_logistic_loss_is_exact_in_both_tails(z: float, t: float) -> None:
+    """-(t*log(y) + (1 - t)*log(1 - y)) with y = 1/(1 + exp(-z)), value and slope, at 60 digits."""
+    with mpmath.workdps(400):
+        y = 1 / (1 + mpmath.exp(-mpmath.mpf(z)))
+        value, slope = -(t * mpmath.log(y) + (1 - mpmath.mpf(t)) * mpmath.log(1 - y)), y - mpmath.mpf(t)
+        for text in (
+            "bce(sigmoid(z), t)",
+            "bce_with_logits(z, t)",
+            "-t*log(1/(1+exp(-z))) - (1-t)*log(1 - 1/(1+exp(-z)))",
+        ):
+            function = gradc.compile(f"z: param[n]\nt: data[n]\nsum({text})", cache=False, backend="python")
+            given = function.value_and_grad([z], [t])
+            assert abs(given[0] - value) <= 1e-14 * abs(value) + 1e-307
+            assert abs(given[1].z[0] - slope) <= 1e-14 * max(abs(slope), 1e-307)
+
+
+def test_a_result_that_is_a_param() -> None:
+    assert gradc.compile("c: param\nc", backend="python").value_and_grad(2.0) == (2.0, (1.0,))
+    assert gradc.compile("c: param\nv = c\nv + 2*c", backend="python").grad(2.0) == (3.0,)
+
+
+def test_equal_contributions_beside_a_scatter() -> None:
+    function = gradc.compile("k: index\nb: param[n]\nsum(b*b) + b[k]", backend="python")
+    assert function.grad(1, [1.0, 2.0]).b.tolist() == [2.0, 5.0]
+
+
+def test_input_named_self() -> None:
+    assert gradc.compile("self: param\nself*self").value_and_grad(self=3.0) == (9.0, (6.0,))
+
+
+def test_running_sums_along_any_axis() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 2))
+    for a in range(3):
+        for b in range(3):
+            text = f"x: param[d, n, d]\ny = cumsum(cumsum(x, axis={a}), axis={b})\n"
+            np.testing.assert_allclose(gradc.compile(text + "y", backend="python")(x), x.cumsum(a).cumsum(b))
+            assert gradc.compile(text + "sum(y*y)", backend="python").check(x).ok
+
+
+def test_stored_where_it_is_gathered_and_computed_again() -> None:
+    function = gradc.compile("o: param[d, 2, K]\nk: index[d]\nmean((1.2**o)[k])", backend="python")
+    assert function.check(np.random.default_rng(0).normal(size=(3, 2, 2)), [0, 2, 2]).ok
 
 
 def test_computed_index_out_of_range_is_an_input_error() -> None:

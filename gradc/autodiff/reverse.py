@@ -35,11 +35,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Contribution:
-    """A summand of an input's adjoint, accumulated at `at` over all its indices."""
+    """A summand of an input's adjoint, accumulated at `at` over all its indices; where it was read from."""
 
     bar: Bar
     at: tuple[Node, ...]
     guard: Node | None
+    reader: Node
 
 
 def reverse(build: Builder, provenance: Provenance, root: Node, wrt: dict[str, Node]) -> dict[str, Value]:
@@ -87,6 +88,8 @@ class _Reverse:
         of = self.provenance.names.get(y) or (origin.target if origin else "result")
         for made in self.build.graph.nodes[before:]:
             self.provenance.adjoint_of.setdefault(made, of)
+            if origin:
+                self.provenance.origins.setdefault(made, origin)
 
     def _visit(self, y: Node) -> None:
         total = self._fan_out(self.bars.pop(y))
@@ -139,7 +142,7 @@ class _Reverse:
             return
         bar = Bar(self._summed(contribution, over - x.indices), self.factor)
         if x in self.inputs:
-            self.parts[x].append(Contribution(bar, tuple(self.build.index(a) for a in x.axes), None))
+            self.parts[x].append(Contribution(bar, tuple(self.build.index(a) for a in x.axes), None, x))
         else:
             self.bars.setdefault(x, []).append(bar)
 
@@ -224,7 +227,7 @@ class _Reverse:
         if v in self.inputs:
             places = dict(zip(y.axes, y.subscripts, strict=True))
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
-            self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard))
+            self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
         kept = v.indices - set(y.axes)
         renamed = _renaming(y.axes, y.subscripts, kept)
@@ -262,7 +265,12 @@ class _Reverse:
             return Value(self._multiplied(total), axes)
         factor = parts[0].bar.factor if all(p.bar.factor is parts[0].bar.factor for p in parts) else None
         values = [p.bar.core if factor is not None else self._multiplied(p.bar) for p in parts]
-        places = [self.build.place(v, x.axes, p.at, frozenset(), p.guard) for v, p in zip(values, parts, strict=True)]
+        places = []
+        for v, p in zip(values, parts, strict=True):
+            place = self.build.place(v, x.axes, p.at, frozenset(), p.guard)
+            if p.reader in self.provenance.origins:
+                self.provenance.origins.setdefault(place, self.provenance.origins[p.reader])
+            places.append(place)
         return Value(self._multiplied(Bar(self.build.scatter(places), factor)), x.axes)
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,7 @@ from gradc.loops import (
 )
 from gradc.ops import OPS
 from gradc.program import Input
+from gradc.schedule.names import ARRAYS, BUILTINS, C_NAMES
 
 HELPERS = {f.__name__: f for f in scalars.FUNCTIONS}
 NUMPY = {
@@ -76,17 +78,18 @@ def emit(
     """One module with these entry points. `spelling`: what library names are called where the user has taken them."""
     printer = _Printer(spelling)
     entries = [_entry(printer, inputs, r) for r in routines]
-    helpers = [f for f in HELPERS if f in _closure(printer.used)]
-    imports = sorted((_closure(printer.used) - set(HELPERS)) & IMPORTS)
+    used = _closure(printer.used)
+    helpers = [f for f in HELPERS if f in used]
+    imports = sorted(used & IMPORTS)
     template = _environment().get_template("module.py.jinja")
     text = template.render(
-        title=title or "Generated gradient code.",
+        title=_docstring(title) or "Generated gradient code.",
         version=version,
         inputs=[str(i) for i in inputs],
         counts=[(r.name, operations(r)) for r in routines],
         imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
-        c_imports=[name for name in imports if name in C_NAMES],
-        builtins=[f"{name} as {spelling[name]}" for name in sorted(printer.used & BUILTINS) if name in spelling],
+        c_imports=[f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES],
+        builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
         helpers=[_helper(name, spelling) for name in helpers],
         entries=entries,
         functions=[spelling.get(h, h) for h in helpers] + [r.name for r in routines],
@@ -96,21 +99,7 @@ def emit(
     return Module(text, body, tuple(spelling.get(h, h) for h in helpers), tuple(r.name for r in routines))
 
 
-C_NAMES = ("c_erf", "c_erfc", "c_lgamma")
-BUILTINS = {"range", "abs", "float", "int", "max", "min", "IndexError"}
-IMPORTS = NUMPY - {"round"} | {
-    "rint",
-    "empty",
-    "full",
-    "zeros",
-    "float64",
-    "int64",
-    "inf",
-    "nan",
-    "pi",
-    "bool_",
-    *C_NAMES,
-}
+IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
 
 
 def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
@@ -186,7 +175,7 @@ class _Printer:
 
     def _statement(self, s: Stmt, depth: int) -> list[str]:
         if isinstance(s, Comment):
-            return [f"# {s.text}"]
+            return [f"# {_printable(s.text)}"]
         if isinstance(s, For):
             self.names[s.index] = s.variable
             inner = self.block(s.body, depth + 1)
@@ -322,8 +311,18 @@ def _closure(used: set[str]) -> set[str]:
         if name not in found:
             found.add(name)
             if name in HELPERS:
-                stack += [n for n in HELPERS[name].__code__.co_names if n in IMPORTS or n in HELPERS]
+                stack += [n for n in HELPERS[name].__code__.co_names if n in IMPORTS or n in HELPERS or n in BUILTINS]
     return found
+
+
+def _printable(text: str) -> str:
+    """Text of the user's that cannot end the line it stands in."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _docstring(text: str) -> str:
+    """Text of the user's that cannot end the docstring it stands in, nor mean anything else there."""
+    return _printable(text).replace("\\", "\\\\").replace('"', "'")
 
 
 def _imported(name: str, spelling: Mapping[str, str]) -> str:
@@ -339,7 +338,7 @@ def _source(name: str) -> str:
 def _helper(name: str, spelling: Mapping[str, str]) -> str:
     text = _source(name)
     for word, other in spelling.items():
-        text = text.replace(f"{word}(", f"{other}(")
+        text = re.sub(rf"\b{word}\b", other, text)
     return text
 
 

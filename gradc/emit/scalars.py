@@ -14,7 +14,7 @@ from numpy import exp, expm1, float64, floor, inf, log, log1p, maximum, minimum,
 
 
 def step(x: float) -> float:
-    return 1.0 if x >= 0.0 else (0.0 if x < 0.0 else nan)
+    return float64(1.0 if x >= 0.0 else (0.0 if x < 0.0 else nan))
 
 
 def relu(x: float) -> float:
@@ -61,7 +61,7 @@ def lgamma(x: float) -> float:
 def digamma(x: float) -> float:
     """Recurrence up to 10, then the asymptotic series; reflection below zero (DLMF 5.5.4, 5.11.2)."""
     if x == 0.0:
-        return -inf / x if x != x else (-inf if 1.0 / float64(x) > 0.0 else float64(inf))
+        return float64(-inf if 1.0 / float64(x) > 0.0 else inf)
     if x < 0.0 and x == floor(x):
         return float64(nan)
     total = float64(0.0)
@@ -108,8 +108,3 @@ def polygamma(m: int, x: float) -> float:
 
 
 FUNCTIONS = (step, relu, leaky_relu, elu, sigmoid, softplus, log_sigmoid, erf, erfc, lgamma, digamma, polygamma)
-USES = {
-    "erf": ("c_erf",),
-    "erfc": ("c_erfc",),
-    "lgamma": ("c_lgamma",),
-}

@@ -21,6 +21,12 @@ def parse(source: Source) -> ast.Module:
             "not a text file", Span(source, line, len(place) - place.rfind("\n")), "expected a program as text"
         )
     try:
+        source.text.encode()
+    except UnicodeEncodeError as error:
+        line = source.text.count("\n", 0, error.start) + 1
+        column = error.start - source.text.rfind("\n", 0, error.start)
+        raise ParseError("not text: a lone surrogate", Span(source, line, column), "expected Unicode text") from None
+    try:
         return _tree(source.text)
     except SyntaxError as error:
         line, column = error.lineno or 1, error.offset or 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import keyword
 import unicodedata
 
 from gradc.build import Builder
 from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError, did_you_mean
-from gradc.extents import Index, Poly, floor_div
+from gradc.extents import Poly, floor_div
 from gradc.frontends.syntax import parse
 from gradc.ir import Graph
 from gradc.lower.expressions import CONSTANTS, Expressions
@@ -17,6 +16,7 @@ from gradc.program import Input, Origin, Program, Provenance, Value, axes_of
 KINDS = ("param", "data", "index", "option")
 RESERVED = frozenset({"out", "sparse", "seed"})
 OPTIONS = {"checkpoint": 100}
+MOST_LOOPS = 16
 LATER = {
     ast.For: ("`for` statements are not supported yet", "write a comprehension: sum(... for i in range(n))"),
     ast.While: ("`while` statements are not supported yet", None),
@@ -130,7 +130,7 @@ class _Reader:
     def _check_target(self, target: ast.expr) -> None:
         if not isinstance(target, ast.Name):
             raise UnsupportedError("only names can be assigned", self._span(target), "write: name = expression")
-        self._check_name(target.id, target)
+        self.expressions.check_name(target.id, target)
 
     def _assign(self, target: ast.expr, value: Value) -> None:
         assert isinstance(target, ast.Name)
@@ -141,14 +141,8 @@ class _Reader:
             shown = name if times == 1 and name not in self.inputs else f"{name}_{times + (name in self.inputs)}"
             self.provenance.names.setdefault(value.node, shown)
 
-    def _check_name(self, name: str, tree: ast.AST) -> None:
-        if name.startswith("_") or keyword.iskeyword(name):
-            raise ParseError(
-                f"'{name}' cannot be a name", self._span(tree), "names start with a letter and are no keywords"
-            )
-
     def _check_input(self, name: str, tree: ast.AST) -> None:
-        self._check_name(name, tree)
+        self.expressions.check_name(name, tree)
         if name in RESERVED:
             raise ParseError(
                 f"'{name}' cannot be the name of an input: it is an argument of gradc's own", self._span(tree)
@@ -201,15 +195,20 @@ class _Reader:
         if dims is None:
             return base.id, ()
         parts = dims.elts if isinstance(dims, ast.Tuple) else [dims]
+        if sum(isinstance(n, ast.operator) for n in ast.walk(dims)) > 50:
+            raise ShapeError("this length is too complicated", self._span(dims), "name it: a dim of its own")
         return base.id, tuple(self._dim(p) for p in parts)
 
     def _dim(self, tree: ast.expr) -> Poly:
         if isinstance(tree, ast.Constant) and isinstance(tree.value, int) and not isinstance(tree.value, bool):
             return Poly.const(tree.value)
         if isinstance(tree, ast.Name):
+            self.expressions.check_name(tree.id, tree)
             return Poly.atom(tree.id)
         if isinstance(tree, ast.BinOp):
             a, b = self._dim(tree.left), self._dim(tree.right)
+            if not (a.is_manageable and b.is_manageable):
+                raise ShapeError("this length is too complicated", self._span(tree), "name it: a dim of its own")
             if isinstance(tree.op, ast.Add):
                 return a + b
             if isinstance(tree.op, ast.Sub):
@@ -262,6 +261,8 @@ class _Reader:
         origin = Origin(text, span, target.id if isinstance(target, ast.Name) else "result")
         for node in self.graph.nodes[before:]:
             self.provenance.origins[node] = origin
+            if len(node.indices) > MOST_LOOPS:
+                raise UnsupportedError(f"more than {MOST_LOOPS} loops inside one another", span, "use fewer axes")
 
 
 def _free_names(tree: ast.Module) -> tuple[ast.Name, ...]:
@@ -278,8 +279,3 @@ def _free_names(tree: ast.Module) -> tuple[ast.Name, ...]:
         if n.id not in bound and n.id not in CONSTANTS and id(n) not in modules:
             free.setdefault(n.id, n)
     return tuple(free.values())
-
-
-def index_of(value: Value) -> tuple[Index, ...]:
-    """The indices of a value's axes that are longer than 1."""
-    return tuple(a for a in value.axes if a is not None)

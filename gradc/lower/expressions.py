@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -64,6 +65,13 @@ class Expressions:
         column = len(text[:start].decode(errors="ignore")) + 1
         end = getattr(node, "end_col_offset", start + 1) if getattr(node, "end_lineno", line) == line else len(text)
         return Span(self.source, line, column, max(1, len(text[start:end].decode(errors="ignore"))))
+
+    def check_name(self, name: str, tree: ast.AST) -> None:
+        """Raises ParseError for what cannot be the name of anything."""
+        if name.startswith("_") or keyword.iskeyword(name):
+            raise ParseError(
+                f"'{name}' cannot be a name", self.span(tree), "names start with a letter and are no keywords"
+            )
 
     def lower(self, tree: ast.expr) -> Value:
         """The value of an expression. Raises GradcError at the part that cannot be lowered."""
@@ -405,6 +413,7 @@ class Expressions:
         for t, value in zip(targets, values, strict=True):
             if not isinstance(t, ast.Name):
                 raise ParseError("expected a name", self.span(t))
+            self.check_name(t.id, t)
             self.names[t.id] = value
             if value.node.op == "index":
                 self.index_names.setdefault(index, t.id)

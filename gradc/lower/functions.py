@@ -141,7 +141,7 @@ class Functions:
     def matmul(self, a: Value, b: Value, span: Span) -> Value:
         if not a.axes or not b.axes:
             raise ShapeError("@ needs arrays on both sides, not a number", span, "use * to multiply by a number")
-        batch = "abcdefgh"[: max(len(a.axes), len(b.axes), 2) - 2]
+        batch = "abcdefghlmnopqrstuvwxyz"[: max(len(a.axes), len(b.axes), 2) - 2]
         left = batch[len(batch) + 2 - len(a.axes) :] + "ik" if len(a.axes) > 1 else "k"
         right = batch[len(batch) + 2 - len(b.axes) :] + "kj" if len(b.axes) > 1 else "k"
         result = batch + ("i" if len(a.axes) > 1 else "") + ("j" if len(b.axes) > 1 else "")

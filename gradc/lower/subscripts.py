@@ -11,7 +11,7 @@ from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import Index, Poly
 from gradc.ir import Node
 from gradc.lower.arrays import Arrays
-from gradc.program import Requirement, Value
+from gradc.program import Value
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,6 @@ def _position(arrays: Arrays, node: Node, axis: Index | None, span: Span) -> Nod
         needed = Poly.const(k + 1 if k >= 0 else -k)
         if size is not None and size < (needed.constant or 0):
             raise ShapeError(f"index {k} is out of range for an axis of length {size}", span)
-        if size is None and not (extent - needed).is_nonnegative() and not extent.indices:
-            message = f"index {k} is out of range for an axis of length {extent}"
-            arrays.requirements[Requirement(extent - needed, "nonnegative", message, span)] = None
         if k < 0:
             return arrays.build.integer(extent + Poly.const(k))
     return node

@@ -9,24 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from gradc.bounds import in_range, index_input
+from gradc.build import integer_poly
 from gradc.errors import InputError, did_you_mean
-from gradc.extents import Poly
+from gradc.extents import ONE, Poly
 from gradc.ir import Node
-from gradc.program import Input, Requirement
+from gradc.program import Input, Program, Provenance, Requirement
 
 
 class Inputs:
     """Turns what a caller passes into what the compiled code takes, or raises InputError."""
 
-    def __init__(self, inputs: Sequence[Input], requirements: Sequence[Requirement], nodes: Sequence[Node]) -> None:
-        self.inputs = tuple(inputs)
+    def __init__(self, program: Program, nodes: Sequence[Node]) -> None:
+        inputs = self.inputs = program.inputs
         self.names = tuple(i.name for i in inputs)
-        self.requirements = requirements
-        self.ranges = _index_ranges(nodes)
+        reads = [n for n in nodes if n.op == "read" and n.guard is None]
+        self.requirements = (*program.requirements, *_positions(reads, program.provenance))
+        self.ranges = _index_ranges(reads)
         self.dtypes = [np.dtype(np.int64 if i.type == "int" else np.float64) for i in inputs]
         self.plain_dims = [[(k, str(p)) for k, p in enumerate(i.shape) if p == Poly.atom(str(p))] for i in inputs]
         self.other_dims = [[(k, p) for k, p in enumerate(i.shape) if p != Poly.atom(str(p))] for i in inputs]
-        self.scalars_only = not any(i.shape for i in inputs)
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
         """One value an input, in declaration order: positional, by name, or the default."""
@@ -132,13 +133,27 @@ def _shape(i: Input) -> str:
     return f"{i.name}[{', '.join(map(str, i.shape))}]"
 
 
-def _index_ranges(nodes: Sequence[Node]) -> list[tuple[str, Poly]]:
+def _positions(reads: Sequence[Node], provenance: Provenance) -> list[Requirement]:
+    """What the sizes must be for positions that are made of sizes alone to be in range."""
+    found: dict[Requirement, None] = {}
+    for n in reads:
+        for axis, e in zip(n.axes, n.subscripts, strict=True):
+            poly = integer_poly(e)
+            if poly is not None and in_range(e, axis) == "call":
+                origin = provenance.origins.get(n)
+                message = f"index {poly} is out of range for an axis of length {axis.extent}"
+                for bound in (poly, axis.extent - ONE - poly):
+                    if not bound.is_nonnegative():
+                        found[Requirement(bound, "nonnegative", message, origin.span if origin else None)] = None
+    return list(found)
+
+
+def _index_ranges(reads: Sequence[Node]) -> list[tuple[str, Poly]]:
     """Which index inputs subscript axes of which lengths, where the call can check it beforehand."""
     found: dict[tuple[str, Poly], None] = {}
-    for n in nodes:
-        if n.op == "read" and n.guard is None:
-            for axis, e in zip(n.axes, n.subscripts, strict=True):
-                name = index_input(e)
-                if name is not None and in_range(e, axis) == "call":
-                    found[name, axis.extent] = None
+    for n in reads:
+        for axis, e in zip(n.axes, n.subscripts, strict=True):
+            name = index_input(e)
+            if name is not None and in_range(e, axis) == "call":
+                found[name, axis.extent] = None
     return list(found)

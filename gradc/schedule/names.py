@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
 from collections.abc import Iterable
 
 from gradc.extents import Index
 from gradc.ir import Node
+from gradc.ops import OPS
 from gradc.program import Provenance
 
 SUFFIX = {
@@ -63,10 +63,21 @@ class Names:
         return f"{base}_{kind}"
 
 
-def reserved(user: Iterable[str]) -> dict[str, str]:
-    """How the functions that generated code may call are spelt beside the user's names, which always win."""
-    user = set(user)
-    return {name: f"{name}_" for name in user & {*dir(builtins), *IMPORTED} if not name.startswith("_")}
+BUILTINS = frozenset({"range", "abs", "max", "min", "IndexError"})
+ARRAYS = frozenset({"empty", "full", "zeros", "inf", "nan", "pi", "float64", "int64", "bool_", "rint"})
+C_NAMES = frozenset({"c_erf", "c_erfc", "c_lgamma"})
+LIBRARY = frozenset(OPS) | BUILTINS | ARRAYS | C_NAMES
+"""Names that generated code may use for what is not the user's."""
 
 
-IMPORTED = frozenset({"empty", "full", "zeros", "inf", "nan", "float64", "int64"})
+def spelling(user: Iterable[str]) -> dict[str, str]:
+    """How library names are spelt where the user has taken them: the user's names always win."""
+    taken = {*user, *LIBRARY}
+    found = {}
+    for name in sorted(LIBRARY.intersection(user)):
+        other = name
+        while other in taken:
+            other += "_"
+        taken.add(other)
+        found[name] = other
+    return found

@@ -306,7 +306,7 @@ class Writer:
         made: list[Stmt] = []
         for axis, e in checked_here(n):
             position = list(n.axes).index(axis)
-            of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "the array read"
+            of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
             message = f"index out of range of axis {position} of {of}{where}"
             made.append(Check(self._expr(e, path), axis.extent, message, guard))
         return made
