@@ -75,9 +75,6 @@ class Builder:
             folded = self._folded(name, args)
             if folded is not None:
                 return folded
-        if name in ("floordiv", "mod") and args[0].type == args[1].type == "int" and integer_poly(args[1]) is None:
-            zero = self.const(0)
-            return self.select(self.op("eq", args[1], zero), zero, self.graph.node(name, args))
         return self._identity(name, args) or self.graph.node(name, args)
 
     def select(self, condition: Node, a: Node, b: Node) -> Node:

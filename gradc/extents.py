@@ -252,5 +252,5 @@ def _render(atom: Atom, name: Callable[[Index], str]) -> str:
     a, b = (p.render(name) for p in atom.args)
     if atom.op == "//":
         a, b = (t if t.replace("_", "").isalnum() else f"({t})" for t in (a, b))
-        return f"({a}//{b})"
+        return f"({a}//{b})" if atom.args[1].constant else f"({a}//{b} if {b} else 0)"
     return f"{atom.op}({a}, {b})"

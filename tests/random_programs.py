@@ -148,7 +148,7 @@ class Generator:
 
     def program(self) -> Program:
         lines = []
-        for _ in range(self.choices.integer(1, 4)):
+        for _ in range(self.choices.integer(0, 4)):
             name = f"v{len(lines) + 1}" if not self.floats or self.chance(70) else self.pick(list(self.floats))
             shape = self.shape()
             self.budget = 10
@@ -196,7 +196,7 @@ class Generator:
         for name, (kind, shape, limit) in self.declared.items():
             sizes = tuple(size(c, dims) for c in shape)
             if kind == "index":
-                top = size(limit, dims)
+                top = size(limit, dict.fromkeys(DIMS, 1) | dims)
                 if top == 0 and int(np.prod(sizes)):
                     top = 1
                 inputs[name] = random.integers(0, max(top, 1), sizes)
@@ -211,7 +211,7 @@ class Generator:
     def expr(self, shape: Shape) -> str:
         """An expression of exactly this shape, fit to be an operand of anything."""
         self.budget -= 1
-        if self.budget <= 0 or self.chance(12):
+        if self.choices.integer(0, 99) < 12 or self.budget <= 0:
             return self.leaf(shape)
         makers = [
             self.unary,
@@ -295,7 +295,10 @@ class Generator:
         return name
 
     def unary(self, shape: Shape) -> str:
-        return "(" + SAFE[self.pick(list(SAFE))].format(self.expr(shape)) + ")"
+        text = self.expr(shape)
+        for _ in range(self.pick((1, 2, 2))):
+            text = f"({SAFE[self.pick(list(SAFE))].format(text)})"
+        return text
 
     def narrower(self, shape: Shape) -> Shape:
         """A shape that broadcasts to this one."""

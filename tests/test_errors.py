@@ -22,6 +22,9 @@ WRONG: list[tuple[str, type[gradc.GradcError], int, int, str]] = [
     ("sum(x[0, 0, 0])", gradc.ShapeError, 5, 5, "too many subscripts: 3 for an array of 2 axes"),
     ("sum(x, axis=2)", gradc.ShapeError, 5, 1, "axis 2 of an array of 2 axes"),
     ("sum(w[1.5])", gradc.ShapeError, 5, 5, "must be an integer"),
+    ("sum(w[w])", gradc.ShapeError, 5, 5, "must be an integer"),
+    ("sum(w[w > 0])", gradc.UnsupportedError, 5, 5, "masks are not supported"),
+    ("sum(sum(w[: i - 1]) for i in range(d))", gradc.UnsupportedError, 5, 9, "whether the bound"),
     ("sum(w) +", gradc.ParseError, 5, 9, "invalid syntax"),
     ("w.sum()", gradc.UnsupportedError, 5, 1, "write sum(...)"),
     ("w.real", gradc.UnsupportedError, 5, 1, "attribute '.real'"),
@@ -334,7 +337,10 @@ def test_long_quotients_under_a_logarithm() -> None:
     "text",
     [
         f"x: param[{', '.join(f'd{k}' for k in range(40))}]\nsum(x)",
-        "x: param[n]\nsum(" + "x[i0]" + "".join(f" for i{k} in range(n)" for k in range(25)) + ")",
+        "x: param[n]\nsum(x[0]*"
+        + "*".join(f"i{k}" for k in range(25))
+        + "".join(f" for i{k} in range(n)" for k in range(25))
+        + ")",
         "x: param[n" + "//m" * 200 + ", n, m]\nsum(x)",
         "x: param[n, m]\nsum(1.0 for i in range(n" + "//m" * 100 + "))",
         "x: param[" + "*".join(["(a + b + c)"] * 30) + ", a, b, c]\nsum(x)",
@@ -347,6 +353,35 @@ def test_too_much_is_refused(text: str) -> None:
     assert caught.value.line is not None
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+def test_slices_clip_as_in_numpy(n: int) -> None:
+    x = np.arange(1.0, n + 1)
+    slices = [
+        "x[n-1:]",
+        "x[:n-1]",
+        "x[-1:]",
+        "x[-3:]",
+        "x[:-3]",
+        "x[2:]",
+        "x[:3]",
+        "x[1:-1]",
+        "x[::2]",
+        "x[::-1]",
+        "x[1::3]",
+    ]
+    slices += ["x[n:]", "x[4:2]", "x[-2:-1]", "x[::-2]", "x[1:][1:]", "x[:100]"]
+    for text in slices:
+        expected = eval(text, {"x": x, "n": n})
+        for backend in ("python", "numba") if text == "x[n-1:]" else ("python",):
+            function = gradc.compile(f"x: param[n]\n{text}", backend=backend, cache=False)
+            np.testing.assert_array_equal(function(x), expected, err_msg=text)
+        assert gradc.compile(f"x: param[n]\nlen({text})", backend="python")(x) == len(expected), text
+        gradient = gradc.compile(f"x: param[n]\ny = {text}\nsum(y*y)", backend="python").grad(x).x
+        hit = np.zeros(n)
+        np.add.at(hit, eval(text, {"x": np.arange(n), "n": n}), 1.0)
+        np.testing.assert_array_equal(gradient, 2 * x * hit, err_msg=text)
+
+
 def test_lengths_divided_by_zero_are_empty() -> None:
     function = gradc.compile("x: param[n, 5//(n - 4)]\nsum(x) + 1//0", backend="python")
     assert function(np.ones((5, 5))) == 25.0
@@ -357,6 +392,8 @@ def test_lengths_divided_by_zero_are_empty() -> None:
 
 @pytest.mark.parametrize("backend", ["python", "numba"])
 def test_integers_divided_by_zero(backend: str) -> None:
+    sizes = gradc.compile("x: param[n]\nx[0]*(5//(n - 3) + n % (n - 3)) + sum(5//i for i in range(n))", backend=backend)
+    assert sizes([1.0, 1.0, 1.0]) == 7.0
     function = gradc.compile("k: index\nx: param\n(5//k + 5 % k)*x + 1/step(x)", backend=backend, cache=False)
     assert function(0, 2.0) == 1.0
     assert function(3, 2.0) == 7.0

@@ -326,6 +326,12 @@ def test_equal_contributions_beside_a_scatter() -> None:
     assert function.grad(1, [1.0, 2.0]).b.tolist() == [2.0, 5.0]
 
 
+@pytest.mark.parametrize("reduction", ["std", "norm"])
+def test_lengths_have_slope_0_at_0(reduction: str) -> None:
+    function = gradc.compile(f"x: param[n]\n{reduction}(x - mean(x))", backend="python")
+    assert function.grad(np.full(3, 2.5)).x.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_input_named_self() -> None:
     assert gradc.compile("self: param\nself*self").value_and_grad(self=3.0) == (9.0, (6.0,))
 

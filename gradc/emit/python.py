@@ -282,6 +282,8 @@ class _Printer:
         ):
             a = f"{self.call('float64')}({self.expr(left)})"
         b = self.expr(right, own + (infix != "**"))
+        if e.type == "int" and e.op in ("floordiv", "mod") and not (isinstance(right, Const) and right.value):
+            return f"{a}{infix}{b} if {self.expr(right, 1)} else 0", PRECEDENCE["select"]
         space = " " if own in (1, 2, 5) else ""
         return f"{a}{space}{infix}{space}{b}", own
 

@@ -61,12 +61,10 @@ class Reductions:
         return self.mean(self.build.op("mul", residual, residual), over, where)
 
     def std(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        return self.build.op("sqrt", self.var(value, over, where))
+        return self._root(self.var(value, over, where))
 
     def norm(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        square = self.sum(self.build.op("mul", value, value), over, where)
-        zero = self.build.const(0.0)
-        return self.build.select(self.build.op("eq", square, zero), zero, self.build.op("sqrt", square))
+        return self._root(self.sum(self.build.op("mul", value, value), over, where))
 
     def shift(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
         """The maximum, or 0 if that is not finite: what to subtract before exponentials are taken."""
@@ -78,6 +76,11 @@ class Reductions:
         shift = self.shift(value, over, where)
         total = self.sum(self.build.op("exp", self.build.op("sub", value, shift)), over, where)
         return self.build.op("add", shift, self.build.op("log", total))
+
+    def _root(self, square: Node) -> Node:
+        """A root whose derivative at 0 is 0: the length of a vector has its least value there."""
+        zero = self.build.const(0.0)
+        return self.build.select(self.build.op("eq", square, zero), zero, self.build.op("sqrt", square))
 
     def _kept(self, value: Node, where: Node | None, otherwise: float) -> Node:
         if where is None:

@@ -64,6 +64,7 @@ def subscript(arrays: Arrays, value: Value, items: Sequence[Item], span: Span) -
         if isinstance(item, Slice):
             axes.append(_sliced(arrays, axis, item, axes, at, span))
         elif isinstance(item, Value):
+            _check_integer(item.node, span)
             if axis is None and item.node.op != "const":
                 raise UnsupportedError("an axis of length 1 is subscripted by a number", span, "write 0")
             if item.axes and adjacent and not moved:
@@ -95,9 +96,14 @@ def _complete(value: Value, items: Sequence[Item], span: Span) -> list[Item]:
     return [*items[:cut], *missing, *items[cut + len(dots) :]]
 
 
-def _position(arrays: Arrays, node: Node, axis: Index | None, span: Span) -> Node:
+def _check_integer(node: Node, span: Span) -> None:
+    if node.type == "bool":
+        raise UnsupportedError("masks are not supported as subscripts", span, "write: value if condition else other")
     if node.type != "int":
         raise ShapeError("a subscript must be an integer", span, "declare it as `index`, or use an integer")
+
+
+def _position(arrays: Arrays, node: Node, axis: Index | None, span: Span) -> Node:
     extent = axis.extent if axis is not None else extents.ONE
     if node.op == "const":
         k = int(node.value)
@@ -156,6 +162,8 @@ def _bound(node: Node | None, size: Poly, default: Poly, span: Span) -> Poly:
     if k is not None and k < 0:
         below = size + poly
         return below if default == size else extents.maximum(below, Poly.const(0))
-    if k is None and not poly.is_nonnegative() and not (poly + extents.ONE).is_nonnegative():
+    if poly.is_nonnegative():
+        return poly
+    if poly != size - extents.ONE:
         raise UnsupportedError(f"cannot tell whether the bound {poly} is negative", span)
-    return poly
+    return extents.maximum(poly, Poly.const(0))
