@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +46,17 @@ def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
 
 def parse(text: str, name: str = "<text>") -> Program:
     """A program or a plain expression. Raises ParseError, ShapeError or UnsupportedError."""
-    if name == EXPRESSION or (name == TEXT and frontend.is_expression(text)):
+    if name == EXPRESSION and not frontend.is_expression(text, name):
+        raise ParseError("expected one expression", Span(Source(name, text), 1, 1), "declarations go into a program")
+    if name == EXPRESSION or (name == TEXT and frontend.is_expression(text, name)):
         return frontend.expression(text)
     return frontend.program(text, name)
 
 
 def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
     """(name, text) of a source."""
-    if isinstance(source, os.PathLike) or (
-        isinstance(source, str) and source.endswith(".gradc") and "\n" not in source
-    ):
+    named = isinstance(source, str) and source.endswith(".gradc") and not {"\n", "\0"} & set(source)
+    if isinstance(source, os.PathLike) or named:
         data = Path(source).read_bytes()
         name = str(source)
         try:
@@ -76,6 +77,8 @@ def _options(**options: Any) -> dict[str, Any]:
     if isinstance(wrt, str):
         options["wrt"] = (wrt,)
     elif wrt is not None:
+        if not isinstance(wrt, Iterable):
+            raise UnsupportedError(f"wrt={wrt!r}", hint="give a list of names")
         options["wrt"] = tuple(str(name) for name in wrt)
     if options["dtype"] != "float64":
         known = "is not supported yet" if options["dtype"] == "float32" else "is not a dtype gradc knows"

@@ -175,12 +175,28 @@ class Builder:
         mixed = any(a.type == "float" for a in args)
         done = []
         for a in args:
+            if (mixed or wants_float) and a.type == "int" and a.op in ("mul", "power"):
+                a = self._as_float(a)
             if a.type == "bool":
                 a = self.convert(a, "float" if mixed or wants_float else "int")
             if a.op == "const" and a.type == "int" and (mixed or wants_float) and name != "polygamma":
                 a = self.convert(a, "float")
             done.append(a)
         return tuple(done)
+
+    def _as_float(self, product: Node) -> Node:
+        """A product of integers as one of floats: used as a number it need not fit 64 bits."""
+        factors, stack = [], [product]
+        while stack:
+            n = stack.pop()
+            if n.op == "mul" and n.type == "int":
+                stack += n.args[::-1]
+            else:
+                factors.append(n)
+        total = self.convert(factors[0], "float")
+        for f in factors[1:]:
+            total = self.op("mul", total, f)
+        return total
 
     def _folded(self, name: str, args: tuple[Node, ...]) -> Node | None:
         values = [a.value for a in args]
@@ -291,7 +307,7 @@ class Builder:
             if exponent == 3:
                 return self.op("mul", square, a)
             return self.op("mul", square, square) if exponent == 4 else square
-        if a.type == "int" and exponent < 0:
+        if a.type == "int":
             return self.op("power", self.convert(a, "float"), b)
         return None
 

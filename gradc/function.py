@@ -23,6 +23,9 @@ from gradc.runtime.jit import Compiled, python
 from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
 
+OUT = "make it with empty_gradient(...)"
+LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "map", "trace", "write"})
+
 
 class GraphView:
     """The static graph of the result. `nodes` is in topological order; `str()` is a numbered listing."""
@@ -86,6 +89,8 @@ class Function:
 
     def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
         """Compares the gradient with extrapolated central differences; the report names the worst entry."""
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
         values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
         named = dict(zip(self._inputs.names, values, strict=True))
         gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
@@ -139,6 +144,11 @@ class Function:
                 routines.append(d.routine("value_and_grad", True))
             return emit(self.program.title, VERSION, self.program.inputs, routines, d.spelling)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in LATER:
+            raise AttributeError(f"gradc.Function.{name} is not supported yet")
+        raise AttributeError(f"'Function' object has no attribute '{name}'")
+
     def __repr__(self) -> str:
         return f"gradc.Function({', '.join(map(str, self.signature))})"
 
@@ -183,10 +193,16 @@ class Function:
         return run if any(n.op in ("read", "place") for n in self._derived.nodes) else entry
 
     def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.float64]]) -> None:
+        if not isinstance(out, tuple) or len(out) != len(self.wrt):
+            raise InputError(f"out: expected a gradient of {', '.join(self.wrt)}, given {type(out).__name__}", hint=OUT)
         for name, target, value in zip(self.wrt, out, fields, strict=True):
             if not isinstance(target, np.ndarray) or target.shape != np.shape(value):
                 given = getattr(target, "shape", type(target).__name__)
                 raise InputError(f"out: field '{name}': expected an array of shape {np.shape(value)}, given {given}")
+            if target.dtype != np.float64 or not target.flags.writeable:
+                given = str(target.dtype) if target.flags.writeable else "a read-only one"
+                raise InputError(f"out: field '{name}': expected a float64 array to fill, given {given}", hint=OUT)
+        for target, value in zip(out, fields, strict=True):
             target[...] = value
 
 

@@ -64,10 +64,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Requirement:
-    """Something that only the sizes of a call can show: `poly` must be 0, or at least 0."""
+    """Something that only the sizes of a call can show: two equal lengths, or one number at least another."""
 
-    poly: Poly
-    relation: Literal["zero", "nonnegative"]
+    left: Poly
+    relation: Literal["equal", "at least"]
+    right: Poly
     message: str
     span: Span | None
 

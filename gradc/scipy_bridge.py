@@ -50,7 +50,13 @@ class Problem:
 
     def unpack(self, v: npt.ArrayLike) -> dict[str, Any]:
         """The params of a flat vector by name; scalars are floats."""
-        parts = np.split(np.asarray(v, dtype=float), self._cuts)
+        try:
+            flat = np.asarray(v, dtype=float)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"expected a vector of {len(self.x0)} numbers: {error}") from None
+        if flat.shape != self.x0.shape:
+            raise InputError(f"expected a vector of {len(self.x0)} numbers, given an array of shape {flat.shape}")
+        parts = np.split(flat, self._cuts)
         shaped = zip(self._wrt, parts, self._shapes, strict=True)
         return {name: part.reshape(shape) if shape else float(part[0]) for name, part, shape in shaped}
 

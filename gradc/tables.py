@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import tokenize
 import zipfile
 import zlib
 from array import array
@@ -18,6 +19,10 @@ import numpy.typing as npt
 from gradc.errors import InputError
 
 Array = npt.NDArray[Any]
+
+
+DAMAGE = (ValueError, TypeError, KeyError, EOFError, SyntaxError, RecursionError, MemoryError)
+"""What NumPy raises for a damaged archive."""
 
 
 class CellError(Exception):
@@ -42,7 +47,7 @@ def archive(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error, tokenize.TokenError):
         raise InputError(f"cannot read '{path}': not a .npz file of number arrays") from None
 
 

@@ -10,7 +10,7 @@ from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError,
 from gradc.extents import Poly, floor_div
 from gradc.frontends.syntax import parse
 from gradc.ir import Graph
-from gradc.lower.expressions import CONSTANTS, Expressions
+from gradc.lower.expressions import CONSTANTS, MODULES, Expressions
 from gradc.program import Input, Origin, Program, Provenance, Value, axes_of
 
 KINDS = ("param", "data", "index", "option")
@@ -33,9 +33,9 @@ def program(text: str, name: str = "<text>") -> Program:
     return _Reader(source, parse(source)).read()
 
 
-def is_expression(text: str) -> bool:
+def is_expression(text: str, name: str) -> bool:
     """Whether a text is one plain expression: no declaration, no assignment, no docstring."""
-    body = parse(Source("<text>", text)).body
+    body = parse(Source(name, text)).body
     return len(body) == 1 and isinstance(body[0], ast.Expr)
 
 
@@ -273,7 +273,8 @@ def _free_names(tree: ast.Module) -> tuple[ast.Name, ...]:
         n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and isinstance(n.ctx, ast.Load)
     ]
     names.sort(key=lambda n: (n.lineno, n.col_offset))
-    modules = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    attributes = (n.value for n in ast.walk(tree) if isinstance(n, ast.Attribute))
+    modules = {id(v) for v in attributes if isinstance(v, ast.Name) and v.id in MODULES}
     free: dict[str, ast.Name] = {}
     for n in names:
         if n.id not in bound and n.id not in CONSTANTS and id(n) not in modules:

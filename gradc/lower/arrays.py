@@ -54,7 +54,7 @@ class Arrays:
             raise ShapeError(f"{what}: lengths {a} and {b} do not agree", span, "only an axis of length 1 is stretched")
         if a.indices or b.indices:
             raise ShapeError(f"{what}: lengths {a} and {b} cannot be shown to be equal", span)
-        self.requirements[Requirement(a - b, "zero", f"{what}: lengths {a} and {b} must be equal", span)] = None
+        self.requirements[Requirement(a, "equal", b, f"{what}: lengths {a} and {b} must be equal", span)] = None
 
     def aligned(
         self, values: Sequence[Value], span: Span, what: str = "broadcasting"

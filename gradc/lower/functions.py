@@ -71,7 +71,7 @@ class Functions:
         extent = index.extent
         if extent.constant is None and not (extent - Poly.const(1)).is_nonnegative() and not extent.indices:
             message = f"{name} of an empty axis of length {extent}"
-            self.arrays.requirements[Requirement(extent - Poly.const(1), "nonnegative", message, span)] = None
+            self.arrays.requirements[Requirement(extent, "at least", Poly.const(1), message, span)] = None
 
     def cumsum(self, call: Call) -> Value:
         value = call.values["x"]

@@ -39,7 +39,8 @@ class Reductions:
         return self.build.reduce("sum", over, one)
 
     def sum(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        return self.build.reduce("sum", over, self._kept(value, where, 0))
+        counted = self.build.convert(value, "int") if value.type == "bool" else value
+        return self.build.reduce("sum", over, self._kept(counted, where, 0))
 
     def prod(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
         """A product of integers is a float: it soon leaves the range of integers."""

@@ -13,6 +13,8 @@ from gradc.ir import Node
 from gradc.lower.arrays import Arrays
 from gradc.program import Value
 
+LONGEST_STEP = 2**31
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -133,8 +135,8 @@ def _sliced(
         return new
     step = 1 if item.step is None else integer_poly(item.step)
     step = step if isinstance(step, int) or step is None else step.constant
-    if not step:
-        raise UnsupportedError("the step of a slice must be a number other than 0", span)
+    if not step or abs(step) > LONGEST_STEP:
+        raise UnsupportedError("the step of a slice must be a number other than 0, and no giant", span)
     size = axis.extent
     if step < 0:
         if item.low is not None or item.high is not None:

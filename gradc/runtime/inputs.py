@@ -90,9 +90,9 @@ class Inputs:
                         f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {values[k].shape[axis]}"
                     )
         for r in self.requirements:
-            value = r.poly.evaluate(dims)  # type: ignore[arg-type]
-            if value < 0 or (r.relation == "zero" and value):
-                sizes = ", ".join(f"{d} = {dims[d]}" for d in sorted(r.poly.dims))
+            left, right = r.left.evaluate(dims), r.right.evaluate(dims)  # type: ignore[arg-type]
+            if left < right if r.relation == "at least" else max(left, 0) != max(right, 0):
+                sizes = ", ".join(f"{d} = {dims[d]}" for d in sorted(r.left.dims | r.right.dims))
                 raise InputError(f"{r.message}; given {sizes}" if sizes else r.message, r.span)
         for name, poly in self.ranges:
             array = values[self.names.index(name)]
@@ -114,19 +114,24 @@ class Inputs:
         return np.require(self._numeric(i, value), requirements=["C", "A"])
 
     def _numeric(self, i: Input, value: Any) -> npt.NDArray[Any]:
+        if isinstance(value, np.ma.MaskedArray):
+            raise InputError(
+                f"input '{i.name}': expected numbers, given a masked array", hint="fill it: value.filled(0)"
+            )
         try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
+            array = np.asarray(float(value) if isinstance(value, int) and i.type == "float" else value)
+        except (ValueError, TypeError, OverflowError) as error:
             raise InputError(f"input '{i.name}': expected {_shape(i)}: {error}") from None
         if array.dtype.kind not in "biuf":
             given = f"{type(value).__name__} of {array.dtype}" if array.ndim else type(value).__name__
             raise InputError(f"input '{i.name}': expected numbers, given {given}")
-        if i.type == "int" and array.dtype.kind == "f":
-            whole = array.astype(np.int64, casting="unsafe") if np.all(np.isfinite(array)) else None
-            if whole is None or np.any(whole != array):
-                raise InputError(f"input '{i.name}': expected integers, given {array.dtype} with fractions")
-            return whole
-        return array.astype(np.int64 if i.type == "int" else np.float64, copy=False)
+        if i.type == "float":
+            return array.astype(np.float64, copy=False)
+        if array.dtype.kind == "f" and not np.all(np.floor(array) == array):
+            raise InputError(f"input '{i.name}': expected integers, given {array.dtype} with fractions")
+        if array.dtype.kind in "fu" and np.any(np.abs(array) >= 2.0**63):
+            raise InputError(f"input '{i.name}': expected integers of 64 bits, given larger ones")
+        return array.astype(np.int64, copy=False)
 
 
 def _shape(i: Input) -> str:
@@ -142,9 +147,9 @@ def _positions(reads: Sequence[Node], provenance: Provenance) -> list[Requiremen
             if poly is not None and in_range(e, axis) == "call":
                 origin = provenance.origins.get(n)
                 message = f"index {poly} is out of range for an axis of length {axis.extent}"
-                for bound in (poly, axis.extent - ONE - poly):
-                    if not bound.is_nonnegative():
-                        found[Requirement(bound, "nonnegative", message, origin.span if origin else None)] = None
+                for high, low in ((poly, Poly.const(0)), (axis.extent - ONE, poly)):
+                    if not (high - low).is_nonnegative():
+                        found[Requirement(high, "at least", low, message, origin.span if origin else None)] = None
     return list(found)
 
 
