@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gradc.build import integer_poly
-from gradc.extents import ONE, Index
-from gradc.ir import Node
+from gradc.extents import ONE, Index, Poly, Term
+from gradc.ir import Node, reachable
 
 Range = Literal["proved", "call", "kernel"]
 
@@ -43,3 +42,30 @@ def checked_here(node: Node) -> list[tuple[Index, Node]]:
         for a, e in pairs
         if in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved")
     ]
+
+
+def integer_poly(node: Node) -> Poly | None:
+    """An integer expression of numbers, dims and loop indices as a polynomial; None if it reads data."""
+    if node.type != "int":
+        return None
+    polys: dict[Node, Poly] = {}
+    for n in reachable([node]):
+        if n.op == "const":
+            poly = Poly.const(int(n.value))
+        elif n.op in ("dim", "index"):
+            poly = Poly.atom(n.name if n.op == "dim" else n.index)
+        elif n.op in ("add", "sub", "mul", "neg", "floordiv", "minimum", "maximum") and all(a in polys for a in n.args):
+            parts = [polys[a] for a in n.args]
+            if n.op in ("floordiv", "minimum", "maximum"):
+                poly = Poly.atom(Term({"floordiv": "//", "minimum": "min", "maximum": "max"}[n.op], tuple(parts)))
+            elif n.op == "neg":
+                poly = -parts[0]
+            else:
+                sign = {"add": Poly.__add__, "sub": Poly.__sub__, "mul": Poly.__mul__}[n.op]
+                poly = sign(*parts)
+        else:
+            return None
+        if not poly.is_manageable:
+            return None
+        polys[n] = poly
+    return polys[node]

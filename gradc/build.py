@@ -11,8 +11,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from gradc.bounds import in_range, integer_poly
 from gradc.extents import Index, Poly, Term, in_order
-from gradc.ir import Graph, Node, Number, Place, Read, Reduce, Type, reachable
+from gradc.ir import Graph, Node, Number, Place, Read, Reduce, Type
 from gradc.numerics import FUNCTIONS
 from gradc.ops import ARITHMETIC, OPS
 
@@ -141,6 +142,9 @@ class Builder:
         """The value with each axis replaced by an integer expression, all at once."""
         plain = (self._plain_position(e) for e in at)
         places = {a: e for a, e in zip(axes, plain, strict=True) if a in value.indices and not _is_index(e, a)}
+        if value.op != "input" and any(in_range(e, a) != "proved" for a, e in places.items()):
+            axes = in_order(places)  # stays a read of this value, so that it is this value's length that is checked
+            return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
         return self._read(value, places) if places else value
 
     def _plain_position(self, e: Node) -> Node:
@@ -363,33 +367,6 @@ class Builder:
             elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
                 return False
         return cost <= PUSH_LIMIT
-
-
-def integer_poly(node: Node) -> Poly | None:
-    """An integer expression of numbers, dims and loop indices as a polynomial; None if it reads data."""
-    if node.type != "int":
-        return None
-    polys: dict[Node, Poly] = {}
-    for n in reachable([node]):
-        if n.op == "const":
-            poly = Poly.const(int(n.value))
-        elif n.op in ("dim", "index"):
-            poly = Poly.atom(n.name if n.op == "dim" else n.index)
-        elif n.op in ("add", "sub", "mul", "neg", "floordiv", "minimum", "maximum") and all(a in polys for a in n.args):
-            parts = [polys[a] for a in n.args]
-            if n.op in ("floordiv", "minimum", "maximum"):
-                poly = Poly.atom(Term({"floordiv": "//", "minimum": "min", "maximum": "max"}[n.op], tuple(parts)))
-            elif n.op == "neg":
-                poly = -parts[0]
-            else:
-                sign = {"add": Poly.__add__, "sub": Poly.__sub__, "mul": Poly.__mul__}[n.op]
-                poly = sign(*parts)
-        else:
-            return None
-        if not poly.is_manageable:
-            return None
-        polys[n] = poly
-    return polys[node]
 
 
 def _is_const(node: Node, value: float) -> bool:

@@ -187,10 +187,8 @@ def sizes(program: Program, given: Mapping[str, Any], dims: Mapping[str, int] | 
                 lengths[name], told[name] = length, f"'{entry.name}'"
     for entry, shape in present:
         for poly, length in zip(entry.shape, shape, strict=True):
-            if poly.dims <= lengths.keys() and _length(entry, poly, lengths) != length:
-                expected = _tuple(
-                    _length(entry, p, lengths) if p.dims <= lengths.keys() else str(p) for p in entry.shape
-                )
+            if poly.dims <= lengths.keys() and _length(poly, lengths) != length:
+                expected = _tuple(_length(p, lengths) if p.dims <= lengths.keys() else str(p) for p in entry.shape)
                 facts = ", ".join(f"{d} = {lengths[d]} by {told[d]}" for d in sorted(poly.dims))
                 message = f"input '{entry.name}': expected shape {expected}, given {_tuple(shape)}"
                 raise InputError(message + (f" ({facts})" if facts else ""), entry.span)
@@ -202,14 +200,11 @@ def shape_of(entry: Input, lengths: Mapping[str, int]) -> tuple[int, ...]:
     for name in sorted(frozenset().union(*(p.dims for p in entry.shape)) - lengths.keys()):
         message = f"input '{entry.name}': the length {name} is not known"
         raise InputError(message, entry.span, f"give it with --dim {name}=...")
-    return tuple(_length(entry, p, lengths) for p in entry.shape)
+    return tuple(_length(p, lengths) for p in entry.shape)
 
 
-def _length(entry: Input, poly: Poly, lengths: Mapping[str, int]) -> int:
-    try:
-        return poly.length(dict(lengths.items()))
-    except ZeroDivisionError:
-        raise InputError(f"input '{entry.name}': the length {poly} divides by zero", entry.span) from None
+def _length(poly: Poly, lengths: Mapping[str, int]) -> int:
+    return poly.length(dict(lengths.items()))
 
 
 def _drawn(program: Program, entry: Input, lengths: Mapping[str, int], random: np.random.Generator) -> Array:
@@ -230,10 +225,10 @@ def _range(program: Program, entry: Input, lengths: Mapping[str, int]) -> int:
             f"input '{entry.name}': cannot tell the range to draw integers from: it is not the position on an axis"
         )
         raise InputError(message, entry.span, f"give it with --data, or with --set {entry.name}=...")
-    shortest = min(extents, key=lambda p: _length(entry, p, lengths))
-    if not _length(entry, shortest, lengths):
+    shortest = min(extents, key=lambda p: _length(p, lengths))
+    if not _length(shortest, lengths):
         raise InputError(f"input '{entry.name}': the axis {shortest} it is a position on is empty", entry.span)
-    return _length(entry, shortest, lengths)
+    return _length(shortest, lengths)
 
 
 def _subscripts(program: Program) -> Iterator[tuple[Any, Any]]:

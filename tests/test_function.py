@@ -19,6 +19,9 @@ import scipy.optimize
 from cases import CASES
 
 import gradc
+from gradc.runtime import cache
+from gradc.runtime.jit import Compiled
+from gradc.version import VERSION
 
 LOGISTIC = CASES["logistic"].path
 
@@ -146,6 +149,35 @@ def test_damaged_cache_is_rebuilt(tmp_path: Path, damage: str) -> None:
                 file.write_bytes(b"\x80\x04N." + data)
     assert run_second(tmp_path)[1] == result
     assert run_second(tmp_path) == (0, result)
+
+
+@pytest.mark.parametrize("place", ["a file", "nothing can be made there", "an entry that is a file"])
+def test_unusable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    directory = tmp_path / "cache"
+    if place == "a file":
+        directory.write_text("")
+    monkeypatch.setenv("GRADC_CACHE_DIR", "/proc/nowhere" if place.startswith("nothing") else str(directory))
+    function = gradc.compile("x: param\nx*x*x")
+    if place.startswith("an entry"):
+        directory.mkdir()
+        (directory / Compiled(function._module, function.signature, True, VERSION).name).write_text("not an entry")
+    assert function(3.0) == 27.0
+
+
+def test_clearing_the_cache_leaves_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    gradc.compile("x: param\nx*x")(1.0)
+    assert cache.usage()[0] == 1
+    assert cache.clear() == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_file_names_are_text(tmp_path: Path) -> None:
+    file = tmp_path / "a\n    import os; os.mkdir('mark')\n#.gradc"
+    file.write_text("x: param\ny = x*x\ny*2")
+    assert gradc.compile(file, backend="python")(3.0) == 18.0
+    assert "import os; os.mkdir" in gradc.compile(file).source.split("# y = x*x", 1)[1].splitlines()[0]
 
 
 def test_many_processes_share_one_cache(tmp_path: Path) -> None:
@@ -330,6 +362,21 @@ def test_equal_contributions_beside_a_scatter() -> None:
 def test_lengths_have_slope_0_at_0(reduction: str) -> None:
     function = gradc.compile(f"x: param[n]\n{reduction}(x - mean(x))", backend="python")
     assert function.grad(np.full(3, 2.5)).x.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "view", ["x[:2]", "x[1:]", "x[::-1]", "(2*x)", "[i*i + x[0] for i in range(n)]", "outer(x, x)[1]"]
+)
+def test_subscripts_of_views_are_checked_against_the_view(view: str) -> None:
+    function = gradc.compile(f"x: param[n]\nk: index\nu = {view}\nu[k] + u[k - 1 if k > 0 else 0]", backend="python")
+    x = np.arange(1.0, 5.0)
+    values = {"x": x, "n": 4, "outer": np.outer, "i": None}
+    expected = np.array(eval(view, values))
+    assert function(x, 1) == expected[1] + expected[0]
+    assert function.check(x, 1).ok
+    for k in (-1, len(expected)):
+        with pytest.raises(gradc.InputError, match="out of range"):
+            function(x, k)
 
 
 def test_input_named_self() -> None:

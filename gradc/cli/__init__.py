@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gradc.cli.app import app
 from gradc.errors import GradcError
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 fine, 1 a check that failed, 2 a user's error, told in one message on stderr."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `gradc show ... | head` ends quietly
+    sys.stdout, sys.stderr = (s or Path(os.devnull).open("w") for s in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -55,6 +55,8 @@ def read_source(file: str | None, expression: str | None) -> Source:
         return Source("<expression>", expression)
     assert file is not None
     name = "<stdin>" if file == "-" else file
+    if file == "-" and sys.stdin is None:
+        raise InputError("standard input is closed: nothing to read")
     content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         return Source(name, content.decode("utf-8-sig"))

@@ -7,7 +7,8 @@ import keyword
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from gradc.build import Builder, integer_poly
+from gradc.bounds import integer_poly
+from gradc.build import Builder
 from gradc.errors import GradcError, ParseError, ShapeError, Source, Span, UnsupportedError, did_you_mean
 from gradc.extents import Index, Poly
 from gradc.ir import Node

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradc import extents
-from gradc.build import integer_poly
+from gradc.bounds import integer_poly
 from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import Index, Poly
 from gradc.ir import Node

@@ -43,16 +43,15 @@ def _machine() -> tuple[str, ...]:
 
 
 def entry(name: str, text: str) -> Path:
-    """The file that holds this text under this name; made if it is not there, mended if it is not what it should be."""
+    """The file that holds this text under this name; made if it is not there, mended if it is not what it should be.
+
+    Raises OSError where nothing can be written.
+    """
     home = directory() / name
     file = home / f"gradc_{name}.py"
-    try:
-        if file.read_text(encoding="utf-8") == text:
-            return file
-    except (OSError, UnicodeDecodeError):
-        remove(name)
-    else:
-        remove(name)
+    if not home.is_symlink() and _holds(file, text):
+        return file
+    remove(name)
     home.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=home.parent))
     (made / file.name).write_text(text, encoding="utf-8")
@@ -61,6 +60,13 @@ def entry(name: str, text: str) -> Path:
     except OSError:
         shutil.rmtree(made, ignore_errors=True)  # another process was first: its entry holds the same text
     return file
+
+
+def _holds(file: Path, text: str) -> bool:
+    try:
+        return file.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def temporary(name: str, text: str) -> Path:
@@ -80,7 +86,12 @@ def _scratch() -> Path:
 
 
 def remove(name: str) -> None:
-    shutil.rmtree(directory() / name, ignore_errors=True)
+    """Deletes an entry, also if it has become something other than a directory."""
+    place = directory() / name
+    if place.is_symlink() or place.is_file():
+        place.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def clear() -> int:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradc.bounds import in_range, index_input
-from gradc.build import integer_poly
+from gradc.bounds import in_range, index_input, integer_poly
 from gradc.errors import InputError, did_you_mean
 from gradc.extents import ONE, Poly
 from gradc.ir import Node

@@ -52,11 +52,19 @@ class Compiled:
             cache.remove(self.name)
             return self._compile(name)
 
+    def _file(self) -> Path:
+        """Where the text is kept; a temporary place if the cache cannot be written to."""
+        if self.cached:
+            try:
+                return cache.entry(self.name, self.module.text)
+            except OSError:
+                self.cached = False
+        return cache.temporary(self.name, self.module.text)
+
     def _compile(self, name: str) -> Callable[..., Any]:
         import numba
 
-        text = self.module.text
-        file = cache.entry(self.name, text) if self.cached else cache.temporary(self.name, text)
+        file = self._file()
         loaded = load(self.module, self.name, file)
         jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
         for helper in self.module.functions:

@@ -17,21 +17,21 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
 
     Those are numbers, elements of inputs, integers made of indices, and elements of stored values at plain places.
     """
+    nodes = list(nodes)
     found: set[Node] = set()
+    read_elsewhere = {n.args[0] for n in nodes if n.op == "read"}
     for n in nodes:
+        if n in read_elsewhere and n.op != "input":
+            continue
         known = all(a in found for a in n.args)
         plain = n.op in ("const", "dim", "index", "input")
         arithmetic = n.type == "int" and n.op in OPS and known and sum(a.op in OPS for a in n.args) < 2
         comparison = n.op in COMPARISONS and known and all(a.type == "int" for a in n.args)
         places = n.op == "read" and all(e in found for e in n.subscripts)
-        element = places and n.guard is None and not checked_here(n) and not _is_element(n.args[0], found)
+        element = places and n.guard is None and not checked_here(n)
         if plain or arithmetic or comparison or element:
             found.add(n)
     return found
-
-
-def _is_element(v: Node, found: set[Node]) -> bool:
-    return v in found and v.op != "input"
 
 
 def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]]:
