@@ -87,7 +87,8 @@ def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tu
         if complement and z.op != "neg" and build.op("neg", z) is no.args[0]:
             slope = build.select(build.op("ge", z, build.const(0.0)), build.op("neg", rest), t)
             tail = build.op("log1p", build.op("exp", build.op("neg", build.op("abs", z))))
-            return build.op("sub", build.op("mul", slope, z), tail), ""
+            note = "log(y) and log(1 - y) of y = sigmoid(z), both from one log1p(exp(-abs(z)))"
+            return build.op("sub", build.op("mul", slope, z), tail), note
     return None
 
 

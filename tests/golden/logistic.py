@@ -29,6 +29,7 @@ def value(w, b, x, t, lam):
         for j in range(d):
             z += x[i, j]*w[j]
         # mean(bce(y, t)) + lam/2*sum(w**2)   (logistic.gradc:10)
+        #   log(y) and log(1 - y) of y = sigmoid(z), both from one log1p(exp(-abs(z)))
         result_diff = (-(1.0 - t[i]) if z >= 0.0 else t[i])*z - log1p(exp(-abs(z)))
         result_sum += result_diff
     # result   (logistic.gradc:10)
@@ -56,6 +57,7 @@ def value_and_grad(w, b, x, t, lam):
         result_diff = 1.0 - t[i]
         result_test = z >= 0.0
         result_exp = exp(-abs(z))
+        #   log(y) and log(1 - y) of y = sigmoid(z), both from one log1p(exp(-abs(z)))
         result_sum += (-result_diff if result_test else t[i])*z - log1p(result_exp)
         # y = sigmoid(z)   (logistic.gradc:9)
         y_ratio = 1.0/(1.0 + result_exp)
