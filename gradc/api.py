@@ -41,7 +41,7 @@ def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
     name, text = origin
     program = parse(text, name)
     derived = derive(program, options["wrt"])
-    return Function(derived, origin, options)
+    return Function(derived, origin, options, restore)
 
 
 def parse(text: str, name: str = "<text>") -> Program:

@@ -27,6 +27,9 @@ OUT = "make it with empty_gradient(...)"
 LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "map", "trace", "write"})
 
 
+Restore = Callable[[tuple[str, str], dict[str, Any]], "Function"]
+
+
 class GraphView:
     """The static graph of the result. `nodes` is in topological order; `str()` is a numbered listing."""
 
@@ -52,8 +55,9 @@ class Function:
     raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
     """
 
-    def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any]) -> None:
-        self._derived, self._origin, self._options = derived, origin, options
+    def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any], restore: Restore) -> None:
+        """`restore(origin, options)` makes the function again, from a pickle."""
+        self._derived, self._origin, self._options, self._restore = derived, origin, options, restore
         self._lock = threading.RLock()
         self._inputs = Inputs(derived.program, derived.nodes)
         self._gradient_type = _named_tuple(derived.wrt)
@@ -153,7 +157,7 @@ class Function:
         return f"gradc.Function({', '.join(map(str, self.signature))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self._origin, self._options)
+        return self._restore, (self._origin, self._options)
 
     # compiled code
 
@@ -208,9 +212,3 @@ class Function:
 
 def _named_tuple(fields: tuple[str, ...]) -> Any:
     return namedtuple("Gradient", fields)
-
-
-def _restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
-    from gradc.api import restore
-
-    return restore(origin, options)

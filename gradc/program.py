@@ -95,7 +95,6 @@ class Program:
     """A parsed program. `requirements` are checked against the sizes of each call."""
 
     title: str
-    source_name: str
     inputs: tuple[Input, ...]
     graph: Graph
     result: Value

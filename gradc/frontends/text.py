@@ -89,7 +89,6 @@ class _Reader:
         requirements = tuple(self.expressions.arrays.requirements)
         return Program(
             title,
-            self.source.name,
             tuple(self.inputs.values()),
             self.graph,
             result,
