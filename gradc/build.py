@@ -113,12 +113,19 @@ class Builder:
     # structure
 
     def reduce(self, kind: str, over: Iterable[Index], value: Node) -> Node:
-        """A reduction. What does not vary is pulled out of a sum; along an index the value lacks, it is counted."""
+        """A reduction. What does not vary is pulled out of a sum; along an index the value lacks, it is counted.
+
+        An extreme only takes part where such an index has a range at all.
+        """
         over = frozenset(over)
         for i in reversed(in_order(over)):
             if i not in value.indices and kind in ("sum", "prod"):
                 count = self.length(i.extent)
                 value = self.op("mul", count, value) if kind == "sum" else self.op("power", value, count)
+            elif i not in value.indices and i.extent.indices:
+                some = self.op("gt", self.length(i.extent), self.const(0))
+                worst = float("-inf") if kind == "max" else float("inf")
+                value = self.select(some, self.convert(value, "float"), self.const(worst))
         over &= value.indices
         if not over:
             return value

@@ -142,6 +142,18 @@ def test_compiled_functions_give_what_python_gives() -> None:
         )
 
 
+@pytest.mark.parametrize("kind", ["sum", "prod", "max", "min", "any", "all", "mean"])
+def test_ragged_reductions_of_what_does_not_vary(kind: str) -> None:
+    """Python's own meaning of the comprehension: an empty inner range takes its turn of the outer loop out."""
+    body = "x[i] for i in range(n) for j in range(i + 1, n)"
+    function = gradc.compile(f"x: param[n]\n1.0*{kind}({body})", backend="python")
+    x = np.array([0.5, 2.0, -3.0])
+    values = [x[i] for i in range(3) for j in range(i + 1, 3)]
+    plain = {"prod": np.prod, "mean": np.mean, "any": np.any, "all": np.all}.get(kind) or getattr(np, kind)
+    assert function(x) == pytest.approx(float(plain(values)))
+    assert function.check(x).ok
+
+
 @pytest.mark.parametrize("alias", ALIASES)
 def test_other_spellings(alias: str) -> None:
     name = ALIASES[alias]
