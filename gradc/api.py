@@ -67,7 +67,8 @@ def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
             raise ParseError("not a text file", Span(Source(name, ""), line, column), "expected UTF-8 text") from None
     if not isinstance(source, str):
         raise UnsupportedError(
-            f"cannot compile a {type(source).__name__}", hint="give a path, the text of a program, or an expression"
+            f"a {type(source).__name__} as a source is not supported yet",
+            hint="give a path, the text of a program, or an expression",
         )
     return TEXT, source
 

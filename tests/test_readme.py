@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from cases import CASES
 
 import gradc
+from gradc.lower.expressions import ALL_FUNCTIONS, LATER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -28,10 +29,18 @@ def test_sweep_shown_is_generated() -> None:
 
 def test_python_shown_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    rng = np.random.default_rng(0)
-    names = {"w": rng.normal(size=3), "x": rng.normal(size=(20, 3)), "t": rng.integers(0, 2, 20)}
+    names: dict[str, Any] = {}
     exec(compile(PYTHON[2], "README.md", "exec"), names)
     assert "def value_and_grad(w, b, x, t, lam):" in capsys.readouterr().out
+    assert names["found"].fun < names["value"]
+
+
+def test_functions_listed_are_those_there_are() -> None:
+    language = README[README.index("## The language") : README.index("## Examples")]
+    listed = {w for block in re.findall(r"`([a-z0-9_\s]+)`", language) for w in block.split()}
+    shown = ALL_FUNCTIONS - {"polygamma", "matmul", "float"}
+    assert shown <= listed
+    assert not (listed & LATER)
 
 
 def test_ci_runs_the_test_command_shown() -> None:

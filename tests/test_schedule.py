@@ -40,6 +40,23 @@ SWEEPS = {
 }
 
 
+STANDARDISED = {
+    "poisson": "count: data[n]\ncentre: data[d]\nscale: data[d]\n"
+    "eta = ((x - centre)/scale) @ w\nmean(exp(eta) - count*eta)",
+    "prior": "t: data[n]\npm: data[d]\nps: data[d]\nmean((x @ w - t)**2) + sum(((w - pm)/ps)**2)",
+    "no target": "m: data[d]\ns: data[d]\nmean(tanh(((x - m)/s) @ w))",
+    "softmax": "V: param[K, d]\nt: index[n]\nm: data[d]\ns: data[d]\n"
+    "mean(cross_entropy_with_logits(((x - m)/s) @ V.T, t)) + sum(w)",
+}
+
+
+@pytest.mark.parametrize("name", STANDARDISED)
+def test_columns_of_statistics_do_not_make_rows(name: str) -> None:
+    routine = gradient_of("w: param[d]\nx: data[n, d]\n" + STANDARDISED[name])
+    assert routine.sweeps("n") == 1
+    assert not [a for a in routine.allocations() if any("n" in p.dims for p in a.shape)]
+
+
 @pytest.mark.parametrize("text", SWEEPS)
 def test_sweeps(text: str) -> None:
     assert gradient_of(text).sweeps("n") == SWEEPS[text]

@@ -32,7 +32,8 @@ def parse(source: Source) -> ast.Module:
         line, column = error.lineno or 1, error.offset or 1
         line = min(line, len(source.lines))
         column = max(1, min(column, len(source.line(line)) + 1))
-        raise ParseError(f"{error.msg}", Span(source, line, column), None) from None
+        hint = "lambda is a keyword of Python: call it lam" if "lambda" in source.line(line) else None
+        raise ParseError(f"{error.msg}", Span(source, line, column), hint) from None
     except (RecursionError, MemoryError):
         raise ParseError("nested too deeply", _deepest(source), SIMPLER) from None
 

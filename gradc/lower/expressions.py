@@ -18,6 +18,7 @@ from gradc.lower.subscripts import Item, NewAxis, Rest, Slice, subscript
 from gradc.ops import ALIASES, CALLABLE, COMPOSITES, OPS
 from gradc.program import Value
 
+BITS = "a power is **; conditions are joined by and, or, not"
 DEPTH_LIMIT = 150
 """Expressions nested deeper than this are refused; chains of binary operators may be of any length."""
 
@@ -153,7 +154,7 @@ class Expressions:
             return self.functions.matmul(a, b, self.span(tree))
         name = BINARY.get(type(tree.op))
         if name is None:
-            raise UnsupportedError("bit operators are not part of the language", self.span(tree), "use and, or, not")
+            raise UnsupportedError("bit operators are not part of the language", self.span(tree), BITS)
         if (
             name == "power"
             and b.node.type == "int"
@@ -251,6 +252,8 @@ class Expressions:
         if name in FORMULAS:
             params, defaults, body = FORMULAS[name]
             return self._formula(body, self._bound(name, params, defaults, tree.args, keywords, span), span)
+        if name in LATER:
+            raise UnsupportedError(f"'{name}' is not supported yet", self.span(tree.func))
         raise ParseError(
             f"unknown function '{name}'", self.span(tree.func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
         )
@@ -481,6 +484,11 @@ def _formulas() -> dict[str, tuple[tuple[str, ...], dict[str, float], ast.expr]]
     return table
 
 
+LATER = frozenset(
+    {"solve", "inv", "det", "logdet", "cholesky", "trace", "diag", "einsum", "tril", "triu", "zeros", "ones", "full"}
+    | {"eye", "arange", "linspace", "concatenate", "stack", "reshape", "ravel", "one_hot", "grad"}
+)
+"""Functions the language will have."""
 FORMULAS = _formulas()
 DEFAULTS: dict[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}}
 ARRAY_FUNCTIONS = frozenset(

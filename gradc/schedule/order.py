@@ -95,16 +95,24 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
 
 
 def row_dim(inputs: Sequence[Input]) -> str | None:
-    """The dim of the rows: the one that leads most data arrays and fewest params, or else the first of a param."""
-    score: dict[str, tuple[int, int]] = {}
+    """The dim of the rows: one that data arrays have and, if possible, no param, and that leads most of them.
+
+    Without data it is the first dim of a param.
+    """
+    weight: dict[str, int] = {}
+    of_params: set[str] = set()
     for i in inputs:
         for axis, poly in enumerate(i.shape):
             for dim in sorted(poly.dims):
-                data, params = score.get(dim, (0, 0))
-                weight = 2 if axis == 0 else 1
-                score[dim] = (data, params - 1) if i.kind == "param" else (data + weight, params)
-    with_data = [dim for dim, (data, _) in score.items() if data]
-    return max(with_data, key=lambda dim: score[dim]) if with_data else next(iter(score), None)
+                weight.setdefault(dim, 0)
+                if i.kind == "param":
+                    of_params.add(dim)
+                else:
+                    weight[dim] += 2 if axis == 0 else 1
+    with_data = [dim for dim in weight if weight[dim]]
+    if not with_data:
+        return next(iter(weight), None)
+    return max(with_data, key=lambda dim: (dim not in of_params, weight[dim]))
 
 
 def is_row(i: Index, row: str | None) -> bool:
