@@ -137,6 +137,7 @@ def check_differences(program: Program) -> None:
     value = called(compiled, program.inputs, program)
     assume(np.ndim(value) == 0 and abs(value) < 1e6 and program.smooth and compiled.wrt)
     assume("stop_gradient" not in program.text and "std(" not in program.text and 0 not in program.dims.values())
+    assume(not ("logsumexp(" in program.text and " if " in program.text))  # of nothing it is -inf: 0*inf has no slope
     report = compiled.check(**program.inputs)
     assert report.ok, f"{report}\n\n{program}"
 
