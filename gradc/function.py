@@ -66,18 +66,16 @@ class Function:
 
     def __call__(self, /, *args: Any, **inputs: Any) -> Any:
         """The value: a float, or an array."""
-        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
-        return self._value(*values)
+        return self._value(*self._inputs.ready(args, inputs))
 
     def value_and_grad(self, /, *args: Any, out: Any = None, **inputs: Any) -> tuple[float, Any]:
         """(value, gradient). The gradient is a named tuple, one field per name in `wrt`, shapes as the inputs'.
 
         `out`, from `empty_gradient`, is filled and returned in its place. Raises UnsupportedError for array results.
         """
-        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
-        value, fields = self._value_and_grad(*values)
+        value, fields = self._value_and_grad(*self._inputs.ready(args, inputs))
         if out is None:
-            return value, self._gradient_type._make(fields)
+            return value, tuple.__new__(self._gradient_type, fields)
         self._fill(out, fields)
         return value, out
 
@@ -87,7 +85,7 @@ class Function:
 
     def empty_gradient(self, /, *args: Any, **inputs: Any) -> Any:
         """A gradient to pass as `out=`: arrays of the inputs' shapes, 0-d arrays for scalars, contents undefined."""
-        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
+        values = self._inputs.ready(args, inputs)
         shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
         return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
 
@@ -95,7 +93,7 @@ class Function:
         """Compares the gradient with extrapolated central differences; the report names the worst entry."""
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
-        values, _ = self._inputs.convert(self._inputs.bind(args, inputs))
+        values = self._inputs.ready(args, inputs)
         named = dict(zip(self._inputs.names, values, strict=True))
         gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
         return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)

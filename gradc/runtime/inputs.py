@@ -24,9 +24,21 @@ class Inputs:
         reads = [n for n in nodes if n.op == "read" and n.guard is None]
         self.requirements = (*program.requirements, *_positions(reads, program.provenance))
         self.ranges = _index_ranges(reads)
+        checked = self.requirements or self.ranges
+        self.only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
         self.dtypes = [np.dtype(np.int64 if i.type == "int" else np.float64) for i in inputs]
         self.plain_dims = [[(k, str(p)) for k, p in enumerate(i.shape) if p == Poly.atom(str(p))] for i in inputs]
         self.other_dims = [[(k, p) for k, p in enumerate(i.shape) if p != Poly.atom(str(p))] for i in inputs]
+
+    def ready(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Sequence[Any]:
+        """The inputs of a call as compiled code takes them. A call with nothing but floats goes straight through."""
+        if self.only_floats and len(args) == len(self.inputs) and not keywords:
+            for a in args:
+                if type(a) is not float:
+                    break
+            else:
+                return args
+        return self.convert(self.bind(args, keywords))
 
     def bind(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
         """One value an input, in declaration order: positional, by name, or the default."""
@@ -50,8 +62,8 @@ class Inputs:
             bound.append(given.get(i.name, i.default))
         return bound
 
-    def convert(self, values: list[Any]) -> tuple[list[Any], dict[str, int]]:
-        """The values as C-ordered arrays and numbers, and the sizes of the dims. Arrays that fit are not copied."""
+    def convert(self, values: list[Any]) -> list[Any]:
+        """The values as C-ordered arrays and numbers. Arrays that fit are not copied."""
         dims: dict[str, int] = {}
         bound_by: dict[str, str] = {}
         for k, i in enumerate(self.inputs):
@@ -78,7 +90,7 @@ class Inputs:
                     )
                 bound_by.setdefault(dim, i.name)
         self._check_sizes(values, dims)
-        return values, dims
+        return values
 
     def _check_sizes(self, values: Sequence[Any], dims: dict[str, int]) -> None:
         for k, i in enumerate(self.inputs):
