@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradc.errors import InputError
-from gradc.extents import Poly
+from gradc.extents import Atom, Poly
 from gradc.program import Program
 
 Vector = npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ class Problem:
 
 def _shapes(program: Program, wrt: tuple[str, ...], fixed: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the params, from the arrays that are given. Raises InputError where they do not tell."""
-    dims: dict[str, int] = {}
+    dims: dict[Atom, int] = {}
     for i in program.inputs:
         if i.name in fixed:
             for poly, size in zip(i.shape, np.shape(fixed[i.name]), strict=False):
@@ -77,5 +77,5 @@ def _shapes(program: Program, wrt: tuple[str, ...], fixed: Mapping[str, Any]) ->
             raise InputError(
                 f"input '{name}': the size of '{unknown[0]}' is not known", hint=f"give a starting value: {name}=..."
             )
-        found[name] = np.shape(fixed[name]) if name in fixed else tuple(p.length(dims) for p in shape)  # type: ignore[arg-type]
+        found[name] = np.shape(fixed[name]) if name in fixed else tuple(p.length(dims) for p in shape)
     return found

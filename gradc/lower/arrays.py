@@ -67,9 +67,9 @@ class Arrays:
         padded = [(None,) * (rank - len(v.axes)) + v.axes for v in values]
         axes: list[Index | None] = []
         for position in range(rank):
-            there = [p[position] for p in padded if p[position] is not None]
+            there = [a for p in padded if (a := p[position]) is not None]
             for other in there[1:]:
-                self.agree(there[0].extent, other.extent, what, span)  # type: ignore[union-attr]
+                self.agree(there[0].extent, other.extent, what, span)
             axes.append(self._choose(there, axes))
         nodes = [
             self.renamed(v, [b if a is not None else None for a, b in zip(p, axes, strict=True)][rank - len(v.axes) :])

@@ -432,10 +432,10 @@ class Expressions:
                 return index, [(self.build.index(index), ()), *values]
             if tree.func.id == "zip" and tree.args:
                 arrays = [self._iterable(a) for a in tree.args]
-                first = arrays[0].axes[0]
-                for other in arrays[1:]:
-                    self.arrays.agree(first.extent, other.axes[0].extent, "zip", self.span(tree))  # type: ignore[union-attr]
-                index = self.arrays.fresh(first.extent)  # type: ignore[union-attr]
+                lengths = [a.shape[0] for a in arrays]
+                for other in lengths[1:]:
+                    self.arrays.agree(lengths[0], other, "zip", self.span(tree))
+                index = self.arrays.fresh(lengths[0])
                 return index, [self._element(a, index) for a in arrays]
         array = self._iterable(tree)
         assert array.axes[0] is not None

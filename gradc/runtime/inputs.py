@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gradc.bounds import in_range, index_input, integer_poly
 from gradc.errors import InputError, did_you_mean
-from gradc.extents import ONE, Poly
+from gradc.extents import ONE, Atom, Poly
 from gradc.ir import Node
 from gradc.program import Input, Program, Provenance, Requirement
 
@@ -64,7 +64,7 @@ class Inputs:
 
     def convert(self, values: list[Any]) -> list[Any]:
         """The values as C-ordered arrays and numbers. Arrays that fit are not copied."""
-        dims: dict[str, int] = {}
+        dims: dict[Atom, int] = {}
         bound_by: dict[str, str] = {}
         for k, i in enumerate(self.inputs):
             value = values[k]
@@ -92,22 +92,22 @@ class Inputs:
         self._check_sizes(values, dims)
         return values
 
-    def _check_sizes(self, values: Sequence[Any], dims: dict[str, int]) -> None:
+    def _check_sizes(self, values: Sequence[Any], dims: dict[Atom, int]) -> None:
         for k, i in enumerate(self.inputs):
             for axis, poly in self.other_dims[k]:
-                wanted = poly.length(dims)  # type: ignore[arg-type]
+                wanted = poly.length(dims)
                 if values[k].shape[axis] != wanted:
                     raise InputError(
                         f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {values[k].shape[axis]}"
                     )
         for r in self.requirements:
-            left, right = r.left.evaluate(dims), r.right.evaluate(dims)  # type: ignore[arg-type]
+            left, right = r.left.evaluate(dims), r.right.evaluate(dims)
             if left < right if r.relation == "at least" else max(left, 0) != max(right, 0):
                 sizes = ", ".join(f"{d} = {dims[d]}" for d in sorted(r.left.dims | r.right.dims))
                 raise InputError(f"{r.message}; given {sizes}" if sizes else r.message, r.span)
         for name, poly in self.ranges:
             array = values[self.names.index(name)]
-            length = poly.length(dims)  # type: ignore[arg-type]
+            length = poly.length(dims)
             if np.size(array) and (np.min(array) < 0 or np.max(array) >= length):
                 bad = np.atleast_1d((array < 0) | (array >= length))
                 position = tuple(int(p) for p in np.argwhere(bad)[0])
