@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -163,9 +163,19 @@ def complete(
         elif seed is not None:
             arrays[entry.name] = _drawn(program, entry, lengths, np.random.default_rng([seed, position]))
         else:
-            hint = f"give it with --data, with --set {entry.name}=..., or have it drawn with --random SEED"
-            raise InputError(f"input '{entry.name}' is missing: expected {entry}", entry.span, hint)
+            raise missing(program, arrays)
     return {i.name: arrays[i.name] if i.shape else arrays[i.name].item() for i in program.inputs}
+
+
+def missing(program: Program, given: Container[str]) -> InputError:
+    """The error for inputs that are neither given nor have a default: names the first, data before params."""
+    absent = [i for i in program.inputs if i.name not in given and i.default is None]
+    absent.sort(key=lambda i: i.kind == "param")
+    entry, *others = absent
+    also = f"; also missing: {', '.join(i.name for i in others)}" if others else ""
+    ways = f"give it with --data, from a table with --columns {entry.name}=..., with --set {entry.name}=..."
+    message = f"input '{entry.name}' is missing: expected {entry}{also}"
+    return InputError(message, entry.span, f"{ways}, or have it drawn with --random SEED")
 
 
 def sizes(program: Program, given: Mapping[str, Any], dims: Mapping[str, int] | None = None) -> dict[str, int]:
