@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradc.data import missing, shape_of, sizes
+from gradc.data import shape_of, sizes
 from gradc.errors import InputError, UnsupportedError, did_you_mean
 from gradc.extents import Poly
 from gradc.program import Program
@@ -137,9 +137,6 @@ def start(
         if entry.kind != "param" or entry.name in given:
             continue
         if entry.shape:
-            unknown = any(not p.dims <= lengths.keys() for p in entry.shape)
-            if unknown and any(i.kind != "param" and i.default is None and i.name not in given for i in program.inputs):
-                raise missing(program, given)  # the data tell the lengths
             draws = np.random.default_rng([seed, position]).standard_normal(shape_of(entry, lengths))
             values[entry.name] = SPREAD * draws
         else:

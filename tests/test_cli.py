@@ -253,7 +253,7 @@ def test_fit_by_batches_is_reproducible(run: Run, logistic: str) -> None:
 def test_fit_draws_what_is_not_given(run: Run, logistic: str) -> None:
     ended = run("fit", logistic, "--random", "1", "--dim", "n=50", "--dim", "d=2", "--set", "b=1", "--epochs", "2")
     assert ended.code == 0
-    fails(run("fit", logistic, "--random", "1", "--dim", "n=50"), "input 'x' is missing: expected x: data[n, d]", "--dim d=")
+    fails(run("fit", logistic, "--random", "1", "--dim", "n=50"), "the length d is not known", "--dim d=")
     fails(run("fit", logistic), "input 'x' is missing: expected x: data[n, d]")
     fails(run("fit", logistic, "--dim", "d=2"), "input 'x' is missing")
 

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from gradc.api import restore
-from gradc.data import Inputs, choice, complete, dimension, load, setting
+from gradc.data import Inputs, choice, complete, dimension, load, missing, setting
 from gradc.errors import InputError, ParseError, Source, Span
 from gradc.fit import start
 from gradc.function import Function
@@ -87,6 +87,9 @@ class InputOptions:
         dims = _by_name("--dim", map(dimension, self.dims or ()))
         given = load(self.data or (), program.inputs, columns) | settings
         if start_seed is not None:
+            data = [i.name for i in program.inputs if i.kind != "param" and i.default is None]
+            if self.random is None and not given.keys() >= set(data) and not dims:
+                raise missing(program, given)
             given |= start(program, given, dims, start_seed)
         return complete(program, given, dims, self.random)
 
