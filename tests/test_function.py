@@ -379,6 +379,14 @@ def test_subscripts_of_views_are_checked_against_the_view(view: str) -> None:
             function(x, k)
 
 
+def test_a_gradient_is_not_overwritten_while_it_is_read_transposed() -> None:
+    text = "x: param[d, d]\nz: data[d, d]\na: data[n, d]\nu = exp(x)\nmean(tanh(a @ (z + u.T)))"
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=shape) for shape in ((3, 3), (3, 3), (4, 3))]
+    report = gradc.compile(text, backend="python").check(*inputs)
+    assert report.ok, str(report)
+
+
 def test_input_named_self() -> None:
     assert gradc.compile("self: param\nself*self").value_and_grad(self=3.0) == (9.0, (6.0,))
 

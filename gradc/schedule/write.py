@@ -121,26 +121,27 @@ class Writer:
         return n.op == "read" and bool(checked_here(n))
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
-        """Accumulators that only an output over the same axes reads live in the output's own array."""
+        """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
         found: dict[Node, str] = dict(self.storage.outputs)
         for n in self.levels.nodes:
             if n.op == "output":
-                stack = list(self.levels.deps[n])
-                while stack:
-                    a = stack.pop()
-                    if a in self.inline:
-                        stack += self.levels.deps[a]
-                    elif a.op in ("reduce", "scatter") and a in self.storage.axes and n.name not in found.values():
-                        alone = len(self.levels.users[a]) == 1 and a not in self.roots and not self._moved(n, a)
-                        if alone and set(self.storage.axes[a]) == set(n.axes) and a.type == "float":
-                            self.storage.axes[a] = n.axes
-                            found[a] = n.name
+                for a in self._read_in_place(n):
+                    fits = set(self.storage.axes.get(a, ())) == set(n.axes) and a.type == "float"
+                    alone = len(self.levels.users[a]) == 1 and a not in self.roots
+                    if a.op in ("reduce", "scatter") and fits and alone and n.name not in found.values():
+                        self.storage.axes[a] = n.axes
+                        found[a] = n.name
         return found
 
-    def _moved(self, n: Node, a: Node) -> bool:
-        """Whether n reads a, through what is part of its expression, at other places than its own."""
-        inside = [n, *(m for m in self.levels.deps[n] if m in self.inline)]
-        return any(self.levels.deps[m].get(a) for m in inside)
+    def _read_in_place(self, n: Node) -> list[Node]:
+        """What the expression of n reads at no other places than n's own."""
+        found: list[Node] = []
+        stack = [n]
+        while stack:
+            for a, moved in self.levels.deps[stack.pop()].items():
+                if not moved:
+                    (stack if a in self.inline else found).append(a)
+        return found
 
     def _place_arrays(self) -> None:
         """Where accumulators start, and before which outermost item each array is made."""
