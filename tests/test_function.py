@@ -387,6 +387,13 @@ def test_a_gradient_is_not_overwritten_while_it_is_read_transposed() -> None:
     assert report.ok, str(report)
 
 
+def test_adjoints_of_two_inputs_share_a_summand() -> None:
+    text = "x: param[d, d]\ny: param[d, d]\nm = (x + y) @ (x*y)\nsum(m*m + y*y)"
+    rng = np.random.default_rng(0)
+    report = gradc.compile(text, backend="python").check(rng.normal(size=(3, 3)), rng.normal(size=(3, 3)))
+    assert report.ok, str(report)
+
+
 def test_input_named_self() -> None:
     assert gradc.compile("self: param\nself*self").value_and_grad(self=3.0) == (9.0, (6.0,))
 

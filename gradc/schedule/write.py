@@ -293,12 +293,16 @@ class Writer:
         return [*checks, Assign(self._target(n, path), self._apply(n, path))]
 
     def _place(self, n: Node, path: Path) -> list[Stmt]:
-        buffer = next(iter(self.levels.users[n]))
+        """Adds to every array that has this summand: adjoints of several inputs may share it."""
+        made = self._checks(n, path)
         places = dict(zip(n.axes, n.subscripts, strict=True))
-        at = tuple(self._expr(places[a], path) if a in places else self._index(a) for a in self.storage.axes[buffer])
         guard = None if n.guard is None else self._expr(n.guard, path)
-        target = Element(self._array(buffer), at, "float")
-        return [*self._checks(n, path), Accumulate(target, "add", self._expr(n.args[0], path), guard)]
+        for buffer in self.levels.users[n]:
+            axes = self.storage.axes[buffer]
+            at = tuple(self._expr(places[a], path) if a in places else self._index(a) for a in axes)
+            target = Element(self._array(buffer), at, "float")
+            made.append(Accumulate(target, "add", self._expr(n.args[0], path), guard))
+        return made
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
