@@ -104,7 +104,22 @@ class For:
     body: tuple[Stmt, ...]
 
 
-Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For
+@dataclass(frozen=True)
+class Block:
+    """Assignments in a row that are compiled apart from the rest, under a name.
+
+    `reads` are the scalars it takes, `writes` those it leaves behind; `arrays` names what it reads or fills, each with
+    the type of its elements.
+    """
+
+    name: str
+    body: tuple[Assign | Accumulate, ...]
+    reads: tuple[Name, ...]
+    arrays: tuple[Name, ...]
+    writes: tuple[Name, ...]
+
+
+Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Block
 
 
 @dataclass(frozen=True)

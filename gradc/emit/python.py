@@ -14,12 +14,14 @@ import jinja2
 from gradc import resources
 from gradc.emit import scalars
 from gradc.emit.count import operations
+from gradc.emit.llvm import Operation
 from gradc.extents import Poly
 from gradc.loops import (
     Accumulate,
     Alloc,
     Apply,
     Assign,
+    Block,
     Check,
     Comment,
     Const,
@@ -64,12 +66,31 @@ INDENT = "    "
 
 @dataclass(frozen=True)
 class Module:
-    """An emitted module: its text, and where in it the part ends that defines the functions."""
+    """An emitted module: its text, the part of it that defines all functions and that which comes before the entries.
+
+    The rest is what it was printed from.
+    """
 
     text: str
     body: str
+    head: str
     functions: tuple[str, ...]
-    entries: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    routines: tuple[Routine, ...]
+    spelling: Mapping[str, str]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        return tuple(r.name for r in self.routines)
+
+    def entry(self, routine: Routine) -> str:
+        """The text of another form of a routine, to stand in the place of the one in the module."""
+        return _entry(_Printer(self.spelling), self.inputs, routine)
+
+    def operation(self, operation: Operation) -> str:
+        """A scalar function as a Python function."""
+        value = _Printer(self.spelling).expr(operation.value)
+        return f"def {operation.name}({', '.join(p.name for p in operation.params)}):\n{INDENT}return {value}"
 
 
 def emit(
@@ -96,7 +117,9 @@ def emit(
     )
     marker = "\n\ntry:\n    from numba import njit"
     body = text[: text.index(marker)] + "\n"
-    return Module(text, body, tuple(spelling.get(h, h) for h in helpers), tuple(r.name for r in routines))
+    head = text[: text.index(entries[0])]
+    names = tuple(spelling.get(h, h) for h in helpers)
+    return Module(text, body, head, names, tuple(inputs), tuple(routines), spelling)
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
@@ -104,10 +127,11 @@ IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
 
 def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
     lines = [f"def {routine.name}({', '.join(i.name for i in inputs)}):"]
+    used = _names(routine)
     for i in inputs:
-        if not i.shape and i.type == "float" and _uses(routine, i.name):
+        if not i.shape and i.type == "float" and i.name in used:
             lines.append(f"{INDENT}{i.name} = {printer.call('float64')}({i.name})")
-    lines += [INDENT + line for line in _sizes(inputs, routine)]
+    lines += [INDENT + line for line in _sizes(inputs, routine, used)]
     lines += printer.block(routine.body, 1)
     value = printer.expr(routine.value)
     if routine.gradient is None:
@@ -118,16 +142,19 @@ def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
     return "\n".join(lines)
 
 
-def _uses(routine: Routine, name: str) -> bool:
+def _names(routine: Routine) -> set[str]:
+    """The scalars that the routine mentions."""
     exprs = [routine.value, *(routine.gradient or ())]
     for s, _ in routine.statements():
+        if isinstance(s, Block):
+            exprs += s.reads
         exprs += [
             e for e in (getattr(s, f, None) for f in ("value", "target", "guard", "position")) if isinstance(e, Expr)
         ]
-    return any(isinstance(p, Name) and p.name == name for e in exprs for p in parts(e))
+    return {p.name for e in exprs for p in parts(e) if isinstance(p, Name)}
 
 
-def _sizes(inputs: Sequence[Input], routine: Routine) -> list[str]:
+def _sizes(inputs: Sequence[Input], routine: Routine, used: set[str]) -> list[str]:
     """Lines that bind the dims the routine uses to the shapes of its arrays."""
     needed: set[str] = set()
     for s, _ in routine.statements():
@@ -138,7 +165,7 @@ def _sizes(inputs: Sequence[Input], routine: Routine) -> list[str]:
         elif isinstance(s, Check):
             needed |= s.length.dims
     dims = {d for i in inputs for p in i.shape for d in p.dims}
-    needed |= {d for d in dims if _uses(routine, d)}
+    needed |= dims & used
     lines: list[str] = []
     bound: set[str] = set()
     for i in inputs:
@@ -191,6 +218,9 @@ class _Printer:
             return [f"{s.array}[{at}] = {self._number(s.value)}"]
         if isinstance(s, Check):
             return self._check(s)
+        if isinstance(s, Block):
+            call = f"{s.name}({', '.join(n.name for n in (*s.reads, *s.arrays))})"
+            return [f"({', '.join(n.name for n in s.writes)},) = {call}" if s.writes else call]
         target = self.expr(s.target)
         if isinstance(s, Assign):
             if isinstance(s.target, Name):

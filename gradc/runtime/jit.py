@@ -9,21 +9,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gradc.emit.blocks import LIMIT, with_blocks
+from gradc.emit.llvm import Operation
 from gradc.emit.python import Module
+from gradc.loops import For
 from gradc.program import Input
 from gradc.runtime import cache
+from gradc.runtime.blocks import callable_block
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
 
 
-def load(module: Module, name: str, file: Path) -> types.ModuleType:
-    """The module's functions as plain Python, their code in `file`, for Numba's cache and for debuggers."""
+def load(text: str, name: str, file: Path) -> types.ModuleType:
+    """A module's functions as plain Python, their code in `file`, for Numba's cache and for debuggers."""
     loaded = types.ModuleType(f"gradc_{name}")
     loaded.__file__ = str(file)
     sys.modules[loaded.__name__] = loaded  # where Numba looks for the module of a function it loads from its cache
-    exec(compile(module.body, str(file), "exec"), loaded.__dict__)
+    _run(text, loaded)
     return loaded
+
+
+def _run(text: str, module: types.ModuleType) -> None:
+    exec(compile(text, str(module.__file__), "exec"), module.__dict__)
 
 
 def python(module: Module) -> dict[str, Callable[..., Any]]:
@@ -31,16 +39,16 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
     import numpy as np
 
     name = hashlib.sha256(module.text.encode()).hexdigest()[:32]
-    loaded = load(module, name, cache.temporary(name, module.text))
+    loaded = load(module.body, name, cache.temporary(name, module.text))
     return {entry: np.errstate(all="ignore")(getattr(loaded, entry)) for entry in module.entries}
 
 
 class Compiled:
     """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
 
-    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str) -> None:
-        self.module, self.inputs, self.cached = module, inputs, cached
-        self.name = cache.digest([module.text, version, *sorted(FLAGS)])
+    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str, limit: int = LIMIT) -> None:
+        self.module, self.inputs, self.cached, self.limit = module, inputs, cached, limit
+        self.name = cache.digest([module.text, version, str(limit), *sorted(FLAGS)])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
@@ -64,14 +72,24 @@ class Compiled:
     def _compile(self, name: str) -> Callable[..., Any]:
         import numba
 
-        file = self._file()
-        loaded = load(self.module, self.name, file)
-        jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
+        routine = next(r for r in self.module.routines if r.name == name)
+        flags = set(FLAGS) if any(isinstance(s, For) for s in routine.body) else set()
+        options = {"error_model": "numpy", "fastmath": flags, "nogil": True}
+        short, blocks = with_blocks(routine, self.limit)
+        text = self.module.head + self.module.entry(short) if blocks else self.module.body
+        loaded = load(text, self.name, self._file())
+        jit = numba.njit(**options)
         for helper in self.module.functions:
             setattr(loaded, helper, jit(getattr(loaded, helper)))
+
+        def operation(o: Operation) -> Any:
+            _run(self.module.operation(o), loaded)
+            return jit(getattr(loaded, o.name))
+
+        for block in blocks:
+            setattr(loaded, block.name, callable_block(block, operation))
         signature = tuple(_type(i) for i in self.inputs)
-        make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
-        compiled: Callable[..., Any] = make(getattr(loaded, name))
+        compiled: Callable[..., Any] = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
         return compiled
 
 

@@ -1,0 +1,305 @@
+"""A block of a loop program as LLVM's text: functions of some hundred statements each, called one after another.
+
+Scalars are LLVM's own values within a function. What one function computes and another needs lives on a tape of 8-byte
+slots, where the caller puts what the block reads and finds what it writes. Arrays are C-ordered. Arithmetic is printed
+without flags: results are those of the statements as they stand. A scalar function that is more than one instruction is
+a call of an `Operation`, which is compiled from its Python text like any other code.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gradc.emit.blocks import Plain, read_first
+from gradc.ir import Number, Type
+from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, parts
+
+SIZE = 500
+"""Statements in one LLVM function: the cost of compiling one grows faster than its length."""
+
+TYPES: dict[Type, str] = {"float": "double", "int": "i64", "bool": "i1"}
+STORED: dict[Type, str] = {**TYPES, "bool": "i8"}
+FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+INTEGER = {"add": "add", "sub": "sub", "mul": "mul"}
+ORDERED = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A scalar function that blocks call by this name: an expression over its parameters."""
+
+    name: str
+    params: tuple[Name, ...]
+    value: Apply
+
+
+@dataclass(frozen=True)
+class Code:
+    """The text of a block: a function of a tape and arrays, and where on the tape its scalars are."""
+
+    text: str
+    slots: dict[str, int]
+    operations: tuple[Operation, ...]
+
+
+def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, size: int = SIZE) -> Code:
+    """The block as function `name(tape, data, lengths of all axes but the first, data, ...)`.
+
+    `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`.
+    """
+    chunks = [block.body[k : k + size] for k in range(0, len(block.body), size)]
+    crossing = [n for chunk in chunks for n in read_first(chunk).values()]
+    slots = {n: k for k, n in enumerate(dict.fromkeys(n.name for n in (*block.reads, *block.writes, *crossing)))}
+    params = [f"{pointer.format('double')} noalias %tape"]
+    arrays = {a.name: f"%a{k}" for k, a in enumerate(block.arrays)}
+    for a, rank in zip(block.arrays, ranks, strict=True):
+        data = arrays[a.name]
+        params += [f"{pointer.format(STORED[a.type])} {data}", *(f"i64 {data}.{k}" for k in range(1, rank))]
+    arguments = ", ".join(p.replace(" noalias", "") for p in params)
+    operations: dict[Apply, Operation] = {}
+    texts = []
+    for k, chunk in enumerate(chunks):
+        lines = _Function(name, slots, arrays, pointer, operations).body(chunk)
+        head = f'define internal void @"{name}.{k}"({", ".join(params)}) noinline nounwind {{'
+        texts.append("\n".join([head, *lines, "ret void", "}"]))
+    calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
+    texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
+    texts += [_declaration(name, o) for o in operations.values()]
+    return Code("\n\n".join(texts) + "\n", slots, tuple(operations.values()))
+
+
+def _declaration(name: str, o: Operation) -> str:
+    return f'declare {TYPES[o.value.type]} @"{name}.{o.name}"({", ".join(TYPES[p.type] for p in o.params)})'
+
+
+class _Function:
+    """Prints the statements of one function. A value is an operand in LLVM's text: a constant or a register."""
+
+    def __init__(
+        self,
+        name: str,
+        slots: dict[str, int],
+        arrays: dict[str, str],
+        pointer: str,
+        operations: dict[Apply, Operation],
+    ) -> None:
+        self.name, self.slots, self.arrays, self.operations = name, slots, arrays, operations
+        self.pointers = {kind: pointer.format(stored) for kind, stored in STORED.items()}
+        self.lines: list[str] = []
+        self.values: dict[str, str] = {}
+        self.count = 0
+        self.label = "entry"
+
+    def body(self, chunk: Sequence[Plain]) -> list[str]:
+        last = {s.target.name: s for s in chunk if isinstance(s.target, Name)}
+        self._start("entry")
+        for s in chunk:
+            self._statement(s)
+            if isinstance(s.target, Name) and last[s.target.name] is s and s.target.name in self.slots:
+                self._keep(s.target)
+        return self.lines
+
+    # statements
+
+    def _statement(self, s: Plain) -> None:
+        for n in read_first([s]).values():
+            if n.name not in self.values:
+                self._fetch(n)
+        target, value, guard = s.target, s.value, None
+        if not isinstance(s, Assign):
+            guard = s.guard
+            value = Apply(s.op, (target, s.value), target.type)
+        if isinstance(target, Element):
+            self._store(target, value, guard)
+            return
+        if guard is not None:
+            value = Apply("select", (guard, value, target), target.type)
+        self.values[target.name] = self._value(value, target.type)
+
+    def _store(self, target: Element, value: Expr, guard: Expr | None) -> None:
+        taken, after = self._labels("taken", "after")
+        if guard is not None:
+            self._line(f"br i1 {self._value(guard, 'bool')}, label %{taken}, label %{after}")
+            self._start(taken)
+        stored = self._value(value, target.type)
+        if target.type == "bool":
+            stored = self._register(f"zext i1 {stored} to i8")
+        place = self._place(target)
+        self._line(f"store {STORED[target.type]} {stored}, {self.pointers[target.type]} {place}")
+        if guard is not None:
+            self._line(f"br label %{after}")
+            self._start(after)
+
+    def _fetch(self, n: Name) -> None:
+        word = self._register(f"load double, {self.pointers['float']} {self._slot(n.name)}")
+        if n.type != "float":
+            word = self._register(f"bitcast double {word} to i64")
+        self.values[n.name] = self._register(f"trunc i64 {word} to i1") if n.type == "bool" else word
+
+    def _keep(self, n: Name) -> None:
+        word = self.values[n.name]
+        if n.type == "bool":
+            word = self._register(f"zext i1 {word} to i64")
+        if n.type != "float":
+            word = self._register(f"bitcast i64 {word} to double")
+        self._line(f"store double {word}, {self.pointers['float']} {self._slot(n.name)}")
+
+    def _slot(self, name: str) -> str:
+        return self._register(f"getelementptr double, {self.pointers['float']} %tape, i64 {self.slots[name]}")
+
+    # expressions
+
+    def _value(self, e: Expr, wanted: Type) -> str:
+        """The expression's value in the wanted type."""
+        if isinstance(e, Const):
+            return _constant(e.value, wanted)
+        if isinstance(e, Name):
+            return self._converted(self.values[e.name], e.type, wanted)
+        if isinstance(e, Element):
+            return self._converted(self._load(e), e.type, wanted)
+        return self._converted(self._apply(e), e.type, wanted)
+
+    def _converted(self, value: str, given: Type, wanted: Type) -> str:
+        if given == wanted:
+            return value
+        if wanted == "float":
+            return self._register(f"{'uitofp i1' if given == 'bool' else 'sitofp i64'} {value} to double")
+        if given == "bool":
+            return self._register(f"zext i1 {value} to i64")
+        raise TypeError(f"a value of type {given} where {wanted} is expected")
+
+    def _load(self, e: Element) -> str:
+        read = self._register(f"load {STORED[e.type]}, {self.pointers[e.type]} {self._place(e)}")
+        return self._register(f"trunc i8 {read} to i1") if e.type == "bool" else read
+
+    def _place(self, e: Element) -> str:
+        data, at = self.arrays[e.array], self._value(e.at[0], "int")
+        for k, subscript in enumerate(e.at[1:], 1):
+            rows = self._register(f"mul i64 {at}, {data}.{k}")
+            at = self._register(f"add i64 {rows}, {self._value(subscript, 'int')}")
+        kind = STORED[e.type]
+        return self._register(f"getelementptr {kind}, {self.pointers[e.type]} {data}, i64 {at}")
+
+    def _apply(self, e: Apply) -> str:
+        if e.op == "select":
+            return self._select(*e.args, e.type)
+        if e.op == "and":
+            return self._select(e.args[0], e.args[1], Const(False), "bool")
+        if e.op == "or":
+            return self._select(e.args[0], Const(True), e.args[1], "bool")
+        if not _is_instruction(e):
+            return self._call(e)
+        if e.op == "float":
+            return self._value(e.args[0], "float")
+        if e.op == "not":
+            return self._register(f"xor i1 {self._value(e.args[0], 'bool')}, true")
+        if e.op in ORDERED:
+            return self._compare(e)
+        operands = [self._value(a, e.type) for a in e.args]
+        if e.op in ("maximum", "minimum"):
+            return self._extreme(e, operands)
+        if e.op == "neg":
+            text = f"fneg double {operands[0]}" if e.type == "float" else f"sub i64 0, {operands[0]}"
+            return self._register(text)
+        name = FLOAT[e.op] if e.type == "float" else INTEGER[e.op]
+        return self._register(f"{name} {TYPES[e.type]} {', '.join(operands)}")
+
+    def _compare(self, e: Apply) -> str:
+        real = any(_type(a) == "float" for a in e.args)
+        kind: Type = "float" if real else "int"
+        operands = ", ".join([self._value(a, kind) for a in e.args])
+        return self._register(
+            f"fcmp {ORDERED[e.op]} double {operands}" if real else f"icmp {SIGNED[e.op]} i64 {operands}"
+        )
+
+    def _extreme(self, e: Apply, operands: list[str]) -> str:
+        """The number replaces the other operand only if it is beyond it: a NaN stays."""
+        kept, other = operands[::-1] if isinstance(e.args[0], Const) else operands
+        beyond = "gt" if e.op == "maximum" else "lt"
+        test = f"fcmp o{beyond}" if e.type == "float" else f"icmp s{beyond}"
+        kind = TYPES[e.type]
+        better = self._register(f"{test} {kind} {other}, {kept}")
+        return self._register(f"select i1 {better}, {kind} {other}, {kind} {kept}")
+
+    def _select(self, condition: Expr, a: Expr, b: Expr, kind: Type) -> str:
+        """Arms that call or read are computed only if they are taken."""
+        test = self._value(condition, "bool")
+        if _is_simple(a) and _is_simple(b):
+            arms = [self._value(a, kind), self._value(b, kind)]
+            return self._register(f"select i1 {test}, {', '.join(f'{TYPES[kind]} {x}' for x in arms)}")
+        yes, no, after = self._labels("yes", "no", "after")
+        self._line(f"br i1 {test}, label %{yes}, label %{no}")
+        incoming = []
+        for label, arm in ((yes, a), (no, b)):
+            self._start(label)
+            value = self._value(arm, kind)
+            incoming.append(f"[{value}, %{self.label}]")
+            self._line(f"br label %{after}")
+        self._start(after)
+        return self._register(f"phi {TYPES[kind]} {', '.join(incoming)}")
+
+    def _call(self, e: Apply) -> str:
+        """Whole numbers are part of the operation: an exponent of 2 is no function of two arguments."""
+        given = [a for a in e.args if not _is_whole(a)]
+        params = tuple(Name(f"a{k}", _type(a)) for k, a in enumerate(given))
+        left = iter(params)
+        shape = Apply(e.op, tuple(a if _is_whole(a) else next(left) for a in e.args), e.type)
+        operation = self.operations.setdefault(shape, Operation(f"_op_{len(self.operations) + 1}", params, shape))
+        arguments = ", ".join([f"{TYPES[_type(a)]} {self._value(a, _type(a))}" for a in given])
+        return self._register(f'call {TYPES[e.type]} @"{self.name}.{operation.name}"({arguments})')
+
+    # lines
+
+    def _register(self, instruction: str) -> str:
+        self.count += 1
+        self.lines.append(f"%r{self.count} = {instruction}")
+        return f"%r{self.count}"
+
+    def _line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def _labels(self, *kinds: str) -> list[str]:
+        self.count += 1
+        return [f"{kind}{self.count}" for kind in kinds]
+
+    def _start(self, label: str) -> None:
+        self.label = label
+        self.lines.append(f"{label}:")
+
+
+def _constant(value: Number, kind: Type) -> str:
+    if kind == "float":
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    return str(int(value))
+
+
+def _type(e: Expr) -> Type:
+    if isinstance(e, Const):
+        return "bool" if isinstance(e.value, bool) else "int" if isinstance(e.value, int) else "float"
+    return e.type
+
+
+def _is_whole(e: Expr) -> bool:
+    return isinstance(e, Const) and _type(e) == "int"
+
+
+def _is_instruction(e: Apply) -> bool:
+    if e.op in ("maximum", "minimum"):
+        return e.type == "int" or any(isinstance(a, Const) for a in e.args)
+    return e.op in (FLOAT if e.type == "float" else INTEGER) or e.op in ("neg", "float", "not") or e.op in ORDERED
+
+
+def _is_simple(e: Expr) -> bool:
+    """Whether computing it for nothing does no harm and costs next to nothing."""
+    found = parts(e)
+    return not any(
+        isinstance(p, Element) or (isinstance(p, Apply) and not _is_selection(p) and not _is_instruction(p))
+        for p in found
+    )
+
+
+def _is_selection(e: Apply) -> bool:
+    return e.op in ("select", "and", "or")

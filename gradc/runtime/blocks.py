@@ -1,0 +1,112 @@
+"""Blocks of a loop program as functions that Numba calls: their LLVM text goes past Numba's front end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradc.emit.llvm import Operation, print_block
+from gradc.loops import Block
+
+Compile = Callable[[Operation], Any]
+"""From a scalar function to Numba's dispatcher of it."""
+
+
+def callable_block(block: Block, compiled: Compile) -> Any:
+    """What Numba's code calls as `block.name`, with the block's scalars and arrays, for the scalars it writes."""
+    from numba.core.types import Tuple
+    from numba.core.typing import signature
+    from numba.extending import intrinsic
+
+    @intrinsic  # type: ignore[misc]
+    def call(typing: Any, *given: Any) -> Any:
+        scalars = [_numba(n.type) for n in block.reads]
+        arguments = Tuple([*scalars, *given[len(scalars) :]])
+        return signature(Tuple([_numba(n.type) for n in block.writes]), arguments), generate
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        from numba.core import cgutils
+
+        values = cgutils.unpack_tuple(builder, args[0])
+        return _Call(block, compiled, context, builder).made(sig, values)
+
+    return call
+
+
+def _numba(kind: str) -> Any:
+    from numba.core import types
+
+    return {"float": types.float64, "int": types.int64, "bool": types.boolean}[kind]
+
+
+class _Call:
+    """The call of one block in the code of a function: scalars onto a tape, the block's function, scalars off it."""
+
+    def __init__(self, block: Block, compiled: Compile, context: Any, builder: Any) -> None:
+        from llvmlite import ir
+
+        self.block, self.compiled, self.context, self.builder = block, compiled, context, builder
+        self.name = f"{builder.function.name}.{block.name}"
+        self.word, self.double = ir.IntType(64), ir.DoubleType()
+        self.ir = ir
+
+    def made(self, sig: Any, values: Sequence[Any]) -> Any:
+        block, builder, count = self.block, self.builder, len(self.block.reads)
+        kinds = sig.args[0].types[count:]
+        pointer = str(self.double.as_pointer()).replace("double", "{}")
+        code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer)
+        for operation in code.operations:
+            self._define(operation)
+        self._link(code.text)
+        size = self.ir.Constant(self.word, 8 * len(code.slots))
+        memory = self.context.nrt.allocate(builder, size)
+        tape = builder.bitcast(memory, self.double.as_pointer())
+        places = {n: builder.gep(tape, [self.ir.Constant(self.word, k)]) for n, k in code.slots.items()}
+        for n, value in zip(block.reads, values[:count], strict=True):
+            builder.store(self._to_word(value, n.type), places[n.name])
+        arguments = [tape]
+        for kind, value in zip(kinds, values[count:], strict=True):
+            array = self.context.make_array(kind)(self.context, builder, value=value)
+            lengths = [builder.extract_value(array.shape, k) for k in range(1, kind.ndim)]
+            arguments += [array.data, *lengths]
+        function = self.ir.FunctionType(self.ir.VoidType(), [a.type for a in arguments])
+        builder.call(self.ir.Function(builder.module, function, self.name), arguments)
+        results = [self._from_word(builder.load(places[n.name]), n.type) for n in block.writes]
+        self.context.nrt.free(builder, memory)
+        return self.context.make_tuple(builder, sig.return_type, results)
+
+    def _to_word(self, value: Any, kind: str) -> Any:
+        if kind == "bool":
+            value = self.builder.zext(value, self.word)
+        return value if kind == "float" else self.builder.bitcast(value, self.double)
+
+    def _from_word(self, word: Any, kind: str) -> Any:
+        if kind == "float":
+            return word
+        value = self.builder.bitcast(word, self.word)
+        return self.builder.trunc(value, self.ir.IntType(1)) if kind == "bool" else value
+
+    def _define(self, operation: Operation) -> None:
+        """A function of the operation's name that calls what Numba makes of its Python text."""
+        context, module = self.context, self.builder.module
+        kinds = tuple(_numba(p.type) for p in operation.params)
+        dispatcher = self.compiled(operation)
+        dispatcher.compile(kinds)
+        compiled = dispatcher.overloads[kinds]
+        context.active_code_library.add_linking_library(compiled.library)
+        wanted = _numba(operation.value.type)
+        own = self.ir.FunctionType(context.get_value_type(wanted), [context.get_value_type(k) for k in kinds])
+        function = self.ir.Function(module, own, f"{self.name}.{operation.name}")
+        function.linkage = "linkonce_odr"
+        builder = self.ir.IRBuilder(function.append_basic_block("entry"))
+        callee = context.declare_function(module, compiled.fndesc)
+        found = compiled.signature.return_type
+        _, result = context.call_conv.call_function(builder, callee, found, kinds, function.args)
+        builder.ret(context.cast(builder, result, found, wanted))
+
+    def _link(self, text: str) -> None:
+        from llvmlite import binding
+
+        target = f'target triple = "{self.builder.module.triple}"\n'
+        module = binding.parse_assembly(target + text)
+        self.context.active_code_library.add_llvm_module(module)
