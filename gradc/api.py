@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gradc.collector import paused
 from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
 from gradc.frontends import text as frontend
@@ -39,8 +40,9 @@ def compile(
 def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
     """A Function from (name, text) and checked options."""
     name, text = origin
-    program = parse(text, name)
-    derived = derive(program, options["wrt"])
+    with paused():
+        program = parse(text, name)
+        derived = derive(program, options["wrt"])
     return Function(derived, origin, options, restore)
 
 

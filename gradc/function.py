@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradc.check import Report, check_gradient
+from gradc.collector import paused
 from gradc.derive import Derived
 from gradc.emit.python import Module, emit
 from gradc.errors import InputError, UnsupportedError
@@ -139,7 +140,7 @@ class Function:
 
     @cached_property
     def _module(self) -> Module:
-        with self._lock:
+        with self._lock, paused():
             d = self._derived
             routines = [d.routine("value", False)]
             if d.gradient:
@@ -168,7 +169,7 @@ class Function:
 
     @cached_property
     def _value(self) -> Callable[..., Any]:
-        with self._lock:
+        with self._lock, paused():
             return self._raising(self._entries("value"))
 
     @cached_property
@@ -180,7 +181,7 @@ class Function:
             )
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
-        with self._lock:
+        with self._lock, paused():
             return self._raising(self._entries("value_and_grad"))
 
     def _raising(self, entry: Callable[..., Any]) -> Callable[..., Any]:

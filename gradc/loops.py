@@ -153,13 +153,12 @@ class Routine:
         return [s for s, _ in self.statements() if isinstance(s, Alloc)]
 
 
-def parts(expr: Expr) -> Iterator[Expr]:
+def parts(expr: Expr) -> list[Expr]:
     """The expression and everything inside it."""
-    stack: list[Expr] = [expr]
-    while stack:
-        e = stack.pop()
-        yield e
+    found: list[Expr] = [expr]
+    for e in found:
         if isinstance(e, Apply):
-            stack += e.args
+            found += e.args
         elif isinstance(e, Element):
-            stack += e.at
+            found += e.at
+    return found

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gradc"
 FLOORS = {
-    0: ("errors", "extents", "ops", "version", "resources"),
+    0: ("errors", "extents", "ops", "version", "resources", "collector"),
     1: ("ir", "numerics", "build", "bounds", "program", "evaluate"),
     2: ("lower", "frontends"),
     3: ("rewrite", "autodiff"),

@@ -107,26 +107,27 @@ def read_first(body: Iterable[Plain]) -> dict[str, Name]:
     return found
 
 
-def names_read(s: Stmt) -> Iterator[Name]:
+def names_read(s: Stmt) -> list[Name]:
     """The scalars a statement reads itself, once for each time; those of a loop's body are not its own."""
-    return (p for e in _expressions(s) for p in parts(e) if isinstance(p, Name))
+    return [p for e in _expressions(s) for p in parts(e) if isinstance(p, Name)]
 
 
-def _elements(s: Plain) -> Iterator[Element]:
-    exprs = (*_expressions(s), s.target)
-    return (p for e in exprs for p in parts(e) if isinstance(p, Element))
+def _elements(s: Plain) -> list[Element]:
+    return [p for e in (*_expressions(s), s.target) for p in parts(e) if isinstance(p, Element)]
 
 
-def _expressions(s: Stmt) -> Iterator[Expr]:
+def _expressions(s: Stmt) -> list[Expr]:
+    found: list[Expr] = []
     if isinstance(s, Assign | Accumulate):
-        yield s.value
+        found.append(s.value)
         if isinstance(s.target, Element):
-            yield from s.target.at
+            found += s.target.at
         elif isinstance(s, Accumulate):
-            yield s.target
+            found.append(s.target)
     if isinstance(s, Check):
-        yield s.position
+        found.append(s.position)
     if isinstance(s, Accumulate | Check) and s.guard is not None:
-        yield s.guard
+        found.append(s.guard)
     if isinstance(s, Fill):
-        yield from (e for e in s.at if e is not None)
+        found += [e for e in s.at if e is not None]
+    return found

@@ -9,7 +9,7 @@ a call of an `Operation`, which is compiled from its Python text like any other 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradc.emit.blocks import Plain, read_first
@@ -145,7 +145,7 @@ class _Function:
             word = self._register(f"zext i1 {word} to i64")
         if n.type != "float":
             word = self._register(f"bitcast i64 {word} to double")
-        self._line(f"store double {word}, {self.pointers['float']} {self._slot(n.name)}")
+        self._line(f"store volatile double {word}, {self.pointers['float']} {self._slot(n.name)}")
 
     def _slot(self, name: str) -> str:
         return self._register(f"getelementptr double, {self.pointers['float']} %tape, i64 {self.slots[name]}")
