@@ -6,7 +6,6 @@ What has no loops needs none of that: a run becomes one `Block`, and the front e
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -35,63 +34,69 @@ Plain = Assign | Accumulate
 
 def with_blocks(routine: Routine, limit: int = LIMIT) -> tuple[Routine, tuple[Block, ...]]:
     """The routine with its long runs replaced by blocks, and these blocks."""
-    if max(_runs(routine.body)) <= limit:
+    if not any(len(_plain(part)) > limit for part in _parts(routine.body)):
         return routine, ()
-    cutter = _Cutter(routine, limit)
-    body = cutter.body(routine.body)
-    return replace(routine, body=body), tuple(cutter.blocks)
+    results = (routine.value, *(routine.gradient or ()))
+    wanted = {n.name for e in results for n in parts(e) if isinstance(n, Name)} | _wanted(routine.body)
+    blocks: list[Block] = []
+    body = _cut(routine.body, limit, wanted, blocks)
+    return replace(routine, body=body), tuple(blocks)
 
 
-def _runs(body: Sequence[Stmt]) -> Iterator[int]:
-    """How many statements each run has, here and in the loops of the body."""
-    length = 0
+def _cut(body: Sequence[Stmt], limit: int, wanted: set[str], blocks: list[Block]) -> tuple[Stmt, ...]:
+    """The body with blocks, which are added to those there are. A block leaves behind what is wanted elsewhere."""
+    made: list[Stmt] = []
+    for part in _segments(body):
+        plain = _plain(part)
+        if len(plain) > limit:
+            name = f"_block_{len(blocks) + 1}"
+            blocks.append(_block(name, plain, wanted))
+            made += [*(s for s in part if isinstance(s, Alloc)), blocks[-1]]
+        else:
+            made += (replace(s, body=_cut(s.body, limit, wanted, blocks)) if isinstance(s, For) else s for s in part)
+    return tuple(made)
+
+
+def _block(name: str, body: tuple[Plain, ...], wanted: set[str]) -> Block:
+    arrays = {e.array: Name(e.array, e.type) for s in body for e in _elements(s)}
+    written = {s.target.name: s.target for s in body if isinstance(s.target, Name)}
+    lasting = tuple(n for n in written.values() if n.name in wanted)
+    return Block(name, body, tuple(read_first(body).values()), tuple(arrays.values()), lasting)
+
+
+def _wanted(body: Sequence[Stmt]) -> set[str]:
+    """The scalars that something else than a run reads, or a run before it assigns them."""
+    found: set[str] = set()
+    for part in _parts(body):
+        plain = _plain(part)
+        found |= read_first(plain).keys() if plain else {n.name for s in part for n in names_read(s)}
+    return found
+
+
+def _parts(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
+    """All segments of a body and of the loops in it."""
+    for part in _segments(body):
+        yield part
+        for s in part:
+            if isinstance(s, For):
+                yield from _parts(s.body)
+
+
+def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
+    """The runs of a body and, each by itself, the statements between. Comments and new arrays do not end a run."""
+    run: list[Stmt] = []
     for s in body:
-        if isinstance(s, For):
-            yield from _runs(s.body)
-        if isinstance(s, Plain):
-            length += 1
-        elif not isinstance(s, Comment | Alloc):
-            yield length
-            length = 0
-    yield length
+        if isinstance(s, Plain | Comment | Alloc):
+            run.append(s)
+        else:
+            yield run
+            yield [s]
+            run = []
+    yield run
 
 
-class _Cutter:
-    def __init__(self, routine: Routine, limit: int) -> None:
-        self.limit = limit
-        self.blocks: list[Block] = []
-        results = (routine.value, *(routine.gradient or ()))
-        self.mentions = Counter(n.name for e in results for n in parts(e) if isinstance(n, Name))
-        for s, _ in routine.statements():
-            self.mentions.update(n.name for n in names_read(s))
-
-    def body(self, body: Sequence[Stmt]) -> tuple[Stmt, ...]:
-        made: list[Stmt] = []
-        run: list[Stmt] = []
-        for s in body:
-            if isinstance(s, Plain | Comment | Alloc):
-                run.append(s)
-            else:
-                made += self._run(run)
-                made.append(replace(s, body=self.body(s.body)) if isinstance(s, For) else s)
-                run = []
-        return (*made, *self._run(run))
-
-    def _run(self, run: list[Stmt]) -> list[Stmt]:
-        """A short run stays as it is. The arrays that a long one fills are made before it."""
-        plain = tuple(s for s in run if isinstance(s, Plain))
-        if len(plain) <= self.limit:
-            return run
-        self.blocks.append(self._block(f"_block_{len(self.blocks) + 1}", plain))
-        return [*(s for s in run if isinstance(s, Alloc)), self.blocks[-1]]
-
-    def _block(self, name: str, body: tuple[Plain, ...]) -> Block:
-        inside = Counter(n.name for s in body for n in names_read(s))
-        arrays = {e.array: Name(e.array, e.type) for s in body for e in _elements(s)}
-        reads = read_first(body)
-        written = {s.target.name: s.target for s in body if isinstance(s.target, Name)}
-        lasting = (n for n in written.values() if n.name in reads or self.mentions[n.name] > inside[n.name])
-        return Block(name, body, tuple(reads.values()), tuple(arrays.values()), tuple(lasting))
+def _plain(part: Sequence[Stmt]) -> tuple[Plain, ...]:
+    return tuple(s for s in part if isinstance(s, Plain))
 
 
 def read_first(body: Iterable[Plain]) -> dict[str, Name]:
@@ -118,7 +123,7 @@ def _elements(s: Plain) -> list[Element]:
 
 def _expressions(s: Stmt) -> list[Expr]:
     found: list[Expr] = []
-    if isinstance(s, Assign | Accumulate):
+    if isinstance(s, Plain):
         found.append(s.value)
         if isinstance(s.target, Element):
             found += s.target.at

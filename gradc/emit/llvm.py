@@ -45,10 +45,11 @@ class Code:
     operations: tuple[Operation, ...]
 
 
-def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, size: int = SIZE) -> Code:
+def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, size: int) -> Code:
     """The block as function `name(tape, data, lengths of all axes but the first, data, ...)`.
 
-    `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`.
+    `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`; `size` is how many
+    statements one LLVM function gets.
     """
     chunks = [block.body[k : k + size] for k in range(0, len(block.body), size)]
     crossing = [n for chunk in chunks for n in read_first(chunk).values()]
@@ -105,9 +106,6 @@ class _Function:
     # statements
 
     def _statement(self, s: Plain) -> None:
-        for n in read_first([s]).values():
-            if n.name not in self.values:
-                self._fetch(n)
         target, value, guard = s.target, s.value, None
         if not isinstance(s, Assign):
             guard = s.guard
@@ -122,7 +120,7 @@ class _Function:
     def _store(self, target: Element, value: Expr, guard: Expr | None) -> None:
         taken, after = self._labels("taken", "after")
         if guard is not None:
-            self._line(f"br i1 {self._value(guard, 'bool')}, label %{taken}, label %{after}")
+            self._branch(guard, (value, *target.at), taken, after)
             self._start(taken)
         stored = self._value(value, target.type)
         if target.type == "bool":
@@ -133,11 +131,16 @@ class _Function:
             self._line(f"br label %{after}")
             self._start(after)
 
-    def _fetch(self, n: Name) -> None:
+    def _scalar(self, n: Name) -> str:
+        if n.name not in self.values:
+            self.values[n.name] = self._fetched(n)
+        return self.values[n.name]
+
+    def _fetched(self, n: Name) -> str:
         word = self._register(f"load double, {self.pointers['float']} {self._slot(n.name)}")
         if n.type != "float":
             word = self._register(f"bitcast double {word} to i64")
-        self.values[n.name] = self._register(f"trunc i64 {word} to i1") if n.type == "bool" else word
+        return self._register(f"trunc i64 {word} to i1") if n.type == "bool" else word
 
     def _keep(self, n: Name) -> None:
         word = self.values[n.name]
@@ -157,7 +160,7 @@ class _Function:
         if isinstance(e, Const):
             return _constant(e.value, wanted)
         if isinstance(e, Name):
-            return self._converted(self.values[e.name], e.type, wanted)
+            return self._converted(self._scalar(e), e.type, wanted)
         if isinstance(e, Element):
             return self._converted(self._load(e), e.type, wanted)
         return self._converted(self._apply(e), e.type, wanted)
@@ -185,7 +188,8 @@ class _Function:
 
     def _apply(self, e: Apply) -> str:
         if e.op == "select":
-            return self._select(*e.args, e.type)
+            condition, a, b = e.args
+            return self._select(condition, a, b, e.type)
         if e.op == "and":
             return self._select(e.args[0], e.args[1], Const(False), "bool")
         if e.op == "or":
@@ -226,12 +230,12 @@ class _Function:
 
     def _select(self, condition: Expr, a: Expr, b: Expr, kind: Type) -> str:
         """Arms that call or read are computed only if they are taken."""
-        test = self._value(condition, "bool")
         if _is_simple(a) and _is_simple(b):
+            test = self._value(condition, "bool")
             arms = [self._value(a, kind), self._value(b, kind)]
             return self._register(f"select i1 {test}, {', '.join(f'{TYPES[kind]} {x}' for x in arms)}")
         yes, no, after = self._labels("yes", "no", "after")
-        self._line(f"br i1 {test}, label %{yes}, label %{no}")
+        self._branch(condition, (a, b), yes, no)
         incoming = []
         for label, arm in ((yes, a), (no, b)):
             self._start(label)
@@ -252,6 +256,14 @@ class _Function:
         return self._register(f'call {TYPES[e.type]} @"{self.name}.{operation.name}"({arguments})')
 
     # lines
+
+    def _branch(self, condition: Expr, arms: Sequence[Expr], yes: str, no: str) -> None:
+        """Goes one of two ways. What the arms read is fetched before, for all that comes behind."""
+        for arm in arms:
+            for p in parts(arm):
+                if isinstance(p, Name):
+                    self._scalar(p)
+        self._line(f"br i1 {self._value(condition, 'bool')}, label %{yes}, label %{no}")
 
     def _register(self, instruction: str) -> str:
         self.count += 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from gradc.emit.llvm import Operation, print_block
+from gradc.emit.llvm import SIZE, Operation, print_block
 from gradc.loops import Block
 
 Compile = Callable[[Operation], Any]
@@ -14,26 +14,30 @@ Compile = Callable[[Operation], Any]
 
 def callable_block(block: Block, compiled: Compile) -> Any:
     """What Numba's code calls as `block.name`, with the block's scalars and arrays, for the scalars it writes."""
-    from numba.core.types import Tuple
-    from numba.core.typing import signature
     from numba.extending import intrinsic
 
-    @intrinsic  # type: ignore[misc]
-    def call(typing: Any, *given: Any) -> Any:
-        scalars = [_numba(n.type) for n in block.reads]
-        arguments = Tuple([*scalars, *given[len(scalars) :]])
-        return signature(Tuple([_numba(n.type) for n in block.writes]), arguments), generate
-
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        from numba.core import cgutils
+        return _Call(block, compiled, context, builder).made(sig, args[0])
 
-        values = cgutils.unpack_tuple(builder, args[0])
-        return _Call(block, compiled, context, builder).made(sig, values)
+    @intrinsic
+    def call(typing: Any, *given: Any) -> Any:
+        return _signature(block, given), generate
 
     return call
 
 
+def _signature(block: Block, given: tuple[Any, ...]) -> Any:
+    """Scalars are converted to what the block calls them, arrays are what they are."""
+    from numba import types
+
+    tuple_of: Any = types.Tuple
+    scalars = [_numba(n.type) for n in block.reads]
+    arguments = tuple_of([*scalars, *given[len(scalars) :]])
+    return tuple_of([_numba(n.type) for n in block.writes])(arguments)
+
+
 def _numba(kind: str) -> Any:
+    """Numba's type of a scalar."""
     from numba.core import types
 
     return {"float": types.float64, "int": types.int64, "bool": types.boolean}[kind]
@@ -50,11 +54,12 @@ class _Call:
         self.word, self.double = ir.IntType(64), ir.DoubleType()
         self.ir = ir
 
-    def made(self, sig: Any, values: Sequence[Any]) -> Any:
+    def made(self, sig: Any, given: Any) -> Any:
+        values = [self.builder.extract_value(given, k) for k in range(len(sig.args[0]))]
         block, builder, count = self.block, self.builder, len(self.block.reads)
         kinds = sig.args[0].types[count:]
         pointer = str(self.double.as_pointer()).replace("double", "{}")
-        code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer)
+        code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer, SIZE)
         for operation in code.operations:
             self._define(operation)
         self._link(code.text)

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from gradc.emit.blocks import LIMIT, with_blocks
-from gradc.emit.llvm import Operation
+from gradc.emit.llvm import SIZE, Operation
 from gradc.emit.python import Module
-from gradc.loops import For
+from gradc.loops import For, Routine
 from gradc.program import Input
 from gradc.runtime import cache
 from gradc.runtime.blocks import callable_block
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
+
+
+def flags(routine: Routine) -> set[str]:
+    """What LLVM may do to a routine. Without loops there is nothing to gain, and every result is what the text says."""
+    return set(FLAGS) if any(isinstance(s, For) for s in routine.body) else set()
 
 
 def load(text: str, name: str, file: Path) -> types.ModuleType:
@@ -48,7 +53,7 @@ class Compiled:
 
     def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str, limit: int = LIMIT) -> None:
         self.module, self.inputs, self.cached, self.limit = module, inputs, cached, limit
-        self.name = cache.digest([module.text, version, str(limit), *sorted(FLAGS)])
+        self.name = cache.digest([module.text, version, f"{limit} {SIZE}", *sorted(FLAGS)])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
@@ -73,8 +78,7 @@ class Compiled:
         import numba
 
         routine = next(r for r in self.module.routines if r.name == name)
-        flags = set(FLAGS) if any(isinstance(s, For) for s in routine.body) else set()
-        options = {"error_model": "numpy", "fastmath": flags, "nogil": True}
+        options: dict[str, Any] = {"error_model": "numpy", "fastmath": flags(routine), "nogil": True}
         short, blocks = with_blocks(routine, self.limit)
         text = self.module.head + self.module.entry(short) if blocks else self.module.body
         loaded = load(text, self.name, self._file())

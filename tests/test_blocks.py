@@ -1,0 +1,200 @@
+"""Long straight-line code: compiled in blocks it gives, bit for bit, what Numba's front end makes of the same text."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES
+
+import gradc
+from gradc.emit.blocks import LIMIT, with_blocks
+from gradc.emit.llvm import SIZE, print_block
+from gradc.evaluate import evaluate_value
+from gradc.loops import Routine
+from gradc.ops import OPS
+from gradc.runtime.jit import Compiled, flags
+from gradc.version import VERSION
+
+NEVER = 10**9
+SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, np.inf, -np.inf, np.nan, 1e308, -1e308, 5e-324, 1e-300, 710.0, -745.5)
+UNARY = sorted(name for name, op in OPS.items() if op.infix is None and len(op.params) == 1)
+BINARY = ("maximum({}, {})", "minimum({}, {})", "arctan2({}, {})", "hypot({}, {})", "leaky_relu({}, {})", "elu({}, {})")
+INFIX = ("{} + {}", "{} - {}", "{}*{}", "{}/{}", "{} // {}", "{} % {}", "{}**{}")
+CHOICES = (
+    "{0} if {1} > {2} else {2}",
+    "sin({0}) if {1} <= {2} else exp({2})",
+    "{0} if {1} == {2} or not {0} < {1} else -{1}",
+    "1 if {0} >= {1} and {1} != {2} else ({2} if k > 2 else {0})",
+    "a[k % 3] if {0} > {1} else {2}",
+    "maximum({0}, 0.25) - minimum(1, {1}) + k*{2}",
+    "{0}**2 + {1}**-1 + {2}**0.5 + {0}**k",
+    "abs({0}) + (k // 2)*{1} + (3 if k % 2 == 0 else j)*{2}",
+    "polygamma(2, {0}) + a[2]*{1} - m[1, j]*{2}",
+)
+FORMS = (*(f"{name}({{}})" for name in UNARY), *BINARY, *INFIX, *CHOICES)
+HEAD = "a: param[3]\nm: param[2, 2]\nu: param\nv: param\nk: index\nj: index\n"
+
+EVERYTHING = f"p: param[{len(FORMS)}]\n{HEAD}" + " + ".join(
+    f"p[{k}]*({form.format('u', 'v', 'a[0]')})" for k, form in enumerate(FORMS)
+)
+"""Every function with a factor of its own, whose adjoint is the function's value."""
+
+
+def chain(statements: int, seed: int = 0) -> str:
+    """Statements on some of the twenty before, which keep to moderate numbers."""
+    r = random.Random(seed)
+    values = ["x[0]", "x[1]", "x[2]", "u"]
+    lines = []
+    for k in range(statements):
+        a, b = (r.choice(values[-20:]) for _ in range(2))
+        forms = (
+            f"0.5*({a} + {b})",
+            f"sin({a})*{b}",
+            f"exp(-{a}*{a})",
+            f"{a} - tanh({b})",
+            f"{a} if {a} > {b} else 2*{b}",
+        )
+        lines.append(f"t{k} = {r.choice(forms)}")
+        values.append(f"t{k}")
+    return "x: param[3]\nu: param\n" + "\n".join(lines) + "\n" + " + ".join(values[-20:])
+
+
+def routine(function: gradc.Function, name: str = "value_and_grad") -> Routine:
+    return next(r for r in function._module.routines if r.name == name)
+
+
+def both(function: gradc.Function, limit: int = 0) -> list[Callable[..., Any]]:
+    """Value and gradient as compiled by Numba's front end alone, and in blocks."""
+    made = [Compiled(function._module, function.signature, False, VERSION, bound) for bound in (NEVER, limit)]
+    return [m.entry("value_and_grad") for m in made]
+
+
+def bits(result: Any) -> bytes:
+    """Every NaN is the same: which of two an operation passes on is nobody's promise."""
+    if isinstance(result, tuple):
+        return b"".join(map(bits, result))
+    values = np.array(result, dtype=float)
+    return np.where(np.isnan(values), np.nan, values).tobytes()
+
+
+def inputs(seed: int) -> list[Any]:
+    """Moderate numbers and special ones in turn."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> Any:
+        return rng.choice(SPECIAL, shape) if seed % 2 else rng.normal(size=shape)
+
+    return [draw(3), draw(2, 2), float(draw()), float(draw()), int(rng.integers(0, 3)), int(rng.integers(0, 2))]
+
+
+def test_every_function_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.runtime.blocks.SIZE", 40)
+    plain, blocks = both(gradc.compile(EVERYTHING, cache=False))
+    finite = []
+    for seed in range(300):
+        values = [np.ones(len(FORMS)), *inputs(seed)]
+        expected, given = plain(*values), blocks(*values)
+        assert bits(given) == bits(expected), values
+        finite.append(np.isfinite(expected[1][0]))
+    assert np.all(np.any(finite, axis=0)), "a function that gives nothing but NaN is not tested"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_values_that_cross_functions_keep_their_bits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.runtime.blocks.SIZE", 30)
+    plain, blocks = both(gradc.compile(chain(120, seed), cache=False))
+    for k in range(50):
+        point = np.random.default_rng(k).normal(size=4)
+        assert bits(blocks(point[:3], point[3])) == bits(plain(point[:3], point[3]))
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
+def test_statements_in_and_between_loops(name: str) -> None:
+    """Here the front end may regroup and blocks do not: equal up to rounding."""
+    function = gradc.compile(CASES[name].path, cache=False)
+    assert len(with_blocks(routine(function), 0)[1]) > 2
+    ready = function._inputs.ready((), CASES[name].inputs)
+    plain, blocks = both(function)
+    for expected, given in zip(plain(*ready)[1], blocks(*ready)[1], strict=True):
+        np.testing.assert_allclose(given, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_long_programs_go_past_the_front_end() -> None:
+    function = gradc.compile(chain(3000), cache=False)
+    short, blocks = with_blocks(routine(function))
+    assert len(short.body) < 10
+    assert len(blocks) == 1
+    assert len(blocks[0].body) > 5000
+    point = np.array([0.3, -0.2, 0.7]), 0.4
+    value, gradient = function.value_and_grad(*point)
+    expected, (x_bar, u_bar) = gradc.compile(chain(3000), backend="python").value_and_grad(*point)
+    assert value == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(gradient.x, x_bar, rtol=1e-11)
+    assert gradient.u == pytest.approx(u_bar, rel=1e-11)
+    named = {"x": point[0], "u": point[1]}
+    result = function.program.result
+    assert value == pytest.approx(float(evaluate_value(result.node, result.axes, named, {})), rel=1e-13)
+    report = function.check(*point)
+    assert report.ok, str(report)
+
+
+def test_cost_is_linear() -> None:
+    """Per statement the text is of one length, in functions of at most SIZE statements."""
+    per_statement = []
+    for n in (500, 2000):
+        r = routine(gradc.compile(chain(n), cache=False))
+        _, (block,) = with_blocks(r)
+        code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE)
+        functions = re.findall(r"^define internal", code.text, re.MULTILINE)
+        assert len(functions) == -(-len(block.body) // SIZE)
+        assert len(code.slots) < len(block.body)
+        assert len(code.operations) < 10
+        per_statement.append(len(code.text) / len(block.body))
+    assert per_statement[1] == pytest.approx(per_statement[0], rel=0.1)
+
+
+def test_short_programs_have_no_blocks() -> None:
+    function = gradc.compile(chain(30), cache=False)
+    assert with_blocks(routine(function)) == (routine(function), ())
+    assert LIMIT >= 100
+
+
+def test_code_without_loops_is_computed_as_it_stands() -> None:
+    assert flags(routine(gradc.compile("x: param\nx*x + 1"))) == set()
+    assert flags(routine(gradc.compile("x: param[n]\nsum(x*x)"))) != set()
+
+
+SECOND = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_blocks import chain
+from test_function import compilations
+import gradc
+with compilations() as seen:
+    value, gradient = gradc.compile(chain(400)).value_and_grad([0.3, -0.2, 0.7], 0.4)
+print(seen.count, repr(value), gradient.x.tobytes().hex())
+"""
+
+
+def test_second_process_does_not_compile(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", SECOND.format(tests=str(Path(__file__).parent))],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"GRADC_CACHE_DIR": str(tmp_path), "PATH": "", "HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)},
+        )
+        count, *result = done.stdout.split()
+        found.append((int(count), result))
+    assert found[0][0] > 0
+    assert found[1] == (0, found[0][1])
