@@ -9,9 +9,10 @@ a call of an `Operation`, which is compiled from its Python text like any other 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gradc.emit.batches import LOOP, MARK, batched, vector_function
 from gradc.emit.blocks import Plain, read_first
 from gradc.ir import Number, Type
 from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, parts
@@ -42,10 +43,13 @@ class Code:
 
     text: str
     slots: dict[str, int]
-    operations: tuple[Operation, ...]
 
 
-def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, size: int) -> Code:
+Define = Callable[[Operation], bool]
+"""Told of every operation before it is first called; whether it is long, so that calls of it are better batched."""
+
+
+def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, size: int, define: Define) -> Code:
     """The block as function `name(tape, data, lengths of all axes but the first, data, ...)`.
 
     `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`; `size` is how many
@@ -60,20 +64,43 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
         data = arrays[a.name]
         params += [f"{pointer.format(STORED[a.type])} {data}", *(f"i64 {data}.{k}" for k in range(1, rank))]
     arguments = ", ".join(p.replace(" noalias", "") for p in params)
-    operations: dict[Apply, Operation] = {}
+    operations = _Operations(name, define)
     texts = []
     for k, chunk in enumerate(chunks):
-        lines = _Function(name, slots, arrays, pointer, operations).body(chunk)
+        function = _Function(slots, arrays, pointer, operations)
+        lines = function.body(chunk)
+        lines = batched(lines) if function.may_be_reordered else lines
         head = f'define internal void @"{name}.{k}"({", ".join(params)}) noinline nounwind {{'
         texts.append("\n".join([head, *lines, "ret void", "}"]))
     calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
     texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
-    texts += [_declaration(name, o) for o in operations.values()]
-    return Code("\n\n".join(texts) + "\n", slots, tuple(operations.values()))
+    texts += [_declaration(o) for o in operations.known.values()]
+    texts += [vector_function(o.name, len(o.params), pointer) for o in operations.long]
+    return Code("\n\n".join([*texts, LOOP]), slots)
 
 
-def _declaration(name: str, o: Operation) -> str:
-    return f'declare {TYPES[o.value.type]} @"{name}.{o.name}"({", ".join(TYPES[p.type] for p in o.params)})'
+def _declaration(o: Operation) -> str:
+    return f'declare {TYPES[o.value.type]} @"{o.name}"({", ".join(TYPES[p.type] for p in o.params)})'
+
+
+class _Operations:
+    """The operations of a block, made as they are found."""
+
+    def __init__(self, block: str, define: Define) -> None:
+        self.block, self.define = block, define
+        self.known: dict[Apply, Operation] = {}
+        self.long: list[Operation] = []
+
+    def of(self, e: Apply) -> Operation:
+        """Whole numbers are part of the operation: an exponent of 2 is no function of two arguments."""
+        params = tuple(Name(f"a{k}", _type(a)) for k, a in enumerate(e.args) if not _is_whole(a))
+        left = iter(params)
+        value = Apply(e.op, tuple(a if _is_whole(a) else next(left) for a in e.args), e.type)
+        if value not in self.known:
+            o = self.known[value] = Operation(f"{self.block}.operation{len(self.known) + 1}", params, value)
+            if self.define(o) and {value.type, *(p.type for p in params)} == {"float"}:
+                self.long.append(o)
+        return self.known[value]
 
 
 class _Function:
@@ -81,27 +108,32 @@ class _Function:
 
     def __init__(
         self,
-        name: str,
         slots: dict[str, int],
         arrays: dict[str, str],
         pointer: str,
-        operations: dict[Apply, Operation],
+        operations: _Operations,
     ) -> None:
-        self.name, self.slots, self.arrays, self.operations = name, slots, arrays, operations
+        self.slots, self.arrays, self.operations = slots, arrays, operations
         self.pointers = {kind: pointer.format(stored) for kind, stored in STORED.items()}
         self.lines: list[str] = []
         self.values: dict[str, str] = {}
         self.count = 0
-        self.label = "entry"
+        self.label = "0"
+        self.fixed = False
+        self.fetched: set[str] = set()
 
     def body(self, chunk: Sequence[Plain]) -> list[str]:
         last = {s.target.name: s for s in chunk if isinstance(s.target, Name)}
-        self._start("entry")
         for s in chunk:
             self._statement(s)
             if isinstance(s.target, Name) and last[s.target.name] is s and s.target.name in self.slots:
                 self._keep(s.target)
         return self.lines
+
+    @property
+    def may_be_reordered(self) -> bool:
+        """Whether nothing but registers says what must come before what."""
+        return self.label == "0" and not self.fixed
 
     # statements
 
@@ -118,6 +150,7 @@ class _Function:
         self.values[target.name] = self._value(value, target.type)
 
     def _store(self, target: Element, value: Expr, guard: Expr | None) -> None:
+        self.fixed = True
         taken, after = self._labels("taken", "after")
         if guard is not None:
             self._branch(guard, (value, *target.at), taken, after)
@@ -137,12 +170,14 @@ class _Function:
         return self.values[n.name]
 
     def _fetched(self, n: Name) -> str:
+        self.fetched.add(n.name)
         word = self._register(f"load double, {self.pointers['float']} {self._slot(n.name)}")
         if n.type != "float":
             word = self._register(f"bitcast double {word} to i64")
         return self._register(f"trunc i64 {word} to i1") if n.type == "bool" else word
 
     def _keep(self, n: Name) -> None:
+        self.fixed |= n.name in self.fetched
         word = self.values[n.name]
         if n.type == "bool":
             word = self._register(f"zext i1 {word} to i64")
@@ -246,14 +281,11 @@ class _Function:
         return self._register(f"phi {TYPES[kind]} {', '.join(incoming)}")
 
     def _call(self, e: Apply) -> str:
-        """Whole numbers are part of the operation: an exponent of 2 is no function of two arguments."""
+        operation = self.operations.of(e)
         given = [a for a in e.args if not _is_whole(a)]
-        params = tuple(Name(f"a{k}", _type(a)) for k, a in enumerate(given))
-        left = iter(params)
-        shape = Apply(e.op, tuple(a if _is_whole(a) else next(left) for a in e.args), e.type)
-        operation = self.operations.setdefault(shape, Operation(f"_op_{len(self.operations) + 1}", params, shape))
         arguments = ", ".join([f"{TYPES[_type(a)]} {self._value(a, _type(a))}" for a in given])
-        return self._register(f'call {TYPES[e.type]} @"{self.name}.{operation.name}"({arguments})')
+        mark = f" {MARK}" if operation in self.operations.long else ""
+        return self._register(f'call {TYPES[e.type]} @"{operation.name}"({arguments}){mark}')
 
     # lines
 

@@ -87,10 +87,10 @@ class Module:
         """The text of another form of a routine, to stand in the place of the one in the module."""
         return _entry(_Printer(self.spelling), self.inputs, routine)
 
-    def operation(self, operation: Operation) -> str:
-        """A scalar function as a Python function."""
+    def operation(self, operation: Operation, name: str) -> str:
+        """A scalar function as a Python function of this name."""
         value = _Printer(self.spelling).expr(operation.value)
-        return f"def {operation.name}({', '.join(p.name for p in operation.params)}):\n{INDENT}return {value}"
+        return f"def {name}({', '.join(p.name for p in operation.params)}):\n{INDENT}return {value}"
 
 
 def emit(

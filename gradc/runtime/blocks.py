@@ -8,6 +8,9 @@ from typing import Any
 from gradc.emit.llvm import SIZE, Operation, print_block
 from gradc.loops import Block
 
+LONG = 20
+"""Functions of more instructions than this are not inlined, and called on vectors where that can be."""
+
 Compile = Callable[[Operation], Any]
 """From a scalar function to Numba's dispatcher of it."""
 
@@ -59,9 +62,7 @@ class _Call:
         block, builder, count = self.block, self.builder, len(self.block.reads)
         kinds = sig.args[0].types[count:]
         pointer = str(self.double.as_pointer()).replace("double", "{}")
-        code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer, SIZE)
-        for operation in code.operations:
-            self._define(operation)
+        code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer, SIZE, self._define)
         self._link(code.text)
         size = self.ir.Constant(self.word, 8 * len(code.slots))
         memory = self.context.nrt.allocate(builder, size)
@@ -91,8 +92,8 @@ class _Call:
         value = self.builder.bitcast(word, self.word)
         return self.builder.trunc(value, self.ir.IntType(1)) if kind == "bool" else value
 
-    def _define(self, operation: Operation) -> None:
-        """A function of the operation's name that calls what Numba makes of its Python text."""
+    def _define(self, operation: Operation) -> bool:
+        """A function of the operation's name that calls what Numba makes of its Python text; whether that is long."""
         context, module = self.context, self.builder.module
         kinds = tuple(_numba(p.type) for p in operation.params)
         dispatcher = self.compiled(operation)
@@ -101,13 +102,15 @@ class _Call:
         context.active_code_library.add_linking_library(compiled.library)
         wanted = _numba(operation.value.type)
         own = self.ir.FunctionType(context.get_value_type(wanted), [context.get_value_type(k) for k in kinds])
-        function = self.ir.Function(module, own, f"{self.name}.{operation.name}")
+        function = self.ir.Function(module, own, operation.name)
         function.linkage = "linkonce_odr"
         builder = self.ir.IRBuilder(function.append_basic_block("entry"))
         callee = context.declare_function(module, compiled.fndesc)
         found = compiled.signature.return_type
         _, result = context.call_conv.call_function(builder, callee, found, kinds, function.args)
         builder.ret(context.cast(builder, result, found, wanted))
+        body = compiled.library.get_function(compiled.fndesc.llvm_func_name)
+        return sum(1 for block in body.blocks for _ in block.instructions) > LONG
 
     def _link(self, text: str) -> None:
         from llvmlite import binding

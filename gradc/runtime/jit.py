@@ -87,8 +87,8 @@ class Compiled:
             setattr(loaded, helper, jit(getattr(loaded, helper)))
 
         def operation(o: Operation) -> Any:
-            _run(self.module.operation(o), loaded)
-            return jit(getattr(loaded, o.name))
+            _run(self.module.operation(o, "_operation"), loaded)
+            return jit(loaded._operation)
 
         for block in blocks:
             setattr(loaded, block.name, callable_block(block, operation))
