@@ -15,6 +15,7 @@ import pytest
 from cases import CASES
 
 import gradc
+from gradc.emit.batches import batched
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, print_block
 from gradc.evaluate import evaluate_value
@@ -107,10 +108,12 @@ def test_every_function_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.all(np.any(finite, axis=0)), "a function that gives nothing but NaN is not tested"
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_values_that_cross_functions_keep_their_bits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("long", [0, NEVER])
+def test_batches_and_values_that_cross_functions_keep_their_bits(long: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all calls in batches, and with none."""
     monkeypatch.setattr("gradc.runtime.blocks.SIZE", 30)
-    plain, blocks = both(gradc.compile(chain(120, seed), cache=False))
+    monkeypatch.setattr("gradc.runtime.blocks.LONG", long)
+    plain, blocks = both(gradc.compile(chain(120), cache=False))
     for k in range(50):
         point = np.random.default_rng(k).normal(size=4)
         assert bits(blocks(point[:3], point[3])) == bits(plain(point[:3], point[3]))
@@ -159,6 +162,18 @@ def test_cost_is_linear() -> None:
         assert len(re.findall(r"^declare", code.text, re.MULTILINE)) < 10
         per_statement.append(len(code.text) / len(block.body))
     assert per_statement[1] == pytest.approx(per_statement[0], rel=0.1)
+
+
+def test_calls_are_batched_when_nothing_else_can_be_done() -> None:
+    """Six calls, the last of which needs the first; a load comes where it is used."""
+    lines = ["%r0 = getelementptr double, double* %tape, i64 0", "%r1 = load double, double* %r0"]
+    lines += [f'%r{k} = call double @"f"(double 0x{k:016X}) noinline' for k in range(2, 7)]
+    lines += ["%r7 = fadd double %r1, %r2", '%r8 = call double @"f"(double %r7) noinline']
+    made = batched(lines)
+    calls = [k for k, line in enumerate(made) if "call" in line]
+    assert ["vector" in made[k] for k in calls] == [True, True]
+    assert calls[0] < made.index(lines[1]) < made.index(lines[7]) < calls[1]
+    assert made[-2:] == [f"%r{k} = extractelement <4 x double> %r6.all, i32 {i}" for i, k in enumerate((6, 8))]
 
 
 def test_short_programs_have_no_blocks() -> None:
