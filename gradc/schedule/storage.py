@@ -52,7 +52,8 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
     stored: dict[Node, set[Index]] = {n: set() for n in scheduled}
     for n in scheduled:
         for a, moved in levels.deps[n].items():
-            if a.op != "place":
+            outside = storage.paths[a] == [()] and not moved
+            if a.op != "place" and not outside:
                 stored[a] |= moved
                 for path in storage.paths[n]:
                     stored[a] |= _crossed(storage, a, path, moved)
