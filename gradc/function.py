@@ -164,7 +164,8 @@ class Function:
         with self._lock:
             if self._options["backend"] == "python":
                 return python(self._module).__getitem__
-            return Compiled(self._module, self.signature, self._options["cache"], VERSION).entry
+            threads = None if self._options["threads"] == "auto" else self._options["threads"]
+            return Compiled(self._module, self.signature, self._options["cache"], threads, VERSION).entry
 
     @cached_property
     def _value(self) -> Callable[..., Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 import types
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +40,34 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
 class Compiled:
     """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
 
-    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str) -> None:
-        self.module, self.inputs, self.cached = module, inputs, cached
+    def __init__(
+        self, module: Module, inputs: Sequence[Input], cached: bool, threads: int | None, version: str
+    ) -> None:
+        self.module, self.inputs, self.cached, self.threads = module, inputs, cached, threads
         self.name = cache.digest([module.text, version, *sorted(FLAGS)])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
         try:
-            return self._compile(name)
+            return self._in_surroundings(self._compile(name))
         except Exception:  # whatever a damaged file makes Numba raise; what is wrong otherwise is raised again below
             if not self.cached:
                 raise
             cache.remove(self.name)
-            return self._compile(name)
+            return self._in_surroundings(self._compile(name))
+
+    def _in_surroundings(self, entry: Callable[..., Any]) -> Callable[..., Any]:
+        """The entry point with the threads it may have, its own and those of BLAS."""
+        used = set(self.module.helpers.values())
+        if used & PRODUCTS:
+            from gradc.runtime import blas
+
+            entry = _within(blas.one_thread, entry)
+        if "in_chunks" in used and self.threads is not None:
+            from gradc.runtime import pool
+
+            entry = _within(functools.partial(pool.limited, self.threads), entry)
+        return entry
 
     def _file(self) -> Path:
         """Where the text is kept; a temporary place if the cache cannot be written to."""
@@ -67,12 +84,41 @@ class Compiled:
         file = self._file()
         loaded = load(self.module, self.name, file)
         jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
-        for helper in self.module.functions:
-            setattr(loaded, helper, jit(getattr(loaded, helper)))
+        own = _own(self.module)
+        for helper, function in self.module.helpers.items():
+            setattr(loaded, helper, own.get(function) or jit(getattr(loaded, helper)))
+        for kernel in self.module.kernels:
+            setattr(loaded, kernel, own["kernel"](jit(getattr(loaded, kernel))))
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
         compiled: Callable[..., Any] = make(getattr(loaded, name))
         return compiled
+
+
+def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*values: Any) -> Any:
+        with surroundings():
+            return entry(*values)
+
+    return run
+
+
+PRODUCTS = frozenset({"multiply", "multiply_add"})
+
+
+def _own(module: Module) -> dict[str, Any]:
+    """The functions of a module that the runtime has its own way with."""
+    used = set(module.helpers.values())
+    found: dict[str, Any] = {}
+    if "in_chunks" in used:
+        from gradc.runtime import sweeps
+
+        found.update(sweeps.OWN, kernel=sweeps.Kernel)
+    if used & PRODUCTS:
+        from gradc.runtime import products
+
+        found.update(products.OWN)
+    return found
 
 
 def _type(i: Input) -> Any:
