@@ -103,8 +103,8 @@ class Function:
         batched = frozenset(i.name for i, value in pairs if _rank(value) == len(i.shape) + 1)
         if not batched:
             self._inputs.convert(values)
-            expected = (f"{i.name}[{', '.join(['rows', *map(str, i.shape)])}]" for i in self.signature)
-            raise InputError("no input has one more leading axis", hint=f"give one or more of {', '.join(expected)}")
+            names = ", ".join(self._inputs.names)
+            raise InputError("no input has one more leading axis", hint=f"give one or more of {names} an axis of rows")
         with self._lock:
             if batched not in self._mapped:
                 derived = batch(self._derived, batched)
