@@ -152,6 +152,7 @@ def check(program: Program) -> None:
     check_rows(function, program.inputs, batched, function, program)
     derived = batch(derive(api.parse(program.text)), batched)
     ir.validate(derived.program.graph)
+    assert derived.routine("value_and_grad", True).sweeps("rows") == 1
     given, dims = stacked(program.inputs, batched), {**program.dims, "rows": ROWS}
     assert derived.gradient is not None
     results = dict(zip(function.wrt, function.map(**given)[1], strict=True))
