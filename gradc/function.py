@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradc.batch import batch
 from gradc.check import Report, check_gradient
 from gradc.derive import Derived
 from gradc.emit.python import Module, emit
@@ -24,7 +25,7 @@ from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
 
 OUT = "make it with empty_gradient(...)"
-LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "map", "trace", "write"})
+LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "trace", "write"})
 
 
 Restore = Callable[[tuple[str, str], dict[str, Any]], "Function"]
@@ -61,6 +62,7 @@ class Function:
         self._lock = threading.RLock()
         self._inputs = Inputs(derived.program, derived.nodes)
         self._gradient_type = _named_tuple(derived.wrt)
+        self._mapped: dict[frozenset[str], Function] = {}
 
     # evaluation
 
@@ -88,6 +90,26 @@ class Function:
         values = self._inputs.ready(args, inputs)
         shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
         return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
+
+    def map(self, /, *args: Any, **inputs: Any) -> tuple[Any, Any]:
+        """(values, gradient) of many rows: every input may have one more leading axis, the others are shared.
+
+        There is a value and a gradient for each row: `values` has the shape (rows,), every field of the gradient the
+        shape (rows, ...), also by what is shared. Raises UnsupportedError for array results.
+        """
+        self._check_gradient()
+        values = self._inputs.bind(args, inputs)
+        pairs = zip(self.signature, values, strict=True)
+        batched = frozenset(i.name for i, value in pairs if _rank(value) == len(i.shape) + 1)
+        if not batched:
+            self._inputs.convert(values)
+            names = ", ".join(self._inputs.names)
+            raise InputError("no input has one more leading axis", hint=f"give one or more of {names} an axis of rows")
+        with self._lock:
+            if batched not in self._mapped:
+                derived = batch(self._derived, batched)
+                self._mapped[batched] = Function(derived, self._origin, self._options, self._restore)
+        return self._mapped[batched].value_and_grad(*values)
 
     def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
         """Compares the gradient with extrapolated central differences; the report names the worst entry."""
@@ -174,15 +196,19 @@ class Function:
 
     @cached_property
     def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
-        if self._derived.value.axes:
+        self._check_gradient()
+        with self._lock:
+            return self._raising(self._entries("value_and_grad"))
+
+    def _check_gradient(self) -> None:
+        """Raises UnsupportedError if the result has no gradient."""
+        if self._derived.gradient is None:
             shape = ", ".join(str(a.extent) if isinstance(a, Index) else "1" for a in self._derived.value.axes)
             raise UnsupportedError(
                 f"the result has shape ({shape}): only a number has a gradient", hint="reduce it: sum(...), mean(...)"
             )
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
-        with self._lock:
-            return self._raising(self._entries("value_and_grad"))
 
     def _raising(self, entry: Callable[..., Any]) -> Callable[..., Any]:
         """Compiled code stops at a bad index it computed itself; users get an InputError for it."""
@@ -207,6 +233,14 @@ class Function:
                 raise InputError(f"out: field '{name}': expected a float64 array to fill, given {given}", hint=OUT)
         for target, value in zip(out, fields, strict=True):
             target[...] = value
+
+
+def _rank(value: Any) -> int:
+    """The number of axes of what somebody passes, 0 if it is nothing that can have any."""
+    try:
+        return np.ndim(value)
+    except (ValueError, TypeError, OverflowError):
+        return 0
 
 
 def _named_tuple(fields: tuple[str, ...]) -> Any:
