@@ -120,10 +120,10 @@ def _first(contestant: Contestant) -> tuple[Entry, Built | None, npt.NDArray[np.
     try:
         built = contestant.build()
         result = built.gradient()
+        first = time.perf_counter() - start
+        return Entry(contestant.name, "agrees", first=first), built, numbers(result)
     except Exception as error:  # whatever another library raises is part of the report
         return Entry(contestant.name, "failed", f"{type(error).__name__}: {error}"[:200]), None, None
-    first = time.perf_counter() - start
-    return Entry(contestant.name, "agrees", first=first), built, numbers(result)
 
 
 def numbers(result: Any) -> npt.NDArray[np.float64]:
