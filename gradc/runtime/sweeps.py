@@ -38,12 +38,12 @@ class KernelType(types.Opaque):  # type: ignore[misc]
 register_model(KernelType)(models.OpaqueModel)
 
 
-@typeof_impl.register(Kernel)  # type: ignore[untyped-decorator]
+@typeof_impl.register(Kernel)
 def _type_of(kernel: Kernel, _: Any) -> KernelType:
     return KernelType(kernel.dispatcher)
 
 
-@lower_constant(KernelType)  # type: ignore[untyped-decorator]
+@lower_constant(KernelType)
 def _nothing(context: Any, builder: Any, kernel: Any, value: Any) -> Any:
     return context.get_dummy_value()
 
@@ -57,7 +57,7 @@ def _compiled(typing: Any, kernel: KernelType, args: Any) -> tuple[Any, Any]:
     return called, kernel.dispatcher.overloads[called.args]
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _call(typing: Any, kernel: Any, chunk: Any, first: Any, last: Any, args: Any) -> Any:
     """`kernel(chunk, first, last, *args)`, raising what it raises."""
     called, compiled = _compiled(typing, kernel, args)
@@ -71,7 +71,7 @@ def _call(typing: Any, kernel: Any, chunk: Any, first: Any, last: Any, args: Any
     return types.void(kernel, *CHUNK, args), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _hand_out(typing: Any, kernel: Any, rows: Any, chunks: Any, reach: Any, args: Any, done: Any) -> Any:
     """Calls the kernel for every chunk, on threads; marks in `done` those that came through."""
     called, compiled = _compiled(typing, kernel, args)
