@@ -11,7 +11,7 @@ from typing import Any
 
 from gradc.emit.python import Module
 from gradc.program import Input
-from gradc.runtime import cache
+from gradc.runtime import cache, objects
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -45,7 +45,7 @@ class Compiled:
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
         try:
-            return self._compile(name)
+            return self._loaded(name) or self._compile(name)
         except Exception:  # whatever a damaged file makes Numba raise; what is wrong otherwise is raised again below
             if not self.cached:
                 raise
@@ -61,8 +61,18 @@ class Compiled:
                 self.cached = False
         return cache.temporary(self.name, self.module.text)
 
+    def _loaded(self, name: str) -> Callable[..., Any] | None:
+        """An entry point from the object code in the cache, if there is any for it and this process can load it."""
+        data = cache.read(self.name, name) if self.cached else None
+        try:
+            return objects.load(data, name) if data else None
+        except LookupError:
+            return None
+
     def _compile(self, name: str) -> Callable[..., Any]:
+        """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
+        from numba.core import config
 
         file = self._file()
         loaded = load(self.module, self.name, file)
@@ -71,8 +81,15 @@ class Compiled:
             setattr(loaded, helper, jit(getattr(loaded, helper)))
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
-        compiled: Callable[..., Any] = make(getattr(loaded, name))
-        return compiled
+        compiled: Any = make(getattr(loaded, name))
+        if config.DISABLE_JIT:
+            return python(self.module)[name]
+        (result,) = compiled.overloads.values()
+        data = objects.dump(result) if self.cached else None
+        if data:
+            cache.write(self.name, name, data)
+        entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
+        return entry
 
 
 def _type(i: Input) -> Any:
