@@ -7,9 +7,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-
-import jinja2
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from gradc import resources
 from gradc.emit import scalars
@@ -36,6 +35,10 @@ from gradc.ops import OPS
 from gradc.program import Input
 from gradc.schedule.names import ARRAYS, BUILTINS, C_NAMES
 
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE = "module.py.jinja"
 HELPERS = {f.__name__: f for f in scalars.FUNCTIONS}
 NUMPY = {
     *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
@@ -64,12 +67,25 @@ INDENT = "    "
 
 @dataclass(frozen=True)
 class Module:
-    """An emitted module: its text, and where in it the part ends that defines the functions."""
+    """An emitted module: the names it defines, and what the template makes a text of when somebody wants it."""
 
-    text: str
-    body: str
+    parts: Mapping[str, Any]
     functions: tuple[str, ...]
     entries: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """All the text depends on: modules of equal keys have equal texts."""
+        return repr(self.parts) + (resources.path("templates") / TEMPLATE).read_text(encoding="utf-8")
+
+    @cached_property
+    def text(self) -> str:
+        return _environment().get_template(TEMPLATE).render(self.parts)
+
+    @property
+    def body(self) -> str:
+        """The part of the text that defines the functions."""
+        return self.text[: self.text.index("\n\ntry:\n    from numba import njit")] + "\n"
 
 
 def emit(
@@ -81,22 +97,21 @@ def emit(
     used = _closure(printer.used)
     helpers = [f for f in HELPERS if f in used]
     imports = sorted(used & IMPORTS)
-    template = _environment().get_template("module.py.jinja")
-    text = template.render(
-        title=_docstring(title) or "Generated gradient code.",
-        version=version,
-        inputs=[str(i) for i in inputs],
-        counts=[(r.name, operations(r)) for r in routines],
-        imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
-        c_imports=[f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES],
-        builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-        helpers=[_helper(name, spelling) for name in helpers],
-        entries=entries,
-        functions=[spelling.get(h, h) for h in helpers] + [r.name for r in routines],
-    )
-    marker = "\n\ntry:\n    from numba import njit"
-    body = text[: text.index(marker)] + "\n"
-    return Module(text, body, tuple(spelling.get(h, h) for h in helpers), tuple(r.name for r in routines))
+    parts = {
+        "title": _docstring(title) or "Generated gradient code.",
+        "version": version,
+        "inputs": [str(i) for i in inputs],
+        "counts": [(r.name, operations(r)) for r in routines],
+        "imports": [_imported(name, spelling) for name in imports if name not in C_NAMES],
+        "c_imports": [
+            f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
+        ],
+        "builtins": [f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
+        "helpers": [_helper(name, spelling) for name in helpers],
+        "entries": entries,
+        "functions": [spelling.get(h, h) for h in helpers] + [r.name for r in routines],
+    }
+    return Module(parts, tuple(spelling.get(h, h) for h in helpers), tuple(r.name for r in routines))
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
@@ -346,6 +361,8 @@ def _helper(name: str, spelling: Mapping[str, str]) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.path("templates")),
         undefined=jinja2.StrictUndefined,

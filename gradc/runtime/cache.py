@@ -18,13 +18,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import platformdirs
-
 
 def directory() -> Path:
     """The cache directory: `GRADC_CACHE_DIR`, or the user's own for caches."""
     given = os.environ.get("GRADC_CACHE_DIR")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("gradc"))
+    if given:
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("gradc"))
 
 
 def digest(parts: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ class Compiled:
 
     def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str) -> None:
         self.module, self.inputs, self.cached = module, inputs, cached
-        self.name = cache.digest([module.text, version, *sorted(FLAGS)])
+        self.name = cache.digest([module.key, version, *sorted(FLAGS)])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
@@ -72,7 +72,6 @@ class Compiled:
     def _compile(self, name: str) -> Callable[..., Any]:
         """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
-        from numba.core import config
 
         file = self._file()
         loaded = load(self.module, self.name, file)
@@ -82,7 +81,7 @@ class Compiled:
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
         compiled: Any = make(getattr(loaded, name))
-        if config.DISABLE_JIT:
+        if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]
         (result,) = compiled.overloads.values()
         data = objects.dump(result) if self.cached else None
