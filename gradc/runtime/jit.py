@@ -65,7 +65,7 @@ class Compiled:
         """An entry point from the object code in the cache, if there is any for it and this process can load it."""
         data = cache.read(self.name, name) if self.cached else None
         try:
-            return objects.load(data, name) if data else None
+            return objects.load(data, name) if data is not None else None
         except LookupError:
             return None
 
@@ -85,7 +85,7 @@ class Compiled:
             return python(self.module)[name]
         (result,) = compiled.overloads.values()
         data = objects.dump(result) if self.cached else None
-        if data:
+        if data is not None:
             cache.write(self.name, name, data)
         entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
         return entry
