@@ -34,6 +34,7 @@ HEAVY = (
     "platformdirs",
 )
 LOGISTIC = str(CASES["logistic"].path)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="object code is kept where it is ELF")
 SEEN = f"\nimport json, sys\nprint('|' + json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
 CALL = """
 import gradc, numpy as np
@@ -75,6 +76,7 @@ def test_looking_at_code_starts_no_compiler(command: str, tmp_path: Path) -> Non
     assert not seen & {"numba", "llvmlite", "scipy", "sympy", "pandas", "pyarrow", "mpmath"}
 
 
+@LINUX
 def test_cached_code_runs_without_numba(tmp_path: Path) -> None:
     first, seen = fresh(CALL, tmp_path)
     assert "numba" in seen
@@ -92,6 +94,7 @@ def test_cached_code_and_numba_in_one_process(order: str, tmp_path: Path) -> Non
     assert fresh(code, tmp_path)[0] == first
 
 
+@LINUX
 def test_settings_of_numba_have_entries_of_their_own(tmp_path: Path) -> None:
     fresh(CALL, tmp_path)
     assert "numba" in fresh(CALL, tmp_path, NUMBA_OPT="1")[1]
@@ -103,6 +106,7 @@ def objects_in(place: Path) -> list[Path]:
     return sorted(place.rglob("*.o"))
 
 
+@LINUX
 @pytest.mark.parametrize("damage", ["cut", "emptied", "a byte changed", "of another kind"])
 def test_damaged_object_code_is_built_again(damage: str, tmp_path: Path) -> None:
     first, _ = fresh(CALL, tmp_path)
@@ -131,6 +135,7 @@ def compiled(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> byt
     return file.read_bytes()
 
 
+@LINUX
 def test_symbols_nobody_has_are_noticed_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = compiled("sin(x)*exp(x)", tmp_path, monkeypatch)
     assert objects.load(data, "value")(1.0) == pytest.approx(np.sin(1.0) * np.exp(1.0), rel=1e-15)
@@ -140,6 +145,7 @@ def test_symbols_nobody_has_are_noticed_beforehand(tmp_path: Path, monkeypatch: 
         objects.load(data, "value")
 
 
+@LINUX
 def test_without_object_code_there_is_numbas_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled("x*x + 3", tmp_path, monkeypatch)
     (file,) = objects_in(tmp_path)
