@@ -68,14 +68,22 @@ class Function:
 
     def __call__(self, /, *args: Any, **inputs: Any) -> Any:
         """The value: a float, or an array."""
-        return self._value(*self._inputs.ready(args, inputs))
+        evaluate, values = self._value, self._inputs.ready(args, inputs)
+        try:
+            return evaluate(*values)
+        except IndexError as error:  # compiled code stops at a bad index it computed itself
+            raise InputError(str(error)) from None
 
     def value_and_grad(self, /, *args: Any, out: Any = None, **inputs: Any) -> tuple[float, Any]:
         """(value, gradient). The gradient is a named tuple, one field per name in `wrt`, shapes as the inputs'.
 
         `out`, from `empty_gradient`, is filled and returned in its place. Raises UnsupportedError for array results.
         """
-        value, fields = self._value_and_grad(*self._inputs.ready(args, inputs))
+        evaluate, values = self._value_and_grad, self._inputs.ready(args, inputs)
+        try:
+            value, fields = evaluate(*values)
+        except IndexError as error:
+            raise InputError(str(error)) from None
         if out is None:
             return value, tuple.__new__(self._gradient_type, fields)
         self._fill(out, fields)
@@ -117,7 +125,7 @@ class Function:
             raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
         values = self._inputs.ready(args, inputs)
         named = dict(zip(self._inputs.names, values, strict=True))
-        gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
+        gradient = dict(zip(self.wrt, self.grad(*values), strict=True))
         return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
 
     def scipy(self, /, **fixed: Any) -> Problem:
@@ -192,13 +200,13 @@ class Function:
     @cached_property
     def _value(self) -> Callable[..., Any]:
         with self._lock:
-            return self._raising(self._entries("value"))
+            return self._entries("value")
 
     @cached_property
     def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
         self._check_gradient()
         with self._lock:
-            return self._raising(self._entries("value_and_grad"))
+            return self._entries("value_and_grad")
 
     def _check_gradient(self) -> None:
         """Raises UnsupportedError if the result has no gradient."""
@@ -209,17 +217,6 @@ class Function:
             )
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
-
-    def _raising(self, entry: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiled code stops at a bad index it computed itself; users get an InputError for it."""
-
-        def run(*values: Any) -> Any:
-            try:
-                return entry(*values)
-            except IndexError as error:
-                raise InputError(str(error)) from None
-
-        return run if any(n.op in ("read", "place") for n in self._derived.nodes) else entry
 
     def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.float64]]) -> None:
         if not isinstance(out, tuple) or len(out) != len(self.wrt):

@@ -7,9 +7,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-
-import jinja2
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from gradc import resources
 from gradc.count import operations
@@ -43,6 +42,10 @@ from gradc.ops import OPS
 from gradc.program import Input
 from gradc.schedule.names import ARRAYS, BUILTINS, C_NAMES
 
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE = "module.py.jinja"
 HELPERS = {f.__name__: f for f in (*scalars.FUNCTIONS, *arrays.FUNCTIONS)}
 NUMPY = {
     *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
@@ -77,16 +80,29 @@ CHUNKS = 8
 
 @dataclass(frozen=True)
 class Module:
-    """An emitted module: its text, and the part of it that defines the functions.
+    """An emitted module: the names it defines, and what the template makes a text of when somebody wants it.
 
     `helpers` are the library's, as they are spelt there; `kernels` are called by the `entries`.
     """
 
-    text: str
-    body: str
+    parts: Mapping[str, Any]
     helpers: dict[str, str]
     kernels: tuple[str, ...]
     entries: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """All the text depends on: modules of equal keys have equal texts."""
+        return repr(self.parts) + (resources.path("templates") / TEMPLATE).read_text(encoding="utf-8")
+
+    @cached_property
+    def text(self) -> str:
+        return _environment().get_template(TEMPLATE).render(self.parts)
+
+    @property
+    def body(self) -> str:
+        """The part of the text that defines the functions."""
+        return self.text[: self.text.index("\n\ntry:\n    from numba import njit")] + "\n"
 
 
 def emit(
@@ -99,23 +115,22 @@ def emit(
     helpers = [f for f in HELPERS if f in used]
     imports = sorted(used & IMPORTS)
     kernels = [s.kernel for r in routines for s in r.body if isinstance(s, Sweep)]
-    template = _environment().get_template("module.py.jinja")
-    text = template.render(
-        title=_docstring(title) or "Generated gradient code.",
-        version=version,
-        inputs=[str(i) for i in inputs],
-        counts=[(r.name, operations(r)) for r in routines],
-        imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
-        c_imports=[f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES],
-        builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-        helpers=[_helper(name, spelling) for name in helpers],
-        entries=entries,
-        functions=[spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
-    )
-    marker = "\n\ntry:\n    from numba import njit"
-    body = text[: text.index(marker)] + "\n"
+    parts = {
+        "title": _docstring(title) or "Generated gradient code.",
+        "version": version,
+        "inputs": [str(i) for i in inputs],
+        "counts": [(r.name, operations(r)) for r in routines],
+        "imports": [_imported(name, spelling) for name in imports if name not in C_NAMES],
+        "c_imports": [
+            f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
+        ],
+        "builtins": [f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
+        "helpers": [_helper(name, spelling) for name in helpers],
+        "entries": entries,
+        "functions": [spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
+    }
     spelt = {spelling.get(h, h): h for h in helpers}
-    return Module(text, body, spelt, tuple(kernels), tuple(r.name for r in routines))
+    return Module(parts, spelt, tuple(kernels), tuple(r.name for r in routines))
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
@@ -437,6 +452,8 @@ def _helper(name: str, spelling: Mapping[str, str]) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.path("templates")),
         undefined=jinja2.StrictUndefined,

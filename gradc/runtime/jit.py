@@ -13,7 +13,7 @@ from typing import Any
 
 from gradc.emit.python import Module
 from gradc.program import Input
-from gradc.runtime import cache
+from gradc.runtime import cache, objects
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -44,12 +44,12 @@ class Compiled:
         self, module: Module, inputs: Sequence[Input], cached: bool, threads: int | None, version: str
     ) -> None:
         self.module, self.inputs, self.cached, self.threads = module, inputs, cached, threads
-        self.name = cache.digest([module.text, version, *sorted(FLAGS)])
+        self.name = cache.digest([module.key, version, *sorted(FLAGS), *_sources()])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
         try:
-            return self._in_surroundings(self._compile(name))
+            return self._in_surroundings(self._loaded(name) or self._compile(name))
         except Exception:  # whatever a damaged file makes Numba raise; what is wrong otherwise is raised again below
             if not self.cached:
                 raise
@@ -78,7 +78,16 @@ class Compiled:
                 self.cached = False
         return cache.temporary(self.name, self.module.text)
 
+    def _loaded(self, name: str) -> Callable[..., Any] | None:
+        """An entry point from the object code in the cache, if there is any for it and this process can load it."""
+        data = cache.read(self.name, name) if self.cached else None
+        try:
+            return objects.load(data, name) if data is not None else None
+        except LookupError:
+            return None
+
     def _compile(self, name: str) -> Callable[..., Any]:
+        """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
 
         file = self._file()
@@ -91,8 +100,15 @@ class Compiled:
             setattr(loaded, kernel, own["kernel"](jit(getattr(loaded, kernel))))
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
-        compiled: Callable[..., Any] = make(getattr(loaded, name))
-        return compiled
+        compiled: Any = make(getattr(loaded, name))
+        if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
+            return python(self.module)[name]
+        (result,) = compiled.overloads.values()
+        data = objects.dump(result) if self.cached else None
+        if data is not None:
+            cache.write(self.name, name, data)
+        entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
+        return entry
 
 
 def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,6 +120,11 @@ def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Cal
 
 
 PRODUCTS = frozenset({"multiply", "multiply_add"})
+
+
+def _sources() -> list[str]:
+    """The text of what is compiled into every module that uses it."""
+    return [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("sweeps.py", "products.py")]
 
 
 def _own(module: Module) -> dict[str, Any]:
