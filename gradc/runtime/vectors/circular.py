@@ -6,6 +6,7 @@ also numbers next to a multiple of pi/2 keep their digits. Beyond FAR that is no
 
 from __future__ import annotations
 
+from gradc.runtime.vectors.rare import unless
 from gradc.runtime.vectors.values import MANTISSA, ROUND, Integer, Real, bits, fma, polynomial, real, select
 
 FAR = 1e5
@@ -29,13 +30,13 @@ COSINE = (
 def sin(x: Real) -> Real:
     sine, cosine, quadrant = sine_and_cosine(x)
     y = select((quadrant & 1) == 0, sine, cosine)
-    return real(bits(y) ^ ((quadrant & 2) << 62))
+    return unless(abs(x) > FAR, real(bits(y) ^ ((quadrant & 2) << 62)), x, "sin")
 
 
 def cos(x: Real) -> Real:
     sine, cosine, quadrant = sine_and_cosine(x)
     y = select((quadrant & 1) == 0, cosine, sine)
-    return real(bits(y) ^ (((quadrant + 1) & 2) << 62))
+    return unless(abs(x) > FAR, real(bits(y) ^ (((quadrant + 1) & 2) << 62)), x, "cos")
 
 
 def sine_and_cosine(x: Real) -> tuple[Real, Real, Integer]:
