@@ -164,7 +164,8 @@ class Function:
         with self._lock:
             if self._options["backend"] == "python":
                 return python(self._module).__getitem__
-            return Compiled(self._module, self.signature, self._options["cache"], VERSION).entry
+            o = self._options
+            return Compiled(self._module, self.signature, o["cache"], o["fast_math_library"], VERSION).entry
 
     @cached_property
     def _value(self) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gradc.emit.python import Module
 from gradc.program import Input
-from gradc.runtime import cache
+from gradc.runtime import cache, vectors
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -38,9 +38,10 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
 class Compiled:
     """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
 
-    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str) -> None:
-        self.module, self.inputs, self.cached = module, inputs, cached
-        self.name = cache.digest([module.text, version, *sorted(FLAGS)])
+    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, fast: bool, version: str) -> None:
+        """`fast`: with gradc's vector functions for NumPy's."""
+        self.module, self.inputs, self.cached, self.fast = module, inputs, cached, fast
+        self.name = cache.digest([module.text, version, *sorted(FLAGS), *(vectors.sources() if fast else ())])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
@@ -67,8 +68,11 @@ class Compiled:
         file = self._file()
         loaded = load(self.module, self.name, file)
         jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
+        if self.fast:
+            vectors.replace(vars(loaded), self.module.functions)
         for helper in self.module.functions:
-            setattr(loaded, helper, jit(getattr(loaded, helper)))
+            if isinstance(getattr(loaded, helper), types.FunctionType):
+                setattr(loaded, helper, jit(getattr(loaded, helper)))
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
         compiled: Callable[..., Any] = make(getattr(loaded, name))

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba.core import types as nb
 from numba.extending import intrinsic
@@ -25,18 +24,6 @@ FUNCTIONS: dict[str, Callable[[Real], Real]] = {
     )
 }
 """By the names that generated modules use."""
-
-
-def replace(namespace: dict[str, Any], helpers: tuple[str, ...]) -> None:
-    """Puts fast functions in the place of NumPy's and of the `helpers` that a loaded module calls.
-
-    A user's name is never a global of a module. A helper's name is the library's, with `_` behind it where the user
-    has taken that.
-    """
-    for name, value in list(namespace.items()):
-        known = value.__name__ if isinstance(value, np.ufunc) else name.rstrip("_") if name in helpers else ""
-        if known in FUNCTIONS:
-            namespace[name] = fast(known)
 
 
 @functools.cache
