@@ -1,4 +1,4 @@
-"""sin and cos.
+"""sin, cos and tan; arctan.
 
 x = k*pi/2 + r with |r| <= pi/4. pi/2 is taken in parts whose products with k are exact, and r in two floats, so that
 also numbers next to a multiple of pi/2 keep their digits. Beyond FAR that is not enough: the C library is asked.
@@ -6,11 +6,15 @@ also numbers next to a multiple of pi/2 keep their digits. Beyond FAR that is no
 
 from __future__ import annotations
 
+import math
+
 from gradc.runtime.vectors.rare import unless
-from gradc.runtime.vectors.values import MANTISSA, ROUND, Integer, Real, bits, fma, polynomial, real, select
+from gradc.runtime.vectors.values import ROUND, Integer, Real, bits, copysign, fma, polynomial, real, select
 
 FAR = 1e5
 TWO_OVER_PI = 0.6366197723675814
+PI_LOW = 1.2246467991473532e-16
+"""What `math.pi` lacks."""
 PARTS = (1.5707963267923333, 2.5633441515839558e-12, 1.0562999066987428e-23)
 """pi/2; the first two have 35 bits."""
 
@@ -39,6 +43,14 @@ def cos(x: Real) -> Real:
     return unless(abs(x) > FAR, real(bits(y) ^ (((quadrant + 1) & 2) << 62)), x, "cos")
 
 
+def tan(x: Real) -> Real:
+    """sin(x)/cos(x), within 3 ulp."""
+    sine, cosine, quadrant = sine_and_cosine(x)
+    odd = (quadrant & 1) == 1
+    y = select(odd, cosine, sine) / select(odd, -sine, cosine)
+    return unless(abs(x) > FAR, y, x, "tan")
+
+
 def sine_and_cosine(x: Real) -> tuple[Real, Real, Integer]:
     """Both of r, and k, for |x| <= FAR."""
     t = fma(x, TWO_OVER_PI, ROUND)
@@ -55,3 +67,24 @@ def sine_and_cosine(x: Real) -> tuple[Real, Real, Integer]:
     most = 1.0 - half
     cosine = most + (((1.0 - most) - half) + fma(z * z, polynomial(z, COSINE), y * excess))
     return sine, cosine, bits(t)
+
+
+ARCTANGENT = (
+    *(-0.33333333333333326, 0.1999999999999769, -0.14285714285390486, 0.11111111088332663),
+    *(-0.09090908150130561, 0.07692282885628997, -0.06666228636226863, 0.05877040230139701),
+    *(-0.05218523231440018, 0.045040333633699116, -0.03348573827384496, 0.015206624867562621),
+)
+"""(arctan(x) - x)/x**3 in x**2, |x| <= tan(pi/8); minimax, within 2**-64."""
+
+
+def arctan(x: Real) -> Real:
+    """Of a = |x|, pi/2 - arctan(1/a) where a > tan(3*pi/8), and pi/4 + arctan((a - 1)/(a + 1)) down to tan(pi/8)."""
+    size = abs(x)
+    far, middle = size > math.tan(3 * math.pi / 8), size > math.tan(math.pi / 8)
+    up = select(far, -1.0, select(middle, size - 1.0, size))
+    down = select(far, size, select(middle, size + 1.0, 1.0))
+    r = up / down
+    z = r * r
+    start = select(far, math.pi / 2, select(middle, math.pi / 4, 0.0))
+    low = select(far, PI_LOW / 2, select(middle, PI_LOW / 4, 0.0))
+    return copysign(start + (r + (fma(r * z, polynomial(z, ARCTANGENT), low))), x)

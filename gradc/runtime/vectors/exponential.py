@@ -16,7 +16,6 @@ from gradc.runtime.vectors.values import (
     at_most,
     bits,
     fma,
-    pattern,
     polynomial,
     real,
     select,
@@ -36,11 +35,17 @@ SECOND_ORDER = (
 
 
 def exp(x: Real) -> Real:
-    x = at_most(at_least(x, -746.0), 710.0)
+    return scaled(*power_of_e(at_most(at_least(x, -746.0), 710.0)))
+
+
+def power_of_e(x: Real, rest: Real | None = None) -> tuple[Real, Integer]:
+    """p and k, such that exp(x + rest) = p*2**k; k is in the lowest bits. `rest` is below 1e-4."""
     t = fma(x, LOG2_E, ROUND)
     k = t - ROUND
     r = fma(k, -LN2_LOW, fma(k, -LN2_HIGH, x))
-    return scaled(1.0 + fma(r * r, polynomial(r, SECOND_ORDER), r), bits(t))
+    if rest is not None:
+        r = r + rest
+    return 1.0 + fma(r * r, polynomial(r, SECOND_ORDER), r), bits(t)
 
 
 def exp2(x: Real) -> Real:
@@ -60,18 +65,18 @@ def scaled(y: Real, k: Integer) -> Real:
 def expm1(x: Real) -> Real:
     """2**k * (exp(r) - 1) + (2**k - 1). Where k = 0 that is exp(r) - 1; below 2**-54 it is x."""
     y = at_most(at_least(x, -50.0), 710.0)
-    s, p = halved_expm1(y)
+    s, p = expm1_parts(y, 1)
     result = 2.0 * fma(s, p, s - 0.5)
     return select(abs(x) < 2.0**-54, x, result)
 
 
-def halved_expm1(x: Real) -> tuple[Real, Real]:
-    """s, p such that expm1(x) = 2*(s*p + s - 1/2), s = 2**(k - 1) and p = expm1(r)."""
+def expm1_parts(x: Real, less: int) -> tuple[Real, Real]:
+    """s = 2**(k - less) and p = exp(r) - 1, such that exp(x) = 2**less * (s*p + s). `less` keeps s from overflowing."""
     t = fma(x, LOG2_E, ROUND)
     k = t - ROUND
     high = fma(k, -LN2_HIGH, x)
     r = fma(k, -LN2_LOW, high)
     lost = fma(k, -LN2_LOW, high - r)
     p = r + fma(r * r, polynomial(r, SECOND_ORDER), fma(lost, r, lost))
-    s = real((bits(t) + (BIAS - 1)) << MANTISSA)
+    s = real((bits(t) + (BIAS - less)) << MANTISSA)
     return s, p

@@ -10,17 +10,18 @@ from llvmlite import ir
 from numba.core import types as nb
 from numba.extending import intrinsic
 
-from gradc.runtime.vectors import circular, exponential, hyperbolic, logarithm, logistic
+from gradc.runtime.vectors import circular, error, exponential, hyperbolic, logarithm, logistic
 from gradc.runtime.vectors.values import DOUBLE, Real
 
 FUNCTIONS: dict[str, Callable[[Real], Real]] = {
     f.__name__: f
     for f in (
         *(exponential.exp, exponential.exp2, exponential.expm1),
-        *(logarithm.log, logarithm.log1p),
+        *(logarithm.log, logarithm.log2, logarithm.log10, logarithm.log1p),
         *(logistic.sigmoid, logistic.softplus, logistic.log_sigmoid),
-        hyperbolic.tanh,
-        *(circular.sin, circular.cos),
+        *(hyperbolic.sinh, hyperbolic.cosh, hyperbolic.tanh),
+        *(circular.sin, circular.cos, circular.tan, circular.arctan),
+        *(error.erf, error.erfc),
     )
 }
 """By the names that generated modules use."""

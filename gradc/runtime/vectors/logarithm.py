@@ -29,6 +29,29 @@ def log(x: Real) -> Real:
     return with_edges(x, x, y)
 
 
+def log2(x: Real) -> Real:
+    return _in_base(x, (1.0, 0.0), (1.442695040255785, 6.331784189566044e-10))
+
+
+def log10(x: Real) -> Real:
+    return _in_base(x, (0.30102999566224753, 1.7336659603752853e-12), (0.43429448176175356, 1.414982685385801e-10))
+
+
+def _in_base(x: Real, of_two: tuple[float, float], of_e: tuple[float, float]) -> Real:
+    """The logarithm to the base in which 2 and e have these, each in a short and a long part."""
+    small = x < SMALLEST_NORMAL
+    k, m, _ = split(select(small, x * 2.0**54, x))
+    k = k - select(small, 54.0, 0.0)
+    f = m - 1.0
+    half = 0.5 * f * f
+    high = real(bits(f - half) & -(1 << 32))
+    low = ((f - high) - half) + remainder(f, half)
+    whole, part = k * of_two[0], high * of_e[0]
+    total = whole + part
+    rest = fma(k, of_two[1], fma(low + high, of_e[1], low * of_e[0]))
+    return with_edges(x, x, total + (rest + ((whole - total) + part)))
+
+
 def log1p(x: Real) -> Real:
     """log(u) with u = 1 + x; what rounding u loses is found exactly and added to m - 1."""
     u = 1.0 + x
@@ -66,8 +89,12 @@ def as_real(k: Integer) -> Real:
 
 def assembled(k: Real, f: Real) -> Real:
     """k*log(2) + log(1 + f)."""
+    half = 0.5 * f * f
+    return fma(k, LN2_HIGH, f - (half - fma(k, LN2_LOW, remainder(f, half))))
+
+
+def remainder(f: Real, half: Real) -> Real:
+    """log(1 + f) - f + half, where half = f**2/2."""
     s = f / (2.0 + f)
     z = s * s
-    half = 0.5 * f * f
-    rest = fma(s, fma(z, polynomial(z, ATANH), half), k * LN2_LOW)
-    return fma(k, LN2_HIGH, f - (half - rest))
+    return s * fma(z, polynomial(z, ATANH), half)

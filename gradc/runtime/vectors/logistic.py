@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from gradc.runtime.vectors.exponential import exp
 from gradc.runtime.vectors.logarithm import log_of_one_plus_fraction
-from gradc.runtime.vectors.values import Real, select
+from gradc.runtime.vectors.values import Real, quotient, select
 
 
 def sigmoid(x: Real) -> Real:
     """1/(1 + exp(-x)), without an exponential that could overflow."""
     small = exp(-abs(x))
-    return select(x > 0.0, 1.0, small) / (1.0 + small)
+    sum_ = 1.0 + small
+    return quotient(select(x > 0.0, 1.0, small), 0.0, sum_, small - (sum_ - 1.0))
 
 
 def softplus(x: Real) -> Real:

@@ -144,12 +144,25 @@ def fma(a: Real, b: Real | float, c: Real | float) -> Real:
 
 
 def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
-    """c[0] + c[1]*x + c[2]*x**2 + ..., of two coefficients or more, by Horner's rule."""
-    *rest, last, top = coefficients
-    result = fma(x, top, last)
-    for c in reversed(rest):
-        result = fma(result, x, c)
+    """c[0] + c[1]*x + c[2]*x**2 + ..., of two coefficients or more.
+
+    Neighbours are joined to a polynomial in x**2, and so on (Estrin's scheme): a chain of few operations, for scalars.
+    """
+    terms: list[Real | float] = list(coefficients)
+    while len(terms) > 1:
+        pairs: list[Real | float] = [fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[len(pairs) * 2 :]
+        x = x * x
+    (result,) = terms
+    assert isinstance(result, Real)
     return result
+
+
+def quotient(a: Real | float, a_low: Real | float, b: Real, b_low: Real | float) -> Real:
+    """(a + a_low)/(b + b_low), the low parts being what rounding a and b has lost; b is neither huge nor tiny."""
+    inverse = 1.0 / b
+    q = a * inverse
+    return fma(inverse, fma(-q, b, a) + (a_low - q * b_low), q)
 
 
 def copysign(magnitude: Real, sign: Real) -> Real:
