@@ -160,7 +160,9 @@ def test_unusable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.Monk
     function = gradc.compile("x: param\nx*x*x")
     if place.startswith("an entry"):
         directory.mkdir()
-        (directory / Compiled(function._module, function.signature, True, True, VERSION).name).write_text("not an entry")
+        (directory / Compiled(function._module, function.signature, True, True, VERSION).name).write_text(
+            "not an entry"
+        )
     assert function(3.0) == 27.0
 
 

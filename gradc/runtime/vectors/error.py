@@ -21,17 +21,16 @@ FAR = (
 )
 """log(erfc(x))/x, 1 <= x <= 6; minimax, within 2**-55 of erf."""
 
-CENTRE = 4.0
+CENTRE = 3.75
 SCALED = (
-    *(1.2329951186255526, -0.13962111684056253, 0.015379652102620081, 0.06809705425469295),
-    *(-0.10103906603632774, 0.09373283499833691, -0.06633036581158672, 0.03716751553780825),
-    *(-0.016197734066530602, 0.005031969973015743, -0.0007577732183055176, -0.00019925664834752075),
-    *(0.0001506213269027857, -2.4399481463448267e-05, -1.1220940613621915e-05, 5.71070067300774e-06),
-    *(2.917027798269398e-07, -8.276324168733934e-07, 7.699137673538068e-08, 1.1313661000172438e-07),
-    *(-1.910680467228865e-08, -1.6518018341515838e-08, 1.7092523103262458e-09, 2.0790162989989896e-09),
-    2.810290941848277e-10,
+    *(1.2375126308378275, -0.1402405985855468, 0.0035854154854665808, 0.08227673849012361),
+    *(-0.10880393014189747, 0.09230432116125199, -0.0586933985856511, 0.028362277402989362),
+    *(-0.00974657961268159, 0.0017556260112961356, 0.0002937141021000681, -0.0002901550180032672),
+    *(5.164692496334724e-05, 2.2387702936774693e-05, -1.1437176522362676e-05, -9.816431169470351e-07),
+    *(1.7372007661522587e-06, -4.5570174796778045e-08, -2.39870408865406e-07, 1.3641679136430908e-08),
+    2.442735434248591e-08,
 )
-"""exp(x**2)*erfc(x)*(1 + 2*x) in q = (x - CENTRE)/(x + CENTRE), 0 <= x <= 27.5; minimax, within 2**-61."""
+"""exp(x**2)*erfc(x)*(1 + 2*x) in q = (x - CENTRE)/(x + CENTRE), 1/2 <= x <= 27.5; minimax, within 2**-56."""
 
 
 def erf(x: Real) -> Real:
@@ -46,15 +45,16 @@ def erf_near(x: Real) -> Real:
 
 
 def erfc(x: Real) -> Real:
-    """1 - erf(x) for |x| < 1/2, else exp(-x**2) * SCALED(q)/(1 + 2*x) or 2 - erfc(-x). Within 4 ulp.
+    """1 - erf(x) for |x| < 1/2, else exp(-x**2) * SCALED(q)/(1 + 2*x) or 2 - erfc(-x). Within 3 ulp.
 
     exp is given x**2 in two floats, and scales last, since a subnormal has no digits to lose.
     """
     size = at_most(abs(x), 28.0)
     high = real(bits(size) & -(1 << 27))
     p, k = power_of_e(-(high * high), (high - size) * (high + size))
-    divisor = 1.0 + 2.0 * size
-    low = 2.0 * size - (divisor - 1.0)
     q = (size - CENTRE) / (size + CENTRE)
-    y = scaled(quotient(p * polynomial(q, SCALED), 0.0, divisor, low), k)
+    more = q * polynomial(q, SCALED[1:])
+    top, bottom = SCALED[0] + more, 1.0 + 2.0 * size
+    ratio = quotient(top, (SCALED[0] - top) + more, bottom, 2.0 * size - (bottom - 1.0))
+    y = scaled(fma(p, ratio, ratio), k)
     return select(size < 0.5, 1.0 - erf_near(x), select(x < 0.0, 2.0 - y, y))

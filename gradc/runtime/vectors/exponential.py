@@ -35,17 +35,18 @@ SECOND_ORDER = (
 
 
 def exp(x: Real) -> Real:
-    return scaled(*power_of_e(at_most(at_least(x, -746.0), 710.0)))
+    p, k = power_of_e(at_most(at_least(x, -746.0), 710.0))
+    return scaled(1.0 + p, k)
 
 
 def power_of_e(x: Real, rest: Real | None = None) -> tuple[Real, Integer]:
-    """p and k, such that exp(x + rest) = p*2**k; k is in the lowest bits. `rest` is below 1e-4."""
+    """p and k, such that exp(x + rest) = (1 + p)*2**k; k is in the lowest bits. `rest` is below 1e-4."""
     t = fma(x, LOG2_E, ROUND)
     k = t - ROUND
     r = fma(k, -LN2_LOW, fma(k, -LN2_HIGH, x))
     if rest is not None:
         r = r + rest
-    return 1.0 + fma(r * r, polynomial(r, SECOND_ORDER), r), bits(t)
+    return fma(r * r, polynomial(r, SECOND_ORDER), r), bits(t)
 
 
 def exp2(x: Real) -> Real:

@@ -11,14 +11,15 @@ def sinh(x: Real) -> Real:
     size = at_most(abs(x), 710.5)
     s, p = expm1_parts(size, 2)
     quarter = fma(s, p, s - 0.25)
-    y = 2.0 * (quarter + 0.25 * quarter / fma(s, p, s))
+    low = s * p - (quarter - (s - 0.25))
+    y = 2.0 * (quarter + (0.25 * quarter / fma(s, p, s) + low))
     return select(size < 2.0**-28, x, copysign(y, x))
 
 
 def cosh(x: Real) -> Real:
     """h + 1/(4*h) with h = exp(|x|)/2."""
     p, k = power_of_e(at_most(abs(x), 711.0))
-    half = scaled(p, k - 1)
+    half = scaled(1.0 + p, k - 1)
     return half + 0.25 / half
 
 
