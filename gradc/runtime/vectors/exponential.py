@@ -66,18 +66,18 @@ def scaled(y: Real, k: Integer) -> Real:
 def expm1(x: Real) -> Real:
     """2**k * (exp(r) - 1) + (2**k - 1). Where k = 0 that is exp(r) - 1; below 2**-54 it is x."""
     y = at_most(at_least(x, -50.0), 710.0)
-    s, p = expm1_parts(y, 1)
+    s, p = halved_expm1(y)
     result = 2.0 * fma(s, p, s - 0.5)
     return select(abs(x) < 2.0**-54, x, result)
 
 
-def expm1_parts(x: Real, less: int) -> tuple[Real, Real]:
-    """s = 2**(k - less) and p = exp(r) - 1, such that exp(x) = 2**less * (s*p + s). `less` keeps s from overflowing."""
+def halved_expm1(x: Real) -> tuple[Real, Real]:
+    """s = 2**(k - 1) and p = expm1(r), such that expm1(x)/2 = s*p + (s - 1/2)."""
     t = fma(x, LOG2_E, ROUND)
     k = t - ROUND
     high = fma(k, -LN2_HIGH, x)
     r = fma(k, -LN2_LOW, high)
     lost = fma(k, -LN2_LOW, high - r)
     p = r + fma(r * r, polynomial(r, SECOND_ORDER), fma(lost, r, lost))
-    s = real((bits(t) + (BIAS - less)) << MANTISSA)
+    s = real((bits(t) + (BIAS - 1)) << MANTISSA)
     return s, p
