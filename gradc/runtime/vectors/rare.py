@@ -16,12 +16,12 @@ WIDTHS = (2, 4, 8)
 """Lanes of the vector forms: what registers of 128, 256 and 512 bits hold."""
 
 
-def unless(rare: Truth, usual: Real, x: Real, intrinsic: str) -> Real:
-    """`usual`, but where the condition holds what the LLVM intrinsic gives for x."""
+def unless(rare: Truth, usual: Real, x: Real, c_function: str) -> Real:
+    """`usual`, but where the condition holds what the C library's function of this name gives for x."""
     builder = x.builder
     start = builder.block
     with builder.if_then(rare.value, likely=False):
-        value = builder.call(_called(builder.module, intrinsic), [x.value])
+        value = builder.call(_called(builder.module, c_function), [x.value])
         end = builder.block
     phi = builder.phi(DOUBLE)
     phi.add_incoming(usual.value, start)
@@ -29,15 +29,15 @@ def unless(rare: Truth, usual: Real, x: Real, intrinsic: str) -> Real:
     return Real(builder, phi)
 
 
-def _called(module: ir.Module, intrinsic: str) -> Any:
-    """A function that calls the intrinsic; were it called directly, LLVM would move it before the branch."""
-    function = _function(module, f"gradc_rare_{intrinsic}", ir.FunctionType(DOUBLE, [DOUBLE]))
+def _called(module: ir.Module, c_function: str) -> Any:
+    """A function that calls C's, and does nothing else that LLVM would have to fear."""
+    signature = ir.FunctionType(DOUBLE, [DOUBLE])
+    function = _function(module, f"gradc_rare_{c_function}", signature)
     forms = [_vector_form(module, function, lanes) for lanes in WIDTHS]
     names = ",".join(f"_ZGV_LLVM_M{n}v_{function.name}({f.name})" for n, f in zip(WIDTHS, forms, strict=True))
     set.add(function.attributes, f'"vector-function-abi-variant"="{names}"')  # llvmlite knows no such attribute
     builder = ir.IRBuilder(function.append_basic_block())
-    called = module.declare_intrinsic(f"llvm.{intrinsic}", [DOUBLE])
-    builder.ret(builder.call(called, function.args))
+    builder.ret(builder.call(ir.Function(module, signature, c_function), function.args))
     _keep(module, forms)
     return function
 
