@@ -20,7 +20,7 @@ from gradc.extents import Index
 from gradc.ir import Node, format_graph, reachable
 from gradc.program import Input, Program
 from gradc.runtime.inputs import Inputs
-from gradc.runtime.jit import Compiled, python
+from gradc.runtime.jit import Compiled, Settings, python
 from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
 
@@ -194,8 +194,9 @@ class Function:
         with self._lock:
             if self._options["backend"] == "python":
                 return python(self._module).__getitem__
-            threads = None if self._options["threads"] == "auto" else self._options["threads"]
-            return Compiled(self._module, self.signature, self._options["cache"], threads, VERSION).entry
+            o = self._options
+            settings = Settings(o["cache"], o["fast_math_library"], None if o["threads"] == "auto" else o["threads"])
+            return Compiled(self._module, self.signature, settings, VERSION).entry
 
     @cached_property
     def _value(self) -> Callable[..., Any]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+NAMES = ("gradc_dgemm", "gradc_sgemm")
+
 _lock = threading.Lock()
 _inside = 0
 _limits: Any = None
@@ -22,7 +24,8 @@ def symbols() -> dict[str, int]:
     name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    capsules = {f"gradc_{routine}": cython_blas.__pyx_capi__[routine] for routine in ("dgemm", "sgemm")}
+    table: dict[str, Any] = dict(cython_blas.__pyx_capi__)
+    capsules = {symbol: table[symbol.removeprefix("gradc_")] for symbol in NAMES}
     return {symbol: pointer(capsule, name(capsule)) for symbol, capsule in capsules.items()}
 
 

@@ -8,12 +8,13 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradc.emit.python import Module
 from gradc.program import Input
-from gradc.runtime import cache, objects
+from gradc.runtime import blas, cache, library, objects, pool
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -37,14 +38,25 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
     return {entry: np.errstate(all="ignore")(getattr(loaded, entry)) for entry in module.entries}
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a module is compiled: kept on disk or not, with gradc's elementary functions or the C library's.
+
+    `threads` is how many a call may use, None for as many as pay.
+    """
+
+    cached: bool = True
+    fast: bool = True
+    threads: int | None = None
+
+
 class Compiled:
     """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
 
-    def __init__(
-        self, module: Module, inputs: Sequence[Input], cached: bool, threads: int | None, version: str
-    ) -> None:
-        self.module, self.inputs, self.cached, self.threads = module, inputs, cached, threads
-        self.name = cache.digest([module.key, version, *sorted(FLAGS), *_sources()])
+    def __init__(self, module: Module, inputs: Sequence[Input], settings: Settings, version: str) -> None:
+        self.module, self.inputs, self.settings, self.cached = module, inputs, settings, settings.cached
+        own = library.sources(settings.fast)
+        self.name = cache.digest([module.key, version, *sorted(FLAGS), *own])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
@@ -58,15 +70,10 @@ class Compiled:
 
     def _in_surroundings(self, entry: Callable[..., Any]) -> Callable[..., Any]:
         """The entry point with the threads it may have, its own and those of BLAS."""
-        used = set(self.module.helpers.values())
-        if used & PRODUCTS:
-            from gradc.runtime import blas
-
+        if library.multiplies(self.module):
             entry = _within(blas.one_thread, entry)
-        if "in_chunks" in used and self.threads is not None:
-            from gradc.runtime import pool
-
-            entry = _within(functools.partial(pool.limited, self.threads), entry)
+        if self.module.kernels and self.settings.threads is not None:
+            entry = _within(functools.partial(pool.limited, self.settings.threads), entry)
         return entry
 
     def _file(self) -> Path:
@@ -93,11 +100,7 @@ class Compiled:
         file = self._file()
         loaded = load(self.module, self.name, file)
         jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
-        own = _own(self.module)
-        for helper, function in self.module.helpers.items():
-            setattr(loaded, helper, own.get(function) or jit(getattr(loaded, helper)))
-        for kernel in self.module.kernels:
-            setattr(loaded, kernel, own["kernel"](jit(getattr(loaded, kernel))))
+        library.put_in(vars(loaded), self.module, self.settings.fast, jit)
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
         compiled: Any = make(getattr(loaded, name))
@@ -117,29 +120,6 @@ def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Cal
             return entry(*values)
 
     return run
-
-
-PRODUCTS = frozenset({"multiply", "multiply_add"})
-
-
-def _sources() -> list[str]:
-    """The text of what is compiled into every module that uses it."""
-    return [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("sweeps.py", "products.py")]
-
-
-def _own(module: Module) -> dict[str, Any]:
-    """The functions of a module that the runtime has its own way with."""
-    used = set(module.helpers.values())
-    found: dict[str, Any] = {}
-    if "in_chunks" in used:
-        from gradc.runtime import sweeps
-
-        found.update(sweeps.OWN, kernel=sweeps.Kernel)
-    if used & PRODUCTS:
-        from gradc.runtime import products
-
-        found.update(products.OWN)
-    return found
 
 
 def _type(i: Input) -> Any:

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from gradc.runtime import blas, pool
+
 SYMBOL = struct.Struct("<IBBHQQ")
 """An entry of an ELF symbol table: name, info, other, section, value, size."""
 
@@ -101,10 +103,11 @@ def _engine() -> Any:
 
 
 def _define(symbol: str) -> bool:
-    """Tells LLVM where one of Numba's helpers or Python's exceptions is; False if it is neither."""
+    """Tells LLVM where one of gradc's or Numba's helpers or Python's exceptions is; False if it is none of these."""
     from llvmlite import binding
 
-    address = _helpers().get(symbol)
+    own = blas.symbols() if symbol in blas.NAMES else pool.symbols()
+    address = own.get(symbol) or _helpers().get(symbol)
     if symbol.startswith("PyExc_"):
         address = id(getattr(builtins, symbol.removeprefix("PyExc_")))
     if address is not None:
