@@ -68,11 +68,10 @@ class Compiled:
         file = self._file()
         loaded = load(self.module, self.name, file)
         jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
+        for helper in self.module.functions:
+            setattr(loaded, helper, jit(getattr(loaded, helper)))
         if self.fast:
             vectors.replace(vars(loaded), self.module.functions)
-        for helper in self.module.functions:
-            if isinstance(getattr(loaded, helper), types.FunctionType):
-                setattr(loaded, helper, jit(getattr(loaded, helper)))
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
         compiled: Callable[..., Any] = make(getattr(loaded, name))
