@@ -30,7 +30,7 @@ def compile(
     scalar params in order of first appearance. `wrt` names the inputs to differentiate by; all params by default.
     `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
     `fast_math_library=False` takes `exp`, `log`, `sin` ... from the C library, where gradc has its own, which work on
-    vectors and are within 4 units in the last place.
+    vectors and are within 3 units in the last place.
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """

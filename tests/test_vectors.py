@@ -21,6 +21,7 @@ import gradc
 from gradc.emit import scalars
 from gradc.runtime import vectors
 from gradc.runtime.jit import FLAGS, Compiled
+from gradc.runtime.vectors import library
 from gradc.runtime.vectors.library import FUNCTIONS, fast
 
 Floats = npt.NDArray[np.float64]
@@ -242,7 +243,7 @@ def test_off_uses_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> Any:
         raise AssertionError(name)
 
-    monkeypatch.setattr(vectors.library, "fast", refuse)
+    monkeypatch.setattr(library, "fast", refuse)
     gradc.compile(LOSS, fast_math_library=False, cache=False).value_and_grad(*inputs())
     with pytest.raises(AssertionError):
         gradc.compile(LOSS, cache=False).value_and_grad(*inputs())
@@ -278,7 +279,7 @@ def test_the_name_of_a_cache_entry_holds_the_sources(monkeypatch: pytest.MonkeyP
         return Compiled(function._module, function.signature, True, option, "1").name
 
     on, off = name(True), name(False)
-    monkeypatch.setattr(vectors, "sources", lambda: ["edited"])
+    monkeypatch.setattr(vectors, "sources", lambda: ("edited",))
     assert len({on, off, name(True)}) == 3
     assert name(False) == off
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gradc.emit.python import Module
 from gradc.runtime import vectors
 
@@ -20,8 +22,8 @@ def multiplies(module: Module) -> bool:
 
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
-    own = [Path(__file__).with_name(name) for name in ("sweeps.py", "products.py")]
-    return [file.read_text(encoding="utf-8") for file in own] + (vectors.sources() if fast else [])
+    own = [Path(__file__).with_name(name) for name in ("storage.py", "sweeps.py", "products.py")]
+    return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
 
 
 def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[[Any], Any]) -> None:
@@ -34,12 +36,17 @@ def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[
             namespace[name] = own[function]
         elif isinstance(namespace[name], types.FunctionType):
             namespace[name] = jit(namespace[name])
+    for name, value in namespace.items():
+        if value in (np.empty, np.zeros):
+            namespace[name] = own[value.__name__]
     for name in module.kernels:
         namespace[name] = own["kernel"](jit(namespace[name]))
 
 
 def _own(module: Module) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    from gradc.runtime import storage
+
+    found: dict[str, Any] = dict(storage.OWN)
     if module.kernels:
         from gradc.runtime import sweeps
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 SYMBOL = "gradc_run_chunks"
 """What compiled code calls: `void run(void (*kernel)(void *, int64), void *data, int64 chunks)`."""
 MOST = 64
-"""The size of the pool; its threads are started as they are needed."""
+"""The most threads, and the most chunks of a sweep. Threads are started as they are needed."""
 
 _asked = threading.local()
 _job = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)

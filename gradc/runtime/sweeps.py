@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_constant
-from numba.extending import intrinsic, models, overload, register_model, typeof_impl
+from numba.extending import intrinsic, models, register_model, typeof_impl
 
-from gradc.emit.arrays import in_chunks
 from gradc.runtime import pool
 
 for _name, _address in pool.symbols().items():
@@ -58,39 +56,60 @@ def _compiled(typing: Any, kernel: KernelType, args: Any) -> tuple[Any, Any]:
 
 
 @intrinsic
-def _call(typing: Any, kernel: Any, chunk: Any, first: Any, last: Any, args: Any) -> Any:
-    """`kernel(chunk, first, last, *args)`, raising what it raises."""
+def _in_chunks(typing, kernel, rows, chunks, reach, args):  # type: ignore[no-untyped-def]
+    """The kernel for all chunks, on threads if there are several; then for the rows that reach into the next chunk.
+
+    A chunk that no thread has brought to an end is run here, where it can raise what it raises.
+    """
     called, compiled = _compiled(typing, kernel, args)
+    i64 = types.int64
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        arguments = [*values[1:4], *(builder.extract_value(values[4], k) for k in range(len(args.types)))]
+        _, rows, chunks, reach, packed = values
         context.add_linking_libs([compiled.library])
-        context.call_internal(builder, compiled.fndesc, called, arguments)
+        given = [builder.extract_value(packed, k) for k in range(len(args.types))]
+        one, zero = context.get_constant(i64, 1), context.get_constant(i64, 0)
+        done = cgutils.alloca_once(builder, ir.IntType(8), pool.MOST)
+        cgutils.memset(builder, done, ir.IntType(64)(pool.MOST), 0)
+
+        def run(chunk: Any, first: Any, last: Any) -> None:
+            context.call_internal(builder, compiled.fndesc, called, [chunk, first, last, *given])
+
+        with builder.if_then(builder.icmp_signed(">", chunks, one)):
+            data = cgutils.make_anonymous_struct(builder, [rows, chunks, reach, done, *given])
+            _hand_out(context, builder, compiled, called, data, chunks)
+        with cgutils.for_range(builder, chunks) as loop, builder.if_then(_is_zero(builder, done, loop.index)):
+            first, last = _bounds(builder, rows, chunks, loop.index)
+            run(loop.index, first, builder.sub(last, reach))
+        again = builder.select(builder.icmp_signed(">", reach, zero), chunks, zero)
+        with cgutils.for_range(builder, again) as loop:
+            first, last = _bounds(builder, rows, chunks, loop.index)
+            start = builder.sub(last, reach)
+            run(loop.index, builder.select(builder.icmp_signed(">", first, start), first, start), last)
         return context.get_dummy_value()
 
-    return types.void(kernel, *CHUNK, args), codegen
+    return types.void(kernel, i64, i64, i64, args), codegen
 
 
-@intrinsic
-def _hand_out(typing: Any, kernel: Any, rows: Any, chunks: Any, reach: Any, args: Any, done: Any) -> Any:
-    """Calls the kernel for every chunk, on threads; marks in `done` those that came through."""
-    called, compiled = _compiled(typing, kernel, args)
+def _is_zero(builder: Any, array: Any, index: Any) -> Any:
+    return builder.icmp_unsigned("==", builder.load(builder.gep(array, [index])), ir.IntType(8)(0))
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        context.add_linking_libs([compiled.library])
-        done_array = context.make_array(done)(context, builder, values[5])
-        members = [values[1], values[2], values[3], done_array.data]
-        members += [builder.extract_value(values[4], k) for k in range(len(args.types))]
-        data = cgutils.alloca_once_value(builder, cgutils.make_anonymous_struct(builder, members))
-        job = _trampoline(context, builder.module, compiled, called, data.type)
-        byte = ir.IntType(8).as_pointer()
-        runner = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, byte, ir.IntType(64)]), pool.SYMBOL
-        )
-        builder.call(runner, [builder.bitcast(job, byte), builder.bitcast(data, byte), values[2]])
-        return context.get_dummy_value()
 
-    return types.void(kernel, *CHUNK, args, done), codegen
+def _bounds(builder: Any, rows: Any, chunks: Any, chunk: Any) -> tuple[Any, Any]:
+    """The first row of a chunk, and the one behind its last."""
+    after = builder.add(chunk, ir.IntType(64)(1))
+    first, last = (builder.sdiv(builder.mul(rows, k), chunks) for k in (chunk, after))
+    return first, last
+
+
+def _hand_out(context: Any, builder: Any, compiled: Any, called: Any, data: Any, chunks: Any) -> None:
+    """Asks the pool to run all chunks; they mark those that came through."""
+    place = cgutils.alloca_once_value(builder, data)
+    job = _trampoline(context, builder.module, compiled, called, place.type)
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, byte, ir.IntType(64)])
+    runner = cgutils.get_or_insert_function(builder.module, kind, pool.SYMBOL)
+    builder.call(runner, [builder.bitcast(job, byte), builder.bitcast(place, byte), chunks])
 
 
 def _trampoline(context: Any, module: Any, compiled: Any, called: Any, pointer: Any) -> Any:
@@ -103,8 +122,8 @@ def _trampoline(context: Any, module: Any, compiled: Any, called: Any, pointer: 
     chunk = job.args[1]
     data = builder.load(builder.bitcast(job.args[0], pointer))
     rows, chunks, reach, done = (builder.extract_value(data, k) for k in range(4))
-    first = builder.sdiv(builder.mul(rows, chunk), chunks)
-    last = builder.sub(builder.sdiv(builder.mul(rows, builder.add(chunk, i64(1))), chunks), reach)
+    first, last = _bounds(builder, rows, chunks, chunk)
+    last = builder.sub(last, reach)
     arguments = [chunk, first, last, *(builder.extract_value(data, k) for k in range(4, len(called.args) + 1))]
     function = context.declare_function(module, compiled.fndesc)
     status, _ = context.call_conv.call_function(builder, function, called.return_type, called.args, arguments)
@@ -114,21 +133,5 @@ def _trampoline(context: Any, module: Any, compiled: Any, called: Any, pointer: 
     return job
 
 
-@overload(in_chunks)
-def _in_chunks(kernel, rows, chunks, reach, args):  # type: ignore[no-untyped-def]
-    def run(kernel, rows, chunks, reach, args):  # type: ignore[no-untyped-def]
-        done = np.zeros(chunks, np.uint8)
-        if chunks > 1:
-            _hand_out(kernel, rows, chunks, reach, args, done)
-        for chunk in range(chunks):
-            if not done[chunk]:
-                _call(kernel, chunk, rows * chunk // chunks, rows * (chunk + 1) // chunks - reach, args)
-        for chunk in range(chunks if reach > 0 else 0):
-            first, last = rows * chunk // chunks, rows * (chunk + 1) // chunks
-            _call(kernel, chunk, max(first, last - reach), last, args)
-
-    return run
-
-
-OWN = {"in_chunks": in_chunks}
-"""What generated modules call, in the form that Numba compiles the function above for."""
+OWN = {"in_chunks": _in_chunks}
+"""By the names that generated modules use."""

@@ -32,12 +32,14 @@ COSINE = (
 
 
 def sin(x: Real) -> Real:
+    """sin(r), cos(r), -sin(r) or -cos(r), by the last two bits of k."""
     sine, cosine, quadrant = sine_and_cosine(x)
     y = select((quadrant & 1) == 0, sine, cosine)
     return unless(abs(x) > FAR, real(bits(y) ^ ((quadrant & 2) << 62)), x, "sin")
 
 
 def cos(x: Real) -> Real:
+    """cos(r), -sin(r), -cos(r) or sin(r), by the last two bits of k."""
     sine, cosine, quadrant = sine_and_cosine(x)
     y = select((quadrant & 1) == 0, cosine, sine)
     return unless(abs(x) > FAR, real(bits(y) ^ (((quadrant + 1) & 2) << 62)), x, "cos")

@@ -34,6 +34,7 @@ SCALED = (
 
 
 def erf(x: Real) -> Real:
+    """A polynomial for |x| < 1, then 1 - exp(another)."""
     size = at_most(abs(x), 6.0)
     far = copysign(1.0 - exp(size * polynomial(size, FAR)), x)
     return select(size < 1.0, erf_near(x), far)

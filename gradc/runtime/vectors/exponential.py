@@ -35,6 +35,7 @@ SECOND_ORDER = (
 
 
 def exp(x: Real) -> Real:
+    """(1 + p) * 2**k. Arguments are held within the range in which the result is neither 0 nor infinite, and a bit."""
     p, k = power_of_e(at_most(at_least(x, -746.0), 710.0))
     return scaled(1.0 + p, k)
 
@@ -50,6 +51,7 @@ def power_of_e(x: Real, rest: Real | None = None) -> tuple[Real, Integer]:
 
 
 def exp2(x: Real) -> Real:
+    """exp(r*log(2)) * 2**k with k the integer nearest to x, r = x - k."""
     x = at_most(at_least(x, -1076.0), 1025.0)
     t = x + ROUND
     r = (x - (t - ROUND)) * LN2

@@ -34,41 +34,44 @@ def fast(name: str) -> Any:
     def typed(typing_context: Any, x: Any) -> Any:
         if not isinstance(x, (nb.Float, nb.Integer, nb.Boolean)):
             return None
-        kind = nb.float32 if x == nb.float32 else nb.float64
-        return kind(kind), functools.partial(_call, name, single=x == nb.float32)
+        return (nb.float32(nb.float32), single) if x == nb.float32 else (nb.float64(nb.float64), double)
+
+    def double(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call(name, context, builder, args[0])
+
+    def single(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wide = builder.fpext(args[0], DOUBLE)
+        return builder.fptrunc(call(name, context, builder, wide), ir.FloatType())
 
     typed.__name__ = typed.__qualname__ = f"gradc_{name}"
     return intrinsic(typed)
 
 
-def _call(name: str, context: Any, builder: Any, signature: Any, args: Any, *, single: bool) -> Any:
-    """Writes a call; the called function is linked into the library that is being made."""
+def call(name: str, context: Any, builder: ir.IRBuilder, x: Any) -> Any:
+    """Writes a call for a float64; the called function is linked into the library that Numba is making."""
+    context.active_code_library.add_linking_library(_library(context, name))
+    return builder.call(_declared(builder.module, name), [x])
+
+
+def _declared(module: ir.Module, name: str) -> Any:
     symbol = f"gradc_{name}"
-    context.active_code_library.add_linking_library(_library(context, name, symbol))
-    function = _declared(builder.module, symbol)
-    if not single:
-        return builder.call(function, args)
-    wide = builder.fpext(args[0], DOUBLE)
-    return builder.fptrunc(builder.call(function, [wide]), ir.FloatType())
-
-
-def _declared(module: ir.Module, symbol: str) -> Any:
     return module.globals.get(symbol) or ir.Function(module, ir.FunctionType(DOUBLE, [DOUBLE]), symbol)
 
 
 _made: dict[str, Any] = {}
+"""The libraries of this process. Numba lets only one thread at a time compile."""
 
 
-def _library(context: Any, name: str, symbol: str) -> Any:
-    """The machine-independent code of one function, made once a process."""
-    if symbol not in _made:
-        library = context.codegen().create_library(symbol)
-        module = library.create_ir_module(symbol)
-        function = _declared(module, symbol)
+def _library(context: Any, name: str) -> Any:
+    """The code of one function, apart from its callers', so that their flags do not become its own."""
+    if name not in _made:
+        library = context.codegen().create_library(f"gradc_{name}")
+        module = library.create_ir_module(f"gradc_{name}")
+        function = _declared(module, name)
         function.attributes.add("alwaysinline")
         builder = ir.IRBuilder(function.append_basic_block())
         builder.ret(FUNCTIONS[name](Real(builder, function.args[0])).value)
         library.add_ir_module(module)
         library.finalize()
-        _made[symbol] = library
-    return _made[symbol]
+        _made[name] = library
+    return _made[name]

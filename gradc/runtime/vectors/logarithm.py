@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 
+from gradc.runtime.vectors.exponential import LN2_HIGH, LN2_LOW
 from gradc.runtime.vectors.values import MANTISSA, Integer, Real, bits, copysign, fma, pattern, polynomial, real, select
-
-LN2_HIGH, LN2_LOW = 0.6931471805582987, 1.6465949582897082e-12
-"""log(2) in two parts, the high one of 38 bits."""
 
 ATANH = (
     *(0.6666666666666734, 0.3999999999941474, 0.2857142874239265, 0.22222198571113538),
@@ -23,26 +21,31 @@ SMALLEST_NORMAL = 2.0**-1022
 
 
 def log(x: Real) -> Real:
+    """k*log(2) + log(m)."""
+    k, f = whole_and_rest(x)
+    return with_edges(x, x, assembled(k, f))
+
+
+def whole_and_rest(x: Real) -> tuple[Real, Real]:
+    """k and m - 1 of a positive x, which may be subnormal."""
     small = x < SMALLEST_NORMAL
     k, m, _ = split(select(small, x * 2.0**54, x))
-    y = assembled(k - select(small, 54.0, 0.0), m - 1.0)
-    return with_edges(x, x, y)
+    return k - select(small, 54.0, 0.0), m - 1.0
 
 
 def log2(x: Real) -> Real:
+    """Exact for powers of two."""
     return _in_base(x, (1.0, 0.0), (1.442695040255785, 6.331784189566044e-10))
 
 
 def log10(x: Real) -> Real:
+    """Exact for powers of ten."""
     return _in_base(x, (0.30102999566224753, 1.7336659603752853e-12), (0.43429448176175356, 1.414982685385801e-10))
 
 
 def _in_base(x: Real, of_two: tuple[float, float], of_e: tuple[float, float]) -> Real:
     """The logarithm to the base in which 2 and e have these, each in a short and a long part."""
-    small = x < SMALLEST_NORMAL
-    k, m, _ = split(select(small, x * 2.0**54, x))
-    k = k - select(small, 54.0, 0.0)
-    f = m - 1.0
+    k, f = whole_and_rest(x)
     half = 0.5 * f * f
     high = real(bits(f - half) & -(1 << 32))
     low = ((f - high) - half) + remainder(f, half)
