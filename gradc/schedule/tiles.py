@@ -94,7 +94,7 @@ class Tiling:
             if isinstance(s, For | Product | Fill):
                 out += self._runs(run)
                 run = []
-            if isinstance(s, For) and self._stays_inside_rows(s):
+            if isinstance(s, For) and self._stays_inside_rows(s, path):
                 out.append(self._over_rows([s]))
             elif isinstance(s, For):
                 self.vectorised = True
@@ -108,7 +108,7 @@ class Tiling:
     def _over_rows(self, body: Sequence[Stmt]) -> For:
         return For(self.loop.index, self.loop.variable, tuple(body), (self.start, self.stop))
 
-    def _stays_inside_rows(self, nest: For) -> bool:
+    def _stays_inside_rows(self, nest: For, path: Path) -> bool:
         """Whether a row is best left together: its loops depend on it, or run over neighbours in memory, once."""
         reads_rows = False
         for s, around in walk([nest]):
@@ -124,7 +124,7 @@ class Tiling:
                     return False
                 if len(p.at) > 1 and self._is_row(p.at[0]):
                     reads_rows = True
-                    if len(p.at) - 1 != len(around) or not isinstance(p.at[-1], Name):
+                    if len(p.at) - 1 != len(path) + len(around) or not isinstance(p.at[-1], Name):
                         return False
                     if p.at[-1].name != self.names.index(around[-1]):
                         return False
@@ -198,13 +198,15 @@ class Tiling:
     # what is kept for the tile
 
     def _keep_what_crosses(self, body: Sequence[Stmt]) -> None:
-        """Scalars that come up in more than one loop over the rows."""
-        seen: dict[str, int] = {}
-        for unit, s in enumerate(t for t, _ in walk(body) if isinstance(t, For) and t.bounds is not None):
-            for t, _ in walk(s.body):
-                for name in {written(t), *reads(t)}:
-                    if name in self.roles.scalars and seen.setdefault(name, unit) != unit:
-                        self.kept.setdefault(name, ())
+        """Scalars that a loop over the rows finds computed by an earlier one."""
+        for unit in (s for s, _ in walk(body) if isinstance(s, For) and s.bounds is not None):
+            own: set[str] = set()
+            for s, _ in walk(unit.body):
+                needed = {*reads(s)} | ({named(s.target)} if isinstance(s, Accumulate) else set())
+                for name in sorted(needed & self.roles.scalars.keys() - own):
+                    self.kept.setdefault(name, ())
+                if isinstance(s, Assign):
+                    own.add(named(s.target))
 
     def _alloc(self, name: str) -> Alloc | None:
         if name in self.kept:
