@@ -72,6 +72,8 @@ ATOM = 9
 INDENT = "    "
 TILE_NUMBERS = 1 << 16
 """How many numbers a tile and the data of its rows may have: half a megabyte, part of a core's own cache."""
+TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
+"""A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that."""
 CHUNK_WORK = 1 << 19
 """Weighted operations a chunk must have to be worth handing to a thread: a tenth of a millisecond or so."""
 CHUNKS = 8
@@ -236,13 +238,12 @@ class _Printer:
 
     def _tiles(self, s: Tiles) -> list[str]:
         largest, least = self.call("max"), self.call("min")
-        room = f"{TILE_NUMBERS // 8}//{self._positive(s.elements)}"
+        room = f"{TILE_NUMBERS // TILE_STEP}//{self._positive(s.elements)}"
         for a, b in s.products:
-            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//4)"
+            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, TILE_STEP // 2)})"
         return [
-            f"{s.height} = 8*{largest}(2, {least}(64, {room}))  # rows at a time: what stays in the cache",
+            f"{s.height} = {TILE_STEP}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
             *(f"{a.array} = {self._array(a)}" for a in s.arrays),
-            f"{s.first} = {largest}({s.first}, 0)  # which it is: indexing need not ask whether it counts from the end",
             f"for {s.start} in {self.call('range')}({s.first}, {s.last}, {s.height}):",
             f"{INDENT}{s.stop} = {least}({s.start} + {s.height}, {s.last})",
             *self._indented(s.body),
@@ -302,6 +303,8 @@ class _Printer:
 
     def _positive(self, poly: Poly) -> str:
         text = poly.render(lambda i: self.names[i])
+        if poly.constant is not None:
+            return text
         return f"({text})" if poly.is_nonnegative() else f"{self.call('max')}({text}, 1)"
 
     def _accumulate(self, s: Accumulate, target: str) -> list[str]:

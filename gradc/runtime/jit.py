@@ -14,7 +14,7 @@ from typing import Any
 
 from gradc.emit.python import Module
 from gradc.program import Input
-from gradc.runtime import blas, cache, library, objects, pool
+from gradc.runtime import blas, cache, indexing, library, objects, pool
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -103,7 +103,8 @@ class Compiled:
         library.put_in(vars(loaded), self.module, self.settings.fast, jit)
         signature = tuple(_type(i) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
-        compiled: Any = make(getattr(loaded, name))
+        with indexing.from_the_start():
+            compiled: Any = make(getattr(loaded, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]
         (result,) = compiled.overloads.values()

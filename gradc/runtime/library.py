@@ -22,7 +22,10 @@ def multiplies(module: Module) -> bool:
 
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
-    own = [Path(__file__).with_name(name) for name in ("storage.py", "sweeps.py", "products.py")]
+    own = [
+        Path(__file__).with_name(name)
+        for name in ("extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py")
+    ]
     return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
 
 
@@ -37,16 +40,16 @@ def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[
         elif isinstance(namespace[name], types.FunctionType):
             namespace[name] = jit(namespace[name])
     for name, value in namespace.items():
-        if value in (np.empty, np.zeros):
+        if value in (np.empty, np.zeros, np.maximum, np.minimum):
             namespace[name] = own[value.__name__]
     for name in module.kernels:
         namespace[name] = own["kernel"](jit(namespace[name]))
 
 
 def _own(module: Module) -> dict[str, Any]:
-    from gradc.runtime import storage
+    from gradc.runtime import extremes, storage
 
-    found: dict[str, Any] = dict(storage.OWN)
+    found: dict[str, Any] = storage.OWN | extremes.OWN
     if module.kernels:
         from gradc.runtime import sweeps
 

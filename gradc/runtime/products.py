@@ -53,11 +53,12 @@ def _gemm(typing, flip_a, flip_b, m, n, k, a, lead_a, b, lead_b, beta, c, lead_c
 
 @jit
 def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
-    """C = A B, or C += A B; the strides 0 and 1 of A and B are in elements, C's rows lie together."""
+    """C = A B + add C, add 0 or 1; the strides 0 and 1 of A and B are in elements, C's rows lie together."""
+    zero = add - add
     if m * n * k < SMALL:
         for i in range(m):
             for j in range(n):
-                total = c[i * c0 + j] if add else 0 * c[0]
+                total = c[i * c0 + j] if add else zero
                 for p in range(k):
                     total += a[i * a0 + p * a1] * b[p * b0 + j * b1]
                 c[i * c0 + j] = total
@@ -66,13 +67,13 @@ def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-unt
     flip_a = NOT_TRANSPOSED if a1 == 1 else TRANSPOSED
     flip_b = NOT_TRANSPOSED if b1 == 1 else TRANSPOSED
     lead_a, lead_b = a0 if a1 == 1 else a1, b0 if b1 == 1 else b1
-    _gemm(flip_b, flip_a, n, m, k, b, lead_b, a, lead_a, c[0] * 0 + add, c, c0)
+    _gemm(flip_b, flip_a, n, m, k, b, lead_b, a, lead_a, add, c, c0)
 
 
 @jit
 def _matrix_vector(a, a0, v, out, m, n, add):  # type: ignore[no-untyped-def]
     for i in range(m):
-        total = 0 * v[0]
+        total = add - add
         for j in range(n):
             total += a[i * a0 + j] * v[j]
         out[i] = out[i] + total if add else total
@@ -109,7 +110,7 @@ def _product(name: str, add: bool) -> Any:
         else:
             function, kinds = _vector_matrix, (pointer, pointer, length, pointer)
         called = types.Dispatcher(function).get_call_type(
-            typing, (*kinds, *(length,) * (3 if both else 2), types.boolean), {}
+            typing, (*kinds, *(length,) * (3 if both else 2), out.dtype), {}
         )
         compiled = function.overloads[called.args]
 
@@ -124,7 +125,9 @@ def _product(name: str, add: bool) -> Any:
             else:
                 given = [x.data, y.data, y_strides[0], z.data, *y_shape]
             context.add_linking_libs([compiled.library])
-            context.call_internal(builder, compiled.fndesc, called, [*given, context.get_constant(types.boolean, add)])
+            context.call_internal(
+                builder, compiled.fndesc, called, [*given, context.get_constant(out.dtype, float(add))]
+            )
             return context.get_dummy_value()
 
         return types.void(a, b, out), codegen
