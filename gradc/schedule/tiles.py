@@ -91,7 +91,8 @@ class Tiling:
         out: list[Stmt] = []
         run: list[Stmt] = []
         for s in body:
-            if isinstance(s, For | Product | Fill):
+            for_all = isinstance(s, For | Product) or (isinstance(s, Fill) and s.array in self.roles.arrays)
+            if for_all:
                 out += self._runs(run)
                 run = []
             if isinstance(s, For) and self._stays_inside_rows(s, path):
@@ -99,7 +100,7 @@ class Tiling:
             elif isinstance(s, For):
                 self.vectorised = True
                 out.append(replace(s, body=tuple(self._inside(s.body, (*path, s)))))
-            elif isinstance(s, Product | Fill):
+            elif for_all:
                 out.append(s)
             else:
                 run.append(s)
@@ -222,9 +223,9 @@ class Tiling:
             around = path if s.bounds is not None else (*path, s)
             return replace(s, body=tuple(self._rewritten(t, rows, around) for t in s.body))
         change = self._change(path)
-        if isinstance(s, Fill) and s.array in self.roles.arrays:
-            own = self._row_of_tile if in_rows else None
-            return replace(s, at=(*(e if e is None else replaced(e, change) for e in s.at), own))
+        if isinstance(s, Fill):
+            own = (self._row_of_tile if in_rows else None,) if s.array in self.roles.arrays else ()
+            return replace(s, at=(*(e if e is None else replaced(e, change) for e in s.at), *own))
         if isinstance(s, Assign):
             target = replaced(s.target, change)
             assert isinstance(target, Name | Element)
@@ -270,7 +271,8 @@ class Tiling:
 
     def _pack(self, array: str, packed: str) -> Stmt:
         """A copy of the tile's rows with the rows along its last axis."""
-        index = Index(self.shapes[array][1], 0)
+        length = self.shapes[array][1]
+        index = Index(length, int(Index(length, 0) == self.loop.index))
         k = Name(self.names.index(index), "int")
         row = Name(self.loop.variable, "int")
         target = Element(packed, (k, self._row_of_tile), "float")
