@@ -1,107 +1,67 @@
-"""Logistic regression, value and gradient: gradc against a hand-written loop, NumPy and JAX (if it is installed).
-
-All contestants are checked to agree, then timed in turn, so that what slows the machine slows them alike.
-"""
+"""The command line: `python -m benchmarks [name ...]`; without names, everything."""
 
 from __future__ import annotations
 
-import math
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
-import numba
-import numpy as np
+from benchmarks import dense, memory, mixture, plot, report, rows, scalar, scaling, vectors
+from benchmarks.machine import describe
+from benchmarks.race import Workload, race
 
-import gradc
-
-ROWS, FEATURES, ROUNDS = 200_000, 50, 31
-PROGRAM = """
-w: param[d]
-b: param
-x: data[n, d]
-t: data[n]
-z = x @ w + b
-mean(bce_with_logits(z, t)) + 0.005*sum(w**2)
-"""
-
-
-@numba.njit(fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
-def by_hand(w: Any, b: Any, x: Any, t: Any) -> Any:
-    n, d = x.shape
-    w_bar, b_bar, loss = np.zeros(d), 0.0, 0.0
-    for i in range(n):
-        z = b
-        for j in range(d):
-            z += x[i, j] * w[j]
-        e = math.exp(-abs(z))
-        loss += max(z, 0.0) + math.log1p(e) - t[i] * z
-        z_bar = (1 / (1 + e) if z >= 0 else e / (1 + e)) - t[i]
-        b_bar += z_bar
-        for j in range(d):
-            w_bar[j] += z_bar * x[i, j]
-    return loss / n + 0.005 * (w @ w), (w_bar / n + 0.01 * w, b_bar / n)
+WORKLOADS: dict[str, Callable[[], Iterator[Workload]]] = {
+    "call": scalar.call,
+    "rows": rows.rows,
+    "logistic": rows.logistic,
+    "softmax": dense.softmax,
+    "perceptron": dense.perceptron,
+    "mixture": mixture.mixture,
+    "rosenbrock": vectors.rosenbrock,
+    "logsumexp": vectors.logsumexp,
+    "expression": scalar.expression,
+}
+DOCS = Path(__file__).parent.parent / "docs"
 
 
-def in_numpy(w: Any, b: Any, x: Any, t: Any) -> Any:
-    z = x @ w + b
-    e = np.exp(-np.abs(z))
-    z_bar = (np.where(z >= 0, 1 / (1 + e), e / (1 + e)) - t) / len(t)
-    value = np.mean(np.maximum(z, 0) + np.log1p(e) - t * z) + 0.005 * w @ w
-    return value, (x.T @ z_bar + 0.01 * w, z_bar.sum())
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="gradc side by side with its peers.")
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join([*WORKLOADS, "scaling", "memory"]))
+    parser.add_argument("--rounds", type=int, default=31, help="rounds of each race, at least (31)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of the rounds of each race, at least (3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
+    given = parser.parse_args(arguments)
+    unknown = set(given.names) - {*WORKLOADS, "scaling", "memory"}
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    results = measure(given.names or [*WORKLOADS, "scaling", "memory"], given.rounds, given.seconds)
+    if given.json:
+        given.json.write_text(json.dumps(asdict(results), indent=1) + "\n")
+    if given.write:
+        drawn = plot.draw(results.races, DOCS / "benchmarks.svg")
+        text = report.document(results, "benchmarks.svg" if drawn else None)
+        (DOCS / "benchmarks.md").write_text(text, encoding="utf-8")
 
 
-def in_jax(w: Any, b: Any, x: Any, t: Any) -> Callable[[], Any] | None:
-    try:
-        import jax
-    except ImportError:
-        return None
-    jax.config.update("jax_enable_x64", True)
-    jnp = jax.numpy
-
-    def loss(w: Any, b: Any, x: Any, t: Any) -> Any:
-        z = x @ w + b
-        return jnp.mean(jnp.logaddexp(0.0, z) - t * z) + 0.005 * jnp.sum(w * w)
-
-    compiled = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
-    given = [jnp.asarray(a) for a in (w, b, x, t)]
-    return lambda: jax.block_until_ready(compiled(*given))
-
-
-def main() -> None:
-    rng = np.random.default_rng(0)
-    inputs = (
-        rng.normal(size=FEATURES) * 0.1,
-        0.1,
-        rng.normal(size=(ROWS, FEATURES)),
-        (rng.random(ROWS) < 0.5).astype(float),
-    )
-    function = gradc.compile(PROGRAM)
-    contestants = {
-        "Numba by hand": lambda: by_hand(*inputs),
-        "gradc": lambda: function.value_and_grad(*inputs),
-        "NumPy by hand": lambda: in_numpy(*inputs),
-        "JAX": in_jax(*inputs),
-    }
-    live = {name: run for name, run in contestants.items() if run is not None}
-    expected = by_hand(*inputs)
-    for name, run in live.items():
-        value, (w_bar, b_bar) = run()
-        np.testing.assert_allclose(float(value), expected[0], rtol=1e-9, err_msg=name)
-        np.testing.assert_allclose(w_bar, expected[1][0], rtol=1e-7, err_msg=name)
-        np.testing.assert_allclose(b_bar, expected[1][1], rtol=1e-7, err_msg=name)
-    times: dict[str, list[float]] = {name: [] for name in live}
-    for _ in range(ROUNDS):
-        for name, run in live.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    base = statistics.median(times["Numba by hand"])
-    print(f"logistic regression, {ROWS} rows of {FEATURES} features, medians of {ROUNDS} interleaved rounds")
-    for name, each in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-        median = statistics.median(each)
-        print(f"{name:15} {median * 1e3:8.2f} ms   {median / base:5.2f} x the loop by hand")
+def measure(names: Sequence[str], rounds: int, seconds: float) -> report.Results:
+    """Everything by these names; each part is printed as soon as it is there."""
+    results = report.Results(describe())
+    for name in names:
+        for workload in WORKLOADS.get(name, lambda: iter(()))():
+            results.races.append(race(workload, rounds, seconds))
+            print(report.race_section(results.races[-1]), end="\n\n", flush=True)
+    if "scaling" in names:
+        results.rows, results.operations = scaling.of_rows(rounds=rounds), scaling.of_operations(rounds=rounds)
+        print(report.scaling_section(results.rows, results.operations), end="\n\n", flush=True)
+    if "memory" in names:
+        results.growths = memory.growths()
+        print(report.memory_section(results.growths), end="\n\n", flush=True)
+    if results.races:
+        print(report.summary(results.races))
+    return results
 
 
 if __name__ == "__main__":

@@ -23,17 +23,22 @@ def compile(
     backend: str = "numba",
     threads: int | str = "auto",
     cache: bool = True,
+    fast_math_library: bool = True,
 ) -> Function:
     """Compiles a loss.
 
     `source` is a path ending in `.gradc`, the text of a program, or one plain expression, whose free names become
     scalar params in order of first appearance. `wrt` names the inputs to differentiate by; all params by default.
     `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
+    `fast_math_library=False` takes `exp`, `log`, `sin` ... from the C library, where gradc has its own, which work on
+    vectors and are within 3 units in the last place.
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """
     origin = _read(source)
-    options = _options(wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache)
+    options = _options(
+        wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache, fast_math_library=fast_math_library
+    )
     return restore(origin, options)
 
 
@@ -90,6 +95,8 @@ def _options(**options: Any) -> dict[str, Any]:
         raise UnsupportedError(f"backend {options['backend']!r} is not known", hint='use "numba" or "python"')
     if threads != "auto" and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
         raise UnsupportedError(f"threads={threads!r}", hint='use a positive integer or "auto"')
+    if not isinstance(options["fast_math_library"], bool):
+        raise UnsupportedError(f"fast_math_library={options['fast_math_library']!r}", hint="use True or False")
     return options
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradc.batch import batch
 from gradc.check import Report, check_gradient
 from gradc.collector import paused
 from gradc.derive import Derived
@@ -20,12 +21,12 @@ from gradc.extents import Index
 from gradc.ir import Node, format_graph, reachable
 from gradc.program import Input, Program
 from gradc.runtime.inputs import Inputs
-from gradc.runtime.jit import Compiled, python
+from gradc.runtime.jit import Compiled, Settings, python
 from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
 
 OUT = "make it with empty_gradient(...)"
-LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "map", "trace", "write"})
+LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "trace", "write"})
 
 
 Restore = Callable[[tuple[str, str], dict[str, Any]], "Function"]
@@ -62,19 +63,28 @@ class Function:
         self._lock = threading.RLock()
         self._inputs = Inputs(derived.program, derived.nodes)
         self._gradient_type = _named_tuple(derived.wrt)
+        self._mapped: dict[frozenset[str], Function] = {}
 
     # evaluation
 
     def __call__(self, /, *args: Any, **inputs: Any) -> Any:
         """The value: a float, or an array."""
-        return self._value(*self._inputs.ready(args, inputs))
+        evaluate, values = self._value, self._inputs.ready(args, inputs)
+        try:
+            return evaluate(*values)
+        except IndexError as error:  # compiled code stops at a bad index it computed itself
+            raise InputError(str(error)) from None
 
     def value_and_grad(self, /, *args: Any, out: Any = None, **inputs: Any) -> tuple[float, Any]:
         """(value, gradient). The gradient is a named tuple, one field per name in `wrt`, shapes as the inputs'.
 
         `out`, from `empty_gradient`, is filled and returned in its place. Raises UnsupportedError for array results.
         """
-        value, fields = self._value_and_grad(*self._inputs.ready(args, inputs))
+        evaluate, values = self._value_and_grad, self._inputs.ready(args, inputs)
+        try:
+            value, fields = evaluate(*values)
+        except IndexError as error:
+            raise InputError(str(error)) from None
         if out is None:
             return value, tuple.__new__(self._gradient_type, fields)
         self._fill(out, fields)
@@ -90,13 +100,33 @@ class Function:
         shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
         return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
 
+    def map(self, /, *args: Any, **inputs: Any) -> tuple[Any, Any]:
+        """(values, gradient) of many rows: every input may have one more leading axis, the others are shared.
+
+        There is a value and a gradient for each row: `values` has the shape (rows,), every field of the gradient the
+        shape (rows, ...), also by what is shared. Raises UnsupportedError for array results.
+        """
+        self._check_gradient()
+        values = self._inputs.bind(args, inputs)
+        pairs = zip(self.signature, values, strict=True)
+        batched = frozenset(i.name for i, value in pairs if _rank(value) == len(i.shape) + 1)
+        if not batched:
+            self._inputs.convert(values)
+            names = ", ".join(self._inputs.names)
+            raise InputError("no input has one more leading axis", hint=f"give one or more of {names} an axis of rows")
+        with self._lock:
+            if batched not in self._mapped:
+                derived = batch(self._derived, batched)
+                self._mapped[batched] = Function(derived, self._origin, self._options, self._restore)
+        return self._mapped[batched].value_and_grad(*values)
+
     def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
         """Compares the gradient with extrapolated central differences; the report names the worst entry."""
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
         values = self._inputs.ready(args, inputs)
         named = dict(zip(self._inputs.names, values, strict=True))
-        gradient = dict(zip(self.wrt, self._value_and_grad(*values)[1], strict=True))
+        gradient = dict(zip(self.wrt, self.grad(*values), strict=True))
         return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
 
     def scipy(self, /, **fixed: Any) -> Problem:
@@ -165,35 +195,30 @@ class Function:
         with self._lock:
             if self._options["backend"] == "python":
                 return python(self._module).__getitem__
-            return Compiled(self._module, self.signature, self._options["cache"], VERSION).entry
+            o = self._options
+            settings = Settings(o["cache"], o["fast_math_library"], None if o["threads"] == "auto" else o["threads"])
+            return Compiled(self._module, self.signature, settings, VERSION).entry
 
     @cached_property
     def _value(self) -> Callable[..., Any]:
         with self._lock, paused():
-            return self._raising(self._entries("value"))
+            return self._entries("value")
 
     @cached_property
     def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
-        if self._derived.value.axes:
+        self._check_gradient()
+        with self._lock, paused():
+            return self._entries("value_and_grad")
+
+    def _check_gradient(self) -> None:
+        """Raises UnsupportedError if the result has no gradient."""
+        if self._derived.gradient is None:
             shape = ", ".join(str(a.extent) if isinstance(a, Index) else "1" for a in self._derived.value.axes)
             raise UnsupportedError(
                 f"the result has shape ({shape}): only a number has a gradient", hint="reduce it: sum(...), mean(...)"
             )
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
-        with self._lock, paused():
-            return self._raising(self._entries("value_and_grad"))
-
-    def _raising(self, entry: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiled code stops at a bad index it computed itself; users get an InputError for it."""
-
-        def run(*values: Any) -> Any:
-            try:
-                return entry(*values)
-            except IndexError as error:
-                raise InputError(str(error)) from None
-
-        return run if any(n.op in ("read", "place") for n in self._derived.nodes) else entry
 
     def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.float64]]) -> None:
         if not isinstance(out, tuple) or len(out) != len(self.wrt):
@@ -207,6 +232,14 @@ class Function:
                 raise InputError(f"out: field '{name}': expected a float64 array to fill, given {given}", hint=OUT)
         for target, value in zip(out, fields, strict=True):
             target[...] = value
+
+
+def _rank(value: Any) -> int:
+    """The number of axes of what somebody passes, 0 if it is nothing that can have any."""
+    try:
+        return np.ndim(value)
+    except (ValueError, TypeError, OverflowError):
+        return 0
 
 
 def _named_tuple(fields: tuple[str, ...]) -> Any:

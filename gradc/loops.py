@@ -1,11 +1,12 @@
 """The loop program: what is left when the graph has been scheduled. Emitters print it; it knows no calculus.
 
-Expressions are trees over named scalars and array elements. Statements assign, accumulate, loop and check.
+Expressions are trees over named scalars and array elements. Statements assign, accumulate, loop and check;
+matrix products, tiles of rows and sweeps over chunks of rows are statements of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gradc.extents import Index, Poly
@@ -99,8 +100,84 @@ class Comment:
 
 @dataclass(frozen=True)
 class For:
+    """A loop from 0 below the index's extent, or over the part of it between two bounds."""
+
     index: Index
     variable: str
+    body: tuple[Stmt, ...]
+    bounds: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A vector or matrix made of an array: for each axis the bounds of a slice, or None for all of it."""
+
+    array: str
+    slices: tuple[tuple[str, str] | None, ...]
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """`target = left @ right`, or `target += left @ right`, of vectors and matrices; `loops` are what it stands for."""
+
+    target: View
+    left: View
+    right: View
+    add: bool
+    loops: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The rows from `first` below `last`, some at a time: those from `start` below `stop`.
+
+    `height` is how many: as `elements` numbers a row leave room for, or as many as matrix products over them repay,
+    whose other two lengths are in `products`. `arrays` hold the values of one tile; their last axis is `height` long.
+    """
+
+    first: str
+    last: str
+    start: str
+    stop: str
+    height: str
+    elements: Poly
+    products: tuple[tuple[Poly, Poly], ...]
+    arrays: tuple[Alloc, ...]
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """An accumulator each chunk has for itself, from the number `start`; they are combined by `op`, chunk by chunk."""
+
+    name: str
+    parts: str
+    op: str
+    start: Number
+    axes: tuple[tuple[str, Poly], ...]
+    type: Type
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`body` as a kernel, run over chunks of the rows, each from `first` below `last`.
+
+    How many chunks there are follows from the `work` and from how many numbers are `private` to each. The last `reach`
+    rows of a chunk write where the next chunk does: they are run when all other rows are through.
+    """
+
+    kernel: str
+    index: Index
+    chunk: str
+    chunks: str
+    first: str
+    last: str
+    reach: int
+    parts: tuple[Part, ...]
+    parameters: tuple[str, ...]
+    work: Poly
+    private: Poly
     body: tuple[Stmt, ...]
 
 
@@ -119,7 +196,7 @@ class Block:
     writes: tuple[Name, ...]
 
 
-Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Block
+Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Product | Tiles | Sweep | Block
 
 
 @dataclass(frozen=True)
@@ -134,23 +211,70 @@ class Routine:
 
     def statements(self) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
         """Every statement with the indices of the loops around it, in order."""
-        stack: list[tuple[Iterator[Stmt], tuple[Index, ...]]] = [(iter(self.body), ())]
-        while stack:
-            statements, around = stack[-1]
-            s = next(statements, None)
-            if s is None:
-                stack.pop()
-                continue
-            yield s, around
-            if isinstance(s, For):
-                stack.append((iter(s.body), (*around, s.index)))
+        return walk(self.body)
 
     def sweeps(self, dim: str) -> int:
         """How many outermost loops run over a length made of this dim."""
-        return sum(isinstance(s, For) and dim in s.index.extent.dims for s in self.body)
+        return sum(isinstance(s, For | Sweep) and dim in s.index.extent.dims for s in self.body)
 
     def allocations(self) -> list[Alloc]:
         return [s for s, _ in self.statements() if isinstance(s, Alloc)]
+
+
+def inside(s: Stmt) -> tuple[Stmt, ...]:
+    """The statements a statement is made of."""
+    if isinstance(s, Tiles):
+        return s.arrays + s.body
+    return s.body if isinstance(s, For | Sweep) else ()
+
+
+def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
+    """Every statement with the indices of the loops around it, in order."""
+    stack: list[tuple[Iterator[Stmt], tuple[Index, ...]]] = [(iter(body), ())]
+    while stack:
+        statements, around = stack[-1]
+        s = next(statements, None)
+        if s is None:
+            stack.pop()
+            continue
+        yield s, around
+        if inside(s):
+            stack.append((iter(inside(s)), (*around, s.index) if isinstance(s, For) else around))
+
+
+def expressions(s: Stmt) -> tuple[Expr, ...]:
+    """The expressions that stand in a statement itself: what it computes, where it stores, what it asks."""
+    if isinstance(s, Assign):
+        return (s.value, s.target)
+    if isinstance(s, Accumulate):
+        return (s.value, s.target) if s.guard is None else (s.value, s.target, s.guard)
+    if isinstance(s, Fill):
+        return tuple(e for e in s.at if e is not None)
+    if isinstance(s, Check):
+        return (s.position,) if s.guard is None else (s.position, s.guard)
+    return s.reads if isinstance(s, Block) else ()
+
+
+def lengths(s: Stmt) -> tuple[Poly, ...]:
+    """The lengths that stand in a statement itself."""
+    if isinstance(s, For):
+        return () if s.bounds else (s.index.extent,)
+    if isinstance(s, Alloc):
+        return s.shape
+    if isinstance(s, Tiles):
+        return (s.elements, *(p for pair in s.products for p in pair))
+    if isinstance(s, Sweep):
+        return (s.index.extent, s.work, s.private, *(length for p in s.parts for _, length in p.axes))
+    return (s.length,) if isinstance(s, Check) else ()
+
+
+def replaced(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with every part changed, inner parts first."""
+    if isinstance(expr, Apply):
+        expr = Apply(expr.op, tuple(replaced(a, change) for a in expr.args), expr.type)
+    elif isinstance(expr, Element):
+        expr = Element(expr.array, tuple(replaced(a, change) for a in expr.at), expr.type)
+    return change(expr)
 
 
 def parts(expr: Expr) -> list[Expr]:

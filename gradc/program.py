@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Literal
 
@@ -28,13 +28,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Input:
-    """A declared input: its kind, the lengths of its axes (none for a scalar), its default."""
+    """A declared input: its kind, the lengths of its axes (none for a scalar), its default.
+
+    `per_row`: its first axis is the rows over which a whole loss is mapped.
+    """
 
     name: str
     kind: Kind
     shape: tuple[Poly, ...] = ()
     default: float | int | None = None
     span: Span | None = None
+    per_row: bool = False
 
     @property
     def type(self) -> Type:
@@ -82,6 +86,9 @@ class Provenance:
     adjoint_of: dict[Node, str] = field(default_factory=dict)
     notes: dict[Node, str] = field(default_factory=dict)
     index_names: dict[Index, str] = field(default_factory=dict)
+
+    def copy(self) -> Provenance:
+        return Provenance(*(dict(getattr(self, f.name)) for f in fields(self)))
 
     def inherit(self, new: Node, old: Node) -> None:
         """`new` stands for what `old` stood for; what `new` is already known for wins."""

@@ -21,7 +21,7 @@ from gradc.emit.llvm import SIZE, print_block
 from gradc.evaluate import evaluate_value
 from gradc.loops import Routine
 from gradc.ops import OPS
-from gradc.runtime.jit import Compiled, flags
+from gradc.runtime.jit import Compiled, Settings, flags
 from gradc.version import VERSION
 
 NEVER = 10**9
@@ -74,7 +74,10 @@ def routine(function: gradc.Function, name: str = "value_and_grad") -> Routine:
 
 def both(function: gradc.Function, limit: int = 0) -> list[Callable[..., Any]]:
     """Value and gradient as compiled by Numba's front end alone, and in blocks."""
-    made = [Compiled(function._module, function.signature, False, VERSION, bound) for bound in (NEVER, limit)]
+    made = [
+        Compiled(function._module, function.signature, Settings(False, limit=bound), VERSION)
+        for bound in (NEVER, limit)
+    ]
     return [m.entry("value_and_grad") for m in made]
 
 

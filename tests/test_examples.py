@@ -13,7 +13,7 @@ from cases import CASES, EXAMPLES, Case
 
 import gradc
 from gradc.api import parse
-from gradc.emit.count import operations_at
+from gradc.count import operations_at
 from gradc.evaluate import evaluate_value
 
 Array = npt.NDArray[np.complex128]

@@ -20,7 +20,7 @@ from cases import CASES
 
 import gradc
 from gradc.runtime import cache
-from gradc.runtime.jit import Compiled
+from gradc.runtime.jit import Compiled, Settings
 from gradc.version import VERSION
 
 LOGISTIC = CASES["logistic"].path
@@ -160,7 +160,9 @@ def test_unusable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.Monk
     function = gradc.compile("x: param\nx*x*x")
     if place.startswith("an entry"):
         directory.mkdir()
-        (directory / Compiled(function._module, function.signature, True, VERSION).name).write_text("not an entry")
+        (directory / Compiled(function._module, function.signature, Settings(), VERSION).name).write_text(
+            "not an entry"
+        )
     assert function(3.0) == 27.0
 
 

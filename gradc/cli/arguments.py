@@ -66,7 +66,14 @@ def read_source(file: str | None, expression: str | None) -> Source:
 
 def compiled(source: Source, wrt: tuple[str, ...] | None = None) -> Function:
     """The program as `gradc.compile` makes it, under its own name in messages and comments."""
-    options = {"wrt": wrt, "dtype": "float64", "backend": "numba", "threads": "auto", "cache": True}
+    options = {
+        "wrt": wrt,
+        "dtype": "float64",
+        "backend": "numba",
+        "threads": "auto",
+        "cache": True,
+        "fast_math_library": True,
+    }
     return restore((source.name, source.text), options)
 
 

@@ -1,4 +1,7 @@
-"""How results look: on a terminal highlighted, in a pipe plain text that other programs can read."""
+"""How results look: on a terminal highlighted, in a pipe plain text that other programs can read.
+
+Rich is imported where there is a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 WHOLE = 24
 """Arrays with more elements are printed by their corners."""
@@ -29,6 +33,8 @@ def code(text: str, language: str = "python") -> None:
 def listing(text: str) -> None:
     """Prints a numbered listing, with its numbers and names set apart."""
     if sys.stdout.isatty():
+        from rich.text import Text
+
         styled = Text(text.rstrip("\n"))
         styled.highlight_regex(r"(?m)^ *%\d+", "bold cyan")
         styled.highlight_regex(r"%\d+", "cyan")
@@ -41,12 +47,16 @@ def listing(text: str) -> None:
 def line(text: str, style: str = "") -> None:
     """Prints a line, in a style where the terminal has one."""
     if sys.stdout.isatty():
+        from rich.text import Text
+
         _styled(Text(text, style))
     else:
         print(text)
 
 
 def _styled(text: Text) -> None:
+    from rich.console import Console
+
     Console(highlight=False).print(text, soft_wrap=True)
 
 

@@ -14,15 +14,17 @@ from gradc.loops import (
     Alloc,
     Assign,
     Block,
-    Check,
     Comment,
     Element,
     Expr,
-    Fill,
     For,
     Name,
     Routine,
     Stmt,
+    Sweep,
+    Tiles,
+    expressions,
+    inside,
     parts,
 )
 
@@ -30,6 +32,7 @@ LIMIT = 300
 """Runs of more statements than this become blocks."""
 
 Plain = Assign | Accumulate
+Loop = For | Tiles | Sweep
 
 
 def with_blocks(routine: Routine, limit: int = LIMIT) -> tuple[Routine, tuple[Block, ...]]:
@@ -53,7 +56,7 @@ def _cut(body: Sequence[Stmt], limit: int, wanted: set[str], blocks: list[Block]
             blocks.append(_block(name, plain, wanted))
             made += [*(s for s in part if isinstance(s, Alloc)), blocks[-1]]
         else:
-            made += (replace(s, body=_cut(s.body, limit, wanted, blocks)) if isinstance(s, For) else s for s in part)
+            made += (replace(s, body=_cut(s.body, limit, wanted, blocks)) if isinstance(s, Loop) else s for s in part)
     return tuple(made)
 
 
@@ -69,8 +72,15 @@ def _wanted(body: Sequence[Stmt]) -> set[str]:
     found: set[str] = set()
     for part in _parts(body):
         plain = _plain(part)
-        found |= read_first(plain).keys() if plain else {n.name for s in part for n in names_read(s)}
+        found |= read_first(plain).keys() if plain else {n for s in part for n in _mentioned(s)}
     return found
+
+
+def _mentioned(s: Stmt) -> set[str]:
+    """What a statement by itself reads, and the accumulators that a sweep combines."""
+    if isinstance(s, Sweep):
+        return {*s.parameters, *(p.name for p in s.parts)}
+    return {n.name for n in names_read(s)}
 
 
 def _parts(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
@@ -78,8 +88,7 @@ def _parts(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
     for part in _segments(body):
         yield part
         for s in part:
-            if isinstance(s, For):
-                yield from _parts(s.body)
+            yield from _parts(inside(s))
 
 
 def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
@@ -114,25 +123,12 @@ def read_first(body: Iterable[Plain]) -> dict[str, Name]:
 
 def names_read(s: Stmt) -> list[Name]:
     """The scalars a statement reads itself, once for each time; those of a loop's body are not its own."""
-    return [p for e in _expressions(s) for p in parts(e) if isinstance(p, Name)]
+    return [p for e in _read(s) for p in parts(e) if isinstance(p, Name)]
+
+
+def _read(s: Stmt) -> tuple[Expr, ...]:
+    return (s.value,) if isinstance(s, Assign) and isinstance(s.target, Name) else expressions(s)
 
 
 def _elements(s: Plain) -> list[Element]:
-    return [p for e in (*_expressions(s), s.target) for p in parts(e) if isinstance(p, Element)]
-
-
-def _expressions(s: Stmt) -> list[Expr]:
-    found: list[Expr] = []
-    if isinstance(s, Plain):
-        found.append(s.value)
-        if isinstance(s.target, Element):
-            found += s.target.at
-        elif isinstance(s, Accumulate):
-            found.append(s.target)
-    if isinstance(s, Check):
-        found.append(s.position)
-    if isinstance(s, Accumulate | Check) and s.guard is not None:
-        found.append(s.guard)
-    if isinstance(s, Fill):
-        found += [e for e in s.at if e is not None]
-    return found
+    return [p for e in expressions(s) for p in parts(e) if isinstance(p, Element)]

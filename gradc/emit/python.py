@@ -6,14 +6,13 @@ import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-
-import jinja2
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from gradc import resources
-from gradc.emit import scalars
-from gradc.emit.count import operations
+from gradc.count import operations
+from gradc.emit import arrays, scalars
 from gradc.emit.llvm import Operation
 from gradc.extents import Poly
 from gradc.loops import (
@@ -30,15 +29,26 @@ from gradc.loops import (
     Fill,
     For,
     Name,
+    Product,
     Routine,
     Stmt,
+    Sweep,
+    Target,
+    Tiles,
+    View,
+    expressions,
+    lengths,
     parts,
 )
 from gradc.ops import OPS
 from gradc.program import Input
 from gradc.schedule.names import ARRAYS, BUILTINS, C_NAMES
 
-HELPERS = {f.__name__: f for f in scalars.FUNCTIONS}
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE = "module.py.jinja"
+HELPERS = {f.__name__: f for f in (*scalars.FUNCTIONS, *arrays.FUNCTIONS)}
 NUMPY = {
     *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
     *("log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2"),
@@ -62,19 +72,25 @@ COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 EXTREMES = ("maximum", "minimum")
 ATOM = 9
 INDENT = "    "
+TILE_NUMBERS = 1 << 16
+"""How many numbers a tile and the data of its rows may have: half a megabyte, part of a core's own cache."""
+TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
+"""A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that."""
+CHUNK_WORK = 1 << 19
+"""Weighted operations a chunk must have to be worth handing to a thread: a tenth of a millisecond or so."""
+CHUNKS = 8
+"""The most chunks there are, and so the most threads that can work on a sweep."""
 
 
 @dataclass(frozen=True)
 class Module:
-    """An emitted module: its text, the part of it that defines all functions and that which comes before the entries.
+    """An emitted module: its routines, and what the template makes a text of when somebody wants it.
 
-    The rest is what it was printed from.
+    `helpers` are the library's, as they are spelt there.
     """
 
-    text: str
-    body: str
-    head: str
-    functions: tuple[str, ...]
+    parts: Mapping[str, Any]
+    helpers: dict[str, str]
     inputs: tuple[Input, ...]
     routines: tuple[Routine, ...]
     spelling: Mapping[str, str]
@@ -83,9 +99,29 @@ class Module:
     def entries(self) -> tuple[str, ...]:
         return tuple(r.name for r in self.routines)
 
-    def entry(self, routine: Routine) -> str:
-        """The text of another form of a routine, to stand in the place of the one in the module."""
-        return _entry(_Printer(self.spelling), self.inputs, routine)
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The functions that entries call for chunks of the rows."""
+        return tuple(s.kernel for r in self.routines for s in r.body if isinstance(s, Sweep))
+
+    @property
+    def key(self) -> str:
+        """All the text depends on: modules of equal keys have equal texts."""
+        return repr(self.parts) + (resources.path("templates") / TEMPLATE).read_text(encoding="utf-8")
+
+    @cached_property
+    def text(self) -> str:
+        return _environment().get_template(TEMPLATE).render(self.parts)
+
+    @property
+    def body(self) -> str:
+        """The part of the text that defines the functions."""
+        return self.text[: self.text.index("\n\ntry:\n    from numba import njit")] + "\n"
+
+    def only(self, routine: Routine) -> Module:
+        """A module of one of the routines, or of another form of it."""
+        entry = _entry(_Printer(self.spelling), self.inputs, routine)
+        return replace(self, parts={**self.parts, "entries": [entry]}, routines=(routine,))
 
     def operation(self, operation: Operation, name: str) -> str:
         """A scalar function as a Python function of this name."""
@@ -102,24 +138,23 @@ def emit(
     used = _closure(printer.used)
     helpers = [f for f in HELPERS if f in used]
     imports = sorted(used & IMPORTS)
-    template = _environment().get_template("module.py.jinja")
-    text = template.render(
-        title=_docstring(title) or "Generated gradient code.",
-        version=version,
-        inputs=[str(i) for i in inputs],
-        counts=[(r.name, operations(r)) for r in routines],
-        imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
-        c_imports=[f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES],
-        builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-        helpers=[_helper(name, spelling) for name in helpers],
-        entries=entries,
-        functions=[spelling.get(h, h) for h in helpers] + [r.name for r in routines],
-    )
-    marker = "\n\ntry:\n    from numba import njit"
-    body = text[: text.index(marker)] + "\n"
-    head = text[: text.index(entries[0])]
-    names = tuple(spelling.get(h, h) for h in helpers)
-    return Module(text, body, head, names, tuple(inputs), tuple(routines), spelling)
+    kernels = [s.kernel for r in routines for s in r.body if isinstance(s, Sweep)]
+    parts = {
+        "title": _docstring(title) or "Generated gradient code.",
+        "version": version,
+        "inputs": [str(i) for i in inputs],
+        "counts": [(r.name, operations(r)) for r in routines],
+        "imports": [_imported(name, spelling) for name in imports if name not in C_NAMES],
+        "c_imports": [
+            f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
+        ],
+        "builtins": [f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
+        "helpers": [_helper(name, spelling) for name in helpers],
+        "entries": entries,
+        "functions": [spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
+    }
+    spelt = {spelling.get(h, h): h for h in helpers}
+    return Module(parts, spelt, tuple(inputs), tuple(routines), spelling)
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
@@ -133,6 +168,8 @@ def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
             lines.append(f"{INDENT}{i.name} = {printer.call('float64')}({i.name})")
     lines += [INDENT + line for line in _sizes(inputs, routine, used)]
     lines += printer.block(routine.body, 1)
+    lines = [f"{kernel}\n\n" for kernel in printer.kernels] + lines
+    printer.kernels = []
     value = printer.expr(routine.value)
     if routine.gradient is None:
         lines.append(f"{INDENT}return {value}")
@@ -146,11 +183,7 @@ def _names(routine: Routine) -> set[str]:
     """The scalars that the routine mentions."""
     exprs = [routine.value, *(routine.gradient or ())]
     for s, _ in routine.statements():
-        if isinstance(s, Block):
-            exprs += s.reads
-        exprs += [
-            e for e in (getattr(s, f, None) for f in ("value", "target", "guard", "position")) if isinstance(e, Expr)
-        ]
+        exprs += expressions(s)
     return {p.name for e in exprs for p in parts(e) if isinstance(p, Name)}
 
 
@@ -158,12 +191,7 @@ def _sizes(inputs: Sequence[Input], routine: Routine, used: set[str]) -> list[st
     """Lines that bind the dims the routine uses to the shapes of its arrays."""
     needed: set[str] = set()
     for s, _ in routine.statements():
-        if isinstance(s, For):
-            needed |= s.index.extent.dims
-        elif isinstance(s, Alloc):
-            needed |= frozenset().union(*(p.dims for p in s.shape))
-        elif isinstance(s, Check):
-            needed |= s.length.dims
+        needed |= frozenset().union(*(p.dims for p in lengths(s)))
     dims = {d for i in inputs for p in i.shape for d in p.dims}
     needed |= dims & used
     lines: list[str] = []
@@ -189,6 +217,7 @@ class _Printer:
         self.used: set[str] = set()
         self.names: dict[object, str] = {}
         self.plain: set[str] = set()
+        self.kernels: list[str] = []
 
     def call(self, name: str) -> str:
         self.used.add(name)
@@ -197,20 +226,23 @@ class _Printer:
     def block(self, body: Sequence[Stmt], depth: int) -> list[str]:
         lines: list[str] = []
         for s in body:
-            lines += [INDENT * depth + line for line in self._statement(s, depth)]
+            lines += [INDENT * depth + line for line in self._statement(s)]
         return lines
 
-    def _statement(self, s: Stmt, depth: int) -> list[str]:
+    def _statement(self, s: Stmt) -> list[str]:
         if isinstance(s, Comment):
             return [f"# {_printable(s.text)}"]
         if isinstance(s, For):
             self.names[s.index] = s.variable
-            inner = self.block(s.body, depth + 1)
-            cut = len(INDENT) * depth
-            return [
-                f"for {s.variable} in {self.call('range')}({self._length(s.index.extent)}):",
-                *(line[cut:] for line in inner),
-            ]
+            bounds = self._length(s.index.extent) if s.bounds is None else ", ".join(s.bounds)
+            return [f"for {s.variable} in {self.call('range')}({bounds}):", *self._indented(s.body)]
+        if isinstance(s, Tiles):
+            return self._tiles(s)
+        if isinstance(s, Sweep):
+            return self._sweep(s)
+        if isinstance(s, Product):
+            operands = ", ".join(self._view(v) for v in (s.left, s.right, s.target))
+            return [f"{self.call('multiply_add' if s.add else 'multiply')}({operands})"]
         if isinstance(s, Alloc):
             return [f"{s.array} = {self._array(s)}"]
         if isinstance(s, Fill):
@@ -227,6 +259,80 @@ class _Printer:
                 (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
             return [f"{target} = {self.expr(s.value)}"]
         return self._accumulate(s, target)
+
+    def _indented(self, body: Sequence[Stmt]) -> list[str]:
+        return self.block(body, 1)
+
+    def _tiles(self, s: Tiles) -> list[str]:
+        largest, least = self.call("max"), self.call("min")
+        room = f"{TILE_NUMBERS // TILE_STEP}//{self._positive(s.elements)}"
+        for a, b in s.products:
+            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, TILE_STEP // 2)})"
+        return [
+            f"{s.height} = {TILE_STEP}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
+            *(f"{a.array} = {self._array(a)}" for a in s.arrays),
+            f"for {s.start} in {self.call('range')}({s.first}, {s.last}, {s.height}):",
+            f"{INDENT}{s.stop} = {least}({s.start} + {s.height}, {s.last})",
+            *self._indented(s.body),
+        ]
+
+    def _sweep(self, s: Sweep) -> list[str]:
+        """The call of a kernel, whose own text goes before the function that is being printed."""
+        self.kernels.append(self._kernel(s))
+        least = (
+            str(CHUNK_WORK)
+            if s.private.constant == 0
+            else f"{self.call('max')}({CHUNK_WORK}, 4*{self._factor(s.private)})"
+        )
+        work = f"{self._factor(s.work)}//{least}"
+        lines = [f"{s.chunks} = {self.call('max')}(1, {self.call('min')}({CHUNKS}, {work}))"]
+        for p in s.parts:
+            shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))
+            lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, p.start))}")
+        names = [*s.parameters, *(p.parts for p in s.parts)]
+        args = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+        rows = self._length(s.index.extent)
+        lines.append(f"{self.call('in_chunks')}({s.kernel}, {rows}, {s.chunks}, {s.reach}, {args})")
+        if s.parts:
+            lines.append(f"for {s.chunk} in {self.call('range')}({s.chunks}):")
+        for p in s.parts:
+            depth = INDENT
+            at = [k for k, _ in p.axes]
+            for k, length in p.axes:
+                lines.append(f"{depth}for {k} in {self.call('range')}({self._length(length)}):")
+                depth += INDENT
+            total: Target = Element(p.name, tuple(Name(k, "int") for k in at), p.type) if at else Name(p.name, p.type)
+            part = Element(p.parts, tuple(Name(k, "int") for k in (s.chunk, *at)), p.type)
+            lines += [depth + line for line in self._accumulate(Accumulate(total, p.op, part), self.expr(total))]
+        return lines
+
+    def _kernel(self, s: Sweep) -> str:
+        given = ", ".join([s.chunk, s.first, s.last, *s.parameters, *(p.parts for p in s.parts)])
+        before, after = [], []
+        for p in s.parts:
+            own = f"{p.parts}[{s.chunk}]"
+            before.append(f"{p.name} = {own}" if p.axes else f"{p.name} = {self._number(p.start)}")
+            if not p.axes:
+                part = Element(p.parts, (Name(s.chunk, "int"),), p.type)
+                after += self._accumulate(Accumulate(part, p.op, Name(p.name, p.type)), own)
+        body = self.block(s.body, 0)
+        lines = [f"def {s.kernel}({given}):", *(INDENT + line for line in (*before, *body, *after))]
+        return "\n".join(lines)
+
+    def _view(self, v: View) -> str:
+        at = ", ".join(":" if s is None else ":".join(s) for s in v.slices)
+        text = v.array if all(s is None for s in v.slices) else f"{v.array}[{at.removesuffix(', :')}]"
+        return f"{text}.T" if v.transposed else text
+
+    def _factor(self, poly: Poly) -> str:
+        text = self._length(poly)
+        return text if text.replace("_", "").replace("*", "").isalnum() or text.endswith(")") else f"({text})"
+
+    def _positive(self, poly: Poly) -> str:
+        text = poly.render(lambda i: self.names[i])
+        if poly.constant is not None:
+            return text
+        return f"({text})" if poly.is_nonnegative() else f"{self.call('max')}({text}, 1)"
 
     def _accumulate(self, s: Accumulate, target: str) -> list[str]:
         value, sign = s.value, OPS[s.op].infix
@@ -364,7 +470,7 @@ def _imported(name: str, spelling: Mapping[str, str]) -> str:
 @cache
 def _source(name: str) -> str:
     text = inspect.getsource(HELPERS[name]).rstrip()
-    return text.replace(": float", "").replace(": int", "").replace(" -> float", "")
+    return re.sub(r": (float|int|Any)\b| -> (float|None)\b", "", text)
 
 
 def _helper(name: str, spelling: Mapping[str, str]) -> str:
@@ -376,6 +482,8 @@ def _helper(name: str, spelling: Mapping[str, str]) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.path("templates")),
         undefined=jinja2.StrictUndefined,

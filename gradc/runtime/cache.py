@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import re
@@ -17,13 +18,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import platformdirs
-
 
 def directory() -> Path:
     """The cache directory: `GRADC_CACHE_DIR`, or the user's own for caches."""
     given = os.environ.get("GRADC_CACHE_DIR")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("gradc"))
+    if given:
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("gradc"))
 
 
 def digest(parts: Sequence[str]) -> str:
@@ -34,12 +37,30 @@ def digest(parts: Sequence[str]) -> str:
 @functools.cache
 def _machine() -> tuple[str, ...]:
     import llvmlite
-    import numba
     import numpy as np
     from llvmlite import binding
 
-    versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
-    return (*versions, platform.machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
+    versions = (sys.version, np.__version__, _numba(), llvmlite.__version__)
+    settings = (f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("NUMBA_"))
+    return (
+        *versions,
+        *settings,
+        platform.machine(),
+        binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten(),
+    )
+
+
+def _numba() -> str:
+    """What tells Numba's version, without starting it if that can be had."""
+    package = importlib.util.find_spec("numba")
+    if package is not None and package.origin is not None:
+        file = Path(package.origin).with_name("_version.py")
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    import numba
+
+    return str(numba.__version__)
 
 
 def entry(name: str, text: str) -> Path:
@@ -67,6 +88,29 @@ def _holds(file: Path, text: str) -> bool:
         return file.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def read(name: str, part: str) -> bytes | None:
+    """What `write` has kept in an entry; None if there is nothing."""
+    try:
+        return _part(name, part).read_bytes()
+    except OSError:
+        return None
+
+
+def write(name: str, part: str, data: bytes) -> None:
+    """Keeps data in an entry, all of it or nothing, if the entry can be written to."""
+    file = _part(name, part)
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
+            made.write(data)
+        Path(made.name).replace(file)
+    except OSError:
+        return
+
+
+def _part(name: str, part: str) -> Path:
+    return directory() / name / f"gradc_{name}.{part}.o"
 
 
 def temporary(name: str, text: str) -> Path:

@@ -14,6 +14,11 @@ from gradc.extents import ONE, Atom, Poly
 from gradc.ir import Node
 from gradc.program import Input, Program, Provenance, Requirement
 
+FITTING = 0x0001 | 0x0100
+"""NumPy's flags of an array that compiled code takes as it is: C-ordered and aligned."""
+Accepted = tuple[list[tuple[int, ...]] | None, list[tuple[int, int]]]
+"""Shapes of the arrays of a call, found right, and the lengths that its subscripts must be below."""
+
 
 class Inputs:
     """Turns what a caller passes into what the compiled code takes, or raises InputError."""
@@ -21,20 +26,24 @@ class Inputs:
     def __init__(self, program: Program, nodes: Sequence[Node]) -> None:
         inputs = self.inputs = program.inputs
         self.names = tuple(i.name for i in inputs)
+        self.named = frozenset(self.names)
         reads = [n for n in nodes if n.op == "read" and n.guard is None]
         self.requirements = (*program.requirements, *_positions(reads, program.provenance))
         self.ranges = _index_ranges(reads)
         checked = self.requirements or self.ranges
         self.only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
-        self.dtypes = [np.dtype(np.int64 if i.type == "int" else np.float64) for i in inputs]
-        self.plain_dims = [[(k, str(p)) for k, p in enumerate(i.shape) if p == Poly.atom(str(p))] for i in inputs]
-        self.other_dims = [[(k, p) for k, p in enumerate(i.shape) if p != Poly.atom(str(p))] for i in inputs]
+        self.dtypes = tuple(np.dtype(np.int64 if i.type == "int" else np.float64) for i in inputs)
+        self.wanted = [
+            (k, i, bool(i.shape), dtype) for k, (i, dtype) in enumerate(zip(inputs, self.dtypes, strict=True))
+        ]
+        self.arrays = [i for i in inputs if i.shape]
+        self.accepted: Accepted = (None, [])
 
     def ready(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Sequence[Any]:
         """The inputs of a call as compiled code takes them. A call with nothing but floats goes straight through."""
-        if self.only_floats and len(args) == len(self.inputs) and not keywords:
+        if self.only_floats and len(args) == len(self.names) and not keywords:
             for a in args:
-                if type(a) is not float:
+                if not isinstance(a, float):
                     break
             else:
                 return args
@@ -46,6 +55,8 @@ class Inputs:
             raise InputError(f"takes {len(self.inputs)} inputs ({', '.join(self.names)}), {len(args)} were given")
         if len(args) == len(self.inputs) and not keywords:
             return list(args)
+        if not args and keywords.keys() == self.named:
+            return [keywords[name] for name in self.names]
         given = dict(zip(self.names, args, strict=False))
         for name, value in keywords.items():
             if name not in self.names:
@@ -63,57 +74,67 @@ class Inputs:
         return bound
 
     def convert(self, values: list[Any]) -> list[Any]:
-        """The values as C-ordered arrays and numbers. Arrays that fit are not copied."""
+        """The values as C-ordered arrays and numbers. Arrays that fit are not copied.
+
+        Sizes are looked at only where they differ from those of the last call.
+        """
+        shapes = []
+        for k, i, is_array, dtype in self.wanted:
+            value = values[k]
+            if is_array:
+                fits = type(value) is np.ndarray and value.dtype is dtype and value.flags.num & FITTING == FITTING
+                if not fits:
+                    value = values[k] = self._array(i, value, dtype)
+                shapes.append(value.shape)
+            elif not isinstance(value, float) or i.type == "int":
+                values[k] = self._scalar(i, value)
+        known, lengths = self.accepted
+        if shapes != known:
+            lengths = self._lengths(values, shapes)
+            self.accepted = shapes, lengths
+        for k, length in lengths:
+            self._check_range(self.names[k], values[k], length)
+        return values
+
+    def _lengths(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, int]]:
+        """Checks the sizes of a call. Returns which inputs are subscripts, by position, of axes of which lengths."""
         dims: dict[Atom, int] = {}
         bound_by: dict[str, str] = {}
-        for k, i in enumerate(self.inputs):
-            value = values[k]
-            if not i.shape:
-                if type(value) is not float or i.type == "int":
-                    values[k] = self._scalar(i, value)
-                continue
-            if not (
-                type(value) is np.ndarray
-                and value.dtype == self.dtypes[k]
-                and value.flags.c_contiguous
-                and value.flags.aligned
-            ):
-                value = values[k] = self._array(i, value)
-            if value.ndim != len(i.shape):
-                raise InputError(f"input '{i.name}': expected {_shape(i)}, given an array of shape {value.shape}")
-            for axis, dim in self.plain_dims[k]:
-                size = value.shape[axis]
+        others: list[tuple[Input, int, Poly, int]] = []
+        for i, shape in zip(self.arrays, shapes, strict=True):
+            if len(shape) != len(i.shape):
+                raise InputError(f"input '{i.name}': expected {_shape(i)}, given an array of shape {shape}")
+            for axis, (poly, size) in enumerate(zip(i.shape, shape, strict=True)):
+                dim = str(poly)
+                if poly != Poly.atom(dim):
+                    others.append((i, axis, poly, size))
+                    continue
                 if dims.setdefault(dim, size) != size:
                     given = f"{dim} = {dims[dim]} by '{bound_by[dim]}'"
                     raise InputError(
-                        f"input '{i.name}': expected {_shape(i)} with {given}, given an array of shape {value.shape}"
+                        f"input '{i.name}': expected {_shape(i)} with {given}, given an array of shape {shape}"
                     )
                 bound_by.setdefault(dim, i.name)
-        self._check_sizes(values, dims)
-        return values
-
-    def _check_sizes(self, values: Sequence[Any], dims: dict[Atom, int]) -> None:
-        for k, i in enumerate(self.inputs):
-            for axis, poly in self.other_dims[k]:
-                wanted = poly.length(dims)
-                if values[k].shape[axis] != wanted:
-                    raise InputError(
-                        f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {values[k].shape[axis]}"
-                    )
+        for i, axis, poly, size in others:
+            wanted = poly.length(dims)
+            if size != wanted:
+                raise InputError(f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {size}")
         for r in self.requirements:
             left, right = r.left.evaluate(dims), r.right.evaluate(dims)
             if left < right if r.relation == "at least" else max(left, 0) != max(right, 0):
                 sizes = ", ".join(f"{d} = {dims[d]}" for d in sorted(r.left.dims | r.right.dims))
                 raise InputError(f"{r.message}; given {sizes}" if sizes else r.message, r.span)
-        for name, poly in self.ranges:
-            array = values[self.names.index(name)]
-            length = poly.length(dims)
-            if np.size(array) and (np.min(array) < 0 or np.max(array) >= length):
-                bad = np.atleast_1d((array < 0) | (array >= length))
-                position = tuple(int(p) for p in np.argwhere(bad)[0])
-                where = f"[{', '.join(map(str, position))}]" if np.ndim(array) else ""
-                shown = np.atleast_1d(array)[position]
-                raise InputError(f"input '{name}': {name}{where} = {shown} is out of range: expected 0 to {length - 1}")
+        return [(self.names.index(name), poly.length(dims)) for name, poly in self.ranges]
+
+    def _check_range(self, name: str, given: Any, length: int) -> None:
+        array = np.asarray(given)
+        if not array.size or array.view(np.uint64).max() < length:  # unsigned, what is negative is too large
+            return
+        bad = np.atleast_1d((array < 0) | (array >= length))
+        position = tuple(int(p) for p in np.argwhere(bad)[0])
+        where = f"[{', '.join(map(str, position))}]" if array.ndim else ""
+        shown = np.atleast_1d(array)[position]
+        raise InputError(f"input '{name}': {name}{where} = {shown} is out of range: expected 0 to {length - 1}")
 
     def _scalar(self, i: Input, value: Any) -> float | int:
         array = self._numeric(i, value)
@@ -121,8 +142,8 @@ class Inputs:
             raise InputError(f"input '{i.name}': expected a number, given an array of shape {array.shape}")
         return int(array) if i.type == "int" else float(array)
 
-    def _array(self, i: Input, value: Any) -> npt.NDArray[Any]:
-        return np.require(self._numeric(i, value), requirements=["C", "A"])
+    def _array(self, i: Input, value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        return np.require(self._numeric(i, value), dtype, requirements=["C", "A"])
 
     def _numeric(self, i: Input, value: Any) -> npt.NDArray[Any]:
         if isinstance(value, np.ma.MaskedArray):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 import types
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, Operation
 from gradc.emit.python import Module
-from gradc.loops import For, Routine
+from gradc.loops import Routine, inside
 from gradc.program import Input
-from gradc.runtime import cache
+from gradc.runtime import blas, cache, indexing, library, objects, pool
 from gradc.runtime.blocks import callable_block
 
 FLAGS = frozenset({"reassoc", "contract"})
@@ -23,7 +26,7 @@ FLAGS = frozenset({"reassoc", "contract"})
 
 def flags(routine: Routine) -> set[str]:
     """What LLVM may do to a routine. Without loops there is nothing to gain, and every result is what the text says."""
-    return set(FLAGS) if any(isinstance(s, For) for s in routine.body) else set()
+    return set(FLAGS) if any(inside(s) for s in routine.body) else set()
 
 
 def load(text: str, name: str, file: Path) -> types.ModuleType:
@@ -48,22 +51,44 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
     return {entry: np.errstate(all="ignore")(getattr(loaded, entry)) for entry in module.entries}
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a module is compiled: kept on disk or not, with gradc's elementary functions or the C library's.
+
+    `threads` is how many a call may use, None for as many as pay. Runs of more than `limit` statements go into blocks.
+    """
+
+    cached: bool = True
+    fast: bool = True
+    threads: int | None = None
+    limit: int = LIMIT
+
+
 class Compiled:
     """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
 
-    def __init__(self, module: Module, inputs: Sequence[Input], cached: bool, version: str, limit: int = LIMIT) -> None:
-        self.module, self.inputs, self.cached, self.limit = module, inputs, cached, limit
-        self.name = cache.digest([module.text, version, f"{limit} {SIZE}", *sorted(FLAGS)])
+    def __init__(self, module: Module, inputs: Sequence[Input], settings: Settings, version: str) -> None:
+        self.module, self.inputs, self.settings, self.cached = module, inputs, settings, settings.cached
+        own = library.sources(settings.fast)
+        self.name = cache.digest([module.key, version, f"{settings.limit} {SIZE}", *sorted(FLAGS), *own])
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
         try:
-            return self._compile(name)
+            return self._in_surroundings(self._loaded(name) or self._compile(name))
         except Exception:  # whatever a damaged file makes Numba raise; what is wrong otherwise is raised again below
             if not self.cached:
                 raise
             cache.remove(self.name)
-            return self._compile(name)
+            return self._in_surroundings(self._compile(name))
+
+    def _in_surroundings(self, entry: Callable[..., Any]) -> Callable[..., Any]:
+        """The entry point with the threads it may have, its own and those of BLAS."""
+        if library.multiplies(self.module):
+            entry = _within(blas.one_thread, entry)
+        if self.module.kernels and self.settings.threads is not None:
+            entry = _within(functools.partial(pool.limited, self.settings.threads), entry)
+        return entry
 
     def _file(self) -> Path:
         """Where the text is kept; a temporary place if the cache cannot be written to."""
@@ -74,27 +99,52 @@ class Compiled:
                 self.cached = False
         return cache.temporary(self.name, self.module.text)
 
+    def _loaded(self, name: str) -> Callable[..., Any] | None:
+        """An entry point from the object code in the cache, if there is any for it and this process can load it."""
+        data = cache.read(self.name, name) if self.cached else None
+        try:
+            return objects.load(data, name) if data is not None else None
+        except LookupError:
+            return None
+
     def _compile(self, name: str) -> Callable[..., Any]:
+        """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
 
+        file = self._file()
         routine = next(r for r in self.module.routines if r.name == name)
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": flags(routine), "nogil": True}
-        short, blocks = with_blocks(routine, self.limit)
-        text = self.module.head + self.module.entry(short) if blocks else self.module.body
-        loaded = load(text, self.name, self._file())
+        short, blocks = with_blocks(routine, self.settings.limit)
+        module = self.module.only(short) if blocks else self.module
+        loaded = load(module.body, self.name, file)
         jit = numba.njit(**options)
-        for helper in self.module.functions:
-            setattr(loaded, helper, jit(getattr(loaded, helper)))
+        library.put_in(vars(loaded), module, self.settings.fast, jit)
 
         def operation(o: Operation) -> Any:
-            _run(self.module.operation(o, "_operation"), loaded)
+            _run(module.operation(o, "_operation"), loaded)
             return jit(loaded._operation)
 
         for block in blocks:
             setattr(loaded, block.name, callable_block(block, operation))
         signature = tuple(_type(i) for i in self.inputs)
-        compiled: Callable[..., Any] = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
-        return compiled
+        with indexing.from_the_start():
+            compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
+        if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
+            return python(self.module)[name]
+        (result,) = compiled.overloads.values()
+        data = objects.dump(result) if self.cached else None
+        if data is not None:
+            cache.write(self.name, name, data)
+        entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
+        return entry
+
+
+def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*values: Any) -> Any:
+        with surroundings():
+            return entry(*values)
+
+    return run
 
 
 def _type(i: Input) -> Any:

@@ -64,9 +64,12 @@ class Names:
 
 
 BUILTINS = frozenset({"range", "abs", "max", "min", "IndexError"})
-ARRAYS = frozenset({"empty", "full", "zeros", "inf", "nan", "pi", "float64", "int64", "bool_", "rint"})
+ARRAYS = frozenset(
+    {"empty", "full", "zeros", "inf", "nan", "pi", "float64", "int64", "bool_", "rint", "dot", "ascontiguousarray"}
+)
 C_NAMES = frozenset({"c_erf", "c_erfc", "c_lgamma"})
-LIBRARY = frozenset(OPS) | BUILTINS | ARRAYS | C_NAMES
+SWEEPS = frozenset({"in_chunks", "multiply", "multiply_add"})
+LIBRARY = frozenset(OPS) | BUILTINS | ARRAYS | C_NAMES | SWEEPS
 """Names that generated code may use for what is not the user's."""
 
 

@@ -97,8 +97,11 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
 def row_dim(inputs: Sequence[Input]) -> str | None:
     """The dim of the rows: one that data arrays have and, if possible, no param, and that leads most of them.
 
-    Without data it is the first dim of a param.
+    Without data it is the first dim of a param. Where a loss is mapped over rows, it is those.
     """
+    mapped = next((i for i in inputs if i.per_row), None)
+    if mapped is not None:
+        return str(mapped.shape[0])
     weight: dict[str, int] = {}
     of_params: set[str] = set()
     for i in inputs:

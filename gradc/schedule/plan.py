@@ -9,6 +9,7 @@ from gradc.extents import Index
 from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.program import Input, Provenance, Value
+from gradc.schedule.chunks import in_sweeps
 from gradc.schedule.levels import Levels
 from gradc.schedule.names import Names
 from gradc.schedule.order import leaves, row_dim
@@ -57,7 +58,9 @@ def routine(
     fields = None if gradient is None else [root(v, f"{field}_bar") for field, v in gradient.items()]
     nodes = reachable(roots)
     written_out = leaves(nodes) - {r for r in roots if r.op == "read"}
-    levels = Levels(nodes, written_out, set(roots), row_dim(inputs))
+    row = row_dim(inputs)
+    levels = Levels(nodes, written_out, set(roots), row)
     items = levels.arrange()
     storage = plan(items, levels, direct)
-    return Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)
+    plain = Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)
+    return in_sweeps(plain, inputs, row, names)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 
 from gradc.extents import Atom, Index, Monomial, Poly
-from gradc.loops import Accumulate, Apply, Assign, Expr, For, Routine, Stmt, parts
+from gradc.loops import Accumulate, Apply, Assign, Expr, For, Product, Routine, Stmt, Sweep, Tiles, parts
 from gradc.ops import ARITHMETIC, OPS
 
 Counts = dict[Monomial, Fraction]
@@ -31,12 +32,13 @@ def _number(value: Fraction) -> str:
     return str(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
 
 
-def _cost(s: Stmt) -> int:
+def cost(s: Stmt) -> int:
+    """The operations of a statement itself, without what it repeats."""
     if isinstance(s, Assign):
         return _expression(s.value)
     if isinstance(s, Accumulate):
         return ARITHMETIC + _expression(s.value)
-    return 0
+    return 2 * ARITHMETIC if isinstance(s, Product) else 0
 
 
 def _expression(expr: Expr) -> int:
@@ -50,8 +52,11 @@ def _expression(expr: Expr) -> int:
 def _block_at(body: tuple[Stmt, ...], values: dict[Atom, int]) -> int:
     total = 0
     for s in body:
+        if isinstance(s, Tiles | Sweep):
+            total += _block_at(s.body, values)
+            continue
         if not isinstance(s, For):
-            total += _cost(s)
+            total += cost(s) * (math.prod(i.extent.length(values) for i in s.loops) if isinstance(s, Product) else 1)
             continue
         length = s.index.extent.length(values)
         if any(s.index in inner.extent.indices for inner in _loops(s.body)):
@@ -62,15 +67,21 @@ def _block_at(body: tuple[Stmt, ...], values: dict[Atom, int]) -> int:
 
 
 def _loops(body: tuple[Stmt, ...]) -> list[Index]:
-    return [i for s in body if isinstance(s, For) for i in (s.index, *_loops(s.body))]
+    own = [s.index for s in body if isinstance(s, For)]
+    return own + [i for s in body if isinstance(s, For | Tiles | Sweep) for i in _loops(s.body)]
 
 
 def _block(body: tuple[Stmt, ...]) -> Counts:
     total: Counts = {}
     for s in body:
-        part: Counts = {(): Fraction(_cost(s))}
+        part: Counts = {(): Fraction(cost(s))}
         if isinstance(s, For):
             part = _summed(_block(s.body), s.index)
+        elif isinstance(s, Tiles | Sweep):
+            part = _block(s.body)
+        elif isinstance(s, Product):
+            for i in s.loops:
+                part = _summed(part, i)
         for m, c in part.items():
             total[m] = total.get(m, Fraction(0)) + c
     return total

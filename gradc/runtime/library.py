@@ -1,0 +1,61 @@
+"""What compiled modules call, where the runtime has its own way with it: elementary functions, products, sweeps."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradc.emit.python import Module
+from gradc.runtime import vectors
+
+PRODUCTS = frozenset({"multiply", "multiply_add"})
+
+
+def multiplies(module: Module) -> bool:
+    """Whether a module calls BLAS."""
+    return not PRODUCTS.isdisjoint(module.helpers.values())
+
+
+def sources(fast: bool) -> list[str]:
+    """The text of what is compiled into modules, on which their machine code depends."""
+    own = [
+        Path(__file__).with_name(name)
+        for name in ("extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py")
+    ]
+    return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
+
+
+def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[[Any], Any]) -> None:
+    """Makes the globals of a loaded module what compiled code is to call; `jit` compiles its own functions."""
+    if fast:
+        vectors.replace(namespace, module.helpers)
+    own = _own(module)
+    for name, function in module.helpers.items():
+        if function in own:
+            namespace[name] = own[function]
+        elif isinstance(namespace[name], types.FunctionType):
+            namespace[name] = jit(namespace[name])
+    for name, value in namespace.items():
+        if value in (np.empty, np.zeros, np.maximum, np.minimum):
+            namespace[name] = own[value.__name__]
+    for name in module.kernels:
+        namespace[name] = own["kernel"](jit(namespace[name]))
+
+
+def _own(module: Module) -> dict[str, Any]:
+    from gradc.runtime import extremes, storage
+
+    found: dict[str, Any] = storage.OWN | extremes.OWN
+    if module.kernels:
+        from gradc.runtime import sweeps
+
+        found.update(sweeps.OWN, kernel=sweeps.Kernel)
+    if multiplies(module):
+        from gradc.runtime import products
+
+        found.update(products.OWN)
+    return found

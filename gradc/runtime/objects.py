@@ -1,0 +1,158 @@
+"""Compiled entry points as object code that a later process loads with LLVM alone, without starting Numba.
+
+Numba's object code is called through the wrapper that is in it. What it needs besides: the C helpers of Numba's
+extension modules, which can be had without the package, and one environment a function, which holds dtypes.
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import functools
+import hashlib
+import importlib.machinery
+import importlib.util
+import json
+import pickle
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradc.runtime import blas, pool
+
+SYMBOL = struct.Struct("<IBBHQQ")
+"""An entry of an ELF symbol table: name, info, other, section, value, size."""
+
+
+def dump(result: Any) -> bytes | None:
+    """A compile result of Numba's as bytes for `load`. None if it cannot be loaded so: not ELF, or constants other
+    than dtypes, or Numba has kept no object code, or keeps it elsewhere than the versions known here.
+    """
+    try:
+        code: bytes = result.library._get_compiled_object()
+        environments = {e.env_name: e.consts for e in (result.environment, *result._find_referenced_environments())}
+        wrapper = result.fndesc.llvm_cpython_wrapper_name
+    except (AttributeError, RuntimeError):
+        return None
+    dtypes = all(isinstance(c, np.dtype) for consts in environments.values() for c in consts)
+    if result.reload_init or not dtypes or not code.startswith(b"\x7fELF\x02\x01"):
+        return None
+    head = {
+        "wrapper": wrapper,
+        "environment": result.environment.env_name,
+        "environments": {name: [c.str for c in consts] for name, consts in environments.items()},
+        "symbols": sorted(_undefined(code)),
+    }
+    content = json.dumps(head).encode() + b"\n" + code
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def load(data: bytes, name: str) -> Callable[..., Any]:
+    """The function behind bytes of `dump`, under a name. Raises ValueError for damaged ones, LookupError for symbols
+    that this process has not got: LLVM would end the process for either.
+    """
+    from llvmlite import binding
+
+    checksum, _, content = data.partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() != checksum:
+        raise ValueError("a damaged object file")
+    line, _, code = content.partition(b"\n")
+    head = json.loads(line)
+    engine = _engine()  # makes the symbols of the process known
+    missing = [s for s in head["symbols"] if not binding.address_of_symbol(s) and not _define(s)]
+    if missing:
+        raise LookupError(f"symbols {', '.join(missing)}")
+    engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    dynfunc = _extension("_dynfunc")
+    environments = {}
+    for variable, dtypes in head["environments"].items():
+        environment = environments[variable] = dynfunc.Environment({})
+        environment.consts.extend(map(np.dtype, dtypes))
+        ctypes.c_void_p.from_address(engine.get_global_value_address(variable)).value = id(environment)
+    address = engine.get_function_address(head["wrapper"])
+    kept = (engine, *environments.values())
+    function: Callable[..., Any] = dynfunc.make_function(
+        sys.modules[__name__], name, "compiled", address, environments[head["environment"]], kept
+    )
+    return function
+
+
+def _undefined(code: bytes) -> Iterator[str]:
+    """Names of the symbols that an object file takes from elsewhere."""
+    from llvmlite import binding
+
+    sections = {s.name(): s.data() for s in binding.ObjectFileRef.from_data(code).sections()}
+    names = sections[b".strtab"]
+    for start, _, _, section, _, _ in SYMBOL.iter_unpack(sections[b".symtab"]):
+        if start and not section:
+            yield names[start : names.index(b"\0", start)].decode()
+
+
+def _engine() -> Any:
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine(jit=True)
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+
+
+def _define(symbol: str) -> bool:
+    """Tells LLVM where one of gradc's or Numba's helpers or Python's exceptions is; False if it is none of these."""
+    from llvmlite import binding
+
+    own = blas.symbols() if symbol in blas.NAMES else pool.symbols()
+    address = own.get(symbol) or _helpers().get(symbol)
+    if symbol.startswith("PyExc_"):
+        address = id(getattr(builtins, symbol.removeprefix("PyExc_")))
+    if address is not None:
+        binding.add_symbol(symbol, address)
+    return address is not None
+
+
+@functools.cache
+def _helpers() -> dict[str, int]:
+    runtime = _extension("core.runtime._nrt_python")
+    runtime.memsys_use_cpython_allocator()
+    found = {name if name.startswith("_") else f"NRT_{name}": a for name, a in runtime.c_helpers.items()}
+    found.update({f"numba_{name}": address for name, address in _extension("_helperlib").c_helpers.items()})
+    address = ctypes.cast(UNPICKLE, ctypes.c_void_p).value
+    assert address is not None
+    return found | {"_Py_NoneStruct": id(None), "numba_unpickle": address}
+
+
+def _unpickle(address: int, size: int, checksum: int) -> Any:
+    """What object code keeps as pickled constants: the array type, the exceptions it raises."""
+    key = ctypes.string_at(checksum, 20)
+    if key not in CONSTANTS:
+        CONSTANTS[key] = pickle.loads(ctypes.string_at(address, size))
+    return CONSTANTS[key]
+
+
+UNPICKLE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(_unpickle)
+CONSTANTS: dict[bytes, Any] = {}
+"""Unpickled constants by their checksum; object code does not hold on to what it gets."""
+
+
+@functools.cache
+def _extension(name: str) -> Any:
+    """An extension module of Numba's, loaded without the package around it if that is not there yet."""
+    full = f"numba.{name}"
+    if full in sys.modules:
+        return sys.modules[full]
+    package = importlib.util.find_spec("numba")
+    if package is None or package.origin is None:
+        raise LookupError("Numba is not installed")
+    *folders, last = name.split(".")
+    place = Path(package.origin).parent.joinpath(*folders)
+    file = next(p for s in importlib.machinery.EXTENSION_SUFFIXES if (p := place / (last + s)).is_file())
+    spec = importlib.util.spec_from_file_location(full, file)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.pop(full, None)  # Python entered it; the package will want to import it for itself
+    return module

@@ -1,0 +1,146 @@
+"""Products of matrices and vectors in compiled code: in place, through BLAS where that pays.
+
+Numba's own products allocate what they return, and are compiled for every layout; these write, or add, to arrays that
+are there, which they take by their addresses and strides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from gradc.runtime import blas
+
+SMALL = 4096
+"""Products of fewer multiplications are done in loops: they are over before BLAS has looked at its arguments."""
+NOT_TRANSPOSED, TRANSPOSED = ord("N"), ord("T")
+
+for _name, _address in blas.symbols().items():
+    binding.add_symbol(_name, _address)
+
+jit = numba.njit(
+    fastmath={"reassoc", "contract"}, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+
+
+@intrinsic
+def _gemm(typing, flip_a, flip_b, m, n, k, a, lead_a, b, lead_b, beta, c, lead_c):  # type: ignore[no-untyped-def]
+    """C = op(A) op(B) + beta C, column by column as BLAS has it; all matrices are pointers to numbers of one type."""
+    number = a.dtype
+    signature = types.void(*(types.int64,) * 5, *(a, types.int64) * 2, number, a, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        real, byte, i32 = context.get_value_type(number), ir.IntType(8), ir.IntType(32)
+        given = []
+        for k, (kind, value) in enumerate(zip(signature.args, values, strict=True)):
+            if kind == types.int64:
+                value = builder.trunc(value, byte if k < 2 else i32)
+            pointer = isinstance(kind, types.CPointer)
+            given.append(value if pointer else cgutils.alloca_once_value(builder, value))
+        given.insert(5, cgutils.alloca_once_value(builder, real(1.0)))
+        function = ir.FunctionType(ir.VoidType(), [v.type for v in given])
+        name = "gradc_dgemm" if number == types.float64 else "gradc_sgemm"
+        builder.call(cgutils.get_or_insert_function(builder.module, function, name), given)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@jit
+def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
+    """C = A B + add C, add 0 or 1; the strides 0 and 1 of A and B are in elements, C's rows lie together."""
+    zero = add - add
+    if m * n * k < SMALL:
+        for i in range(m):
+            for j in range(n):
+                total = c[i * c0 + j] if add else zero
+                for p in range(k):
+                    total += a[i * a0 + p * a1] * b[p * b0 + j * b1]
+                c[i * c0 + j] = total
+        return
+    # rows for BLAS's columns: the transposed product of the transposed factors
+    flip_a = NOT_TRANSPOSED if a1 == 1 else TRANSPOSED
+    flip_b = NOT_TRANSPOSED if b1 == 1 else TRANSPOSED
+    lead_a, lead_b = a0 if a1 == 1 else a1, b0 if b1 == 1 else b1
+    _gemm(flip_b, flip_a, n, m, k, b, lead_b, a, lead_a, add, c, c0)
+
+
+@jit
+def _matrix_vector(a, a0, v, out, m, n, add):  # type: ignore[no-untyped-def]
+    for i in range(m):
+        total = add - add
+        for j in range(n):
+            total += a[i * a0 + j] * v[j]
+        out[i] = out[i] + total if add else total
+
+
+@jit
+def _vector_matrix(v, b, b0, out, m, n, add):  # type: ignore[no-untyped-def]
+    """Four rows at a time: each element of the result is loaded and stored once for the four."""
+    if not add:
+        for j in range(n):
+            out[j] = 0
+    whole = m - m % 4
+    for i in range(0, whole, 4):
+        p, q, r, s = v[i], v[i + 1], v[i + 2], v[i + 3]
+        for j in range(n):
+            at = i * b0 + j
+            out[j] += p * b[at] + q * b[at + b0] + r * b[at + 2 * b0] + s * b[at + 3 * b0]
+    for i in range(whole, m):
+        for j in range(n):
+            out[j] += v[i] * b[i * b0 + j]
+
+
+def _product(name: str, add: bool) -> Any:
+    """`name(a, b, out)` for code that Numba compiles."""
+
+    def typed(typing, a, b, out):  # type: ignore[no-untyped-def]
+        pointer, length = types.CPointer(out.dtype), types.int64
+        both = a.ndim == b.ndim == 2
+        kinds: tuple[Any, ...]
+        if both:
+            function, kinds = _matrices, (pointer, length, length) * 2 + (pointer, length)
+        elif a.ndim == 2:
+            function, kinds = _matrix_vector, (pointer, length, pointer, pointer)
+        else:
+            function, kinds = _vector_matrix, (pointer, pointer, length, pointer)
+        called = types.Dispatcher(function).get_call_type(
+            typing, (*kinds, *(length,) * (3 if both else 2), out.dtype), {}
+        )
+        compiled = function.overloads[called.args]
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            x, y, z = (context.make_array(t)(context, builder, v) for t, v in zip((a, b, out), values, strict=True))
+            (x_shape, x_strides), (y_shape, y_strides) = (_sizes(builder, s) for s in (x, y))
+            if both:
+                m, k = x_shape
+                given = [x.data, *x_strides, y.data, *y_strides, z.data, _sizes(builder, z)[1][0], m, y_shape[1], k]
+            elif a.ndim == 2:
+                given = [x.data, x_strides[0], y.data, z.data, *x_shape]
+            else:
+                given = [x.data, y.data, y_strides[0], z.data, *y_shape]
+            context.add_linking_libs([compiled.library])
+            context.call_internal(
+                builder, compiled.fndesc, called, [*given, context.get_constant(out.dtype, float(add))]
+            )
+            return context.get_dummy_value()
+
+        return types.void(a, b, out), codegen
+
+    typed.__name__ = typed.__qualname__ = f"gradc_{name}"
+    return intrinsic(typed)
+
+
+def _sizes(builder: Any, array: Any) -> tuple[list[Any], list[Any]]:
+    """The shape and the strides, these in elements."""
+    strides = cgutils.unpack_tuple(builder, array.strides)
+    return cgutils.unpack_tuple(builder, array.shape), [builder.sdiv(s, array.itemsize) for s in strides]
+
+
+OWN = {"multiply": _product("multiply", False), "multiply_add": _product("multiply_add", True)}
+"""By the names that generated modules use."""

@@ -1,0 +1,34 @@
+"""`empty` and `zeros` in compiled code, without the functions that Numba compiles anew for every shape of theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import _empty_nd_impl
+
+
+def _made(name: str, zeroed: bool) -> Any:
+    def typed(typing, shape, dtype=None):  # type: ignore[no-untyped-def]
+        lengths = shape.types if isinstance(shape, types.BaseTuple) else (shape,)
+        number = types.float64 if dtype is None or isinstance(dtype, types.Omitted) else dtype.dtype
+        array = types.Array(number, len(lengths), "C")
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            given = cgutils.unpack_tuple(builder, values[0]) if isinstance(shape, types.BaseTuple) else [values[0]]
+            sizes = [context.cast(builder, v, t, types.intp) for v, t in zip(given, lengths, strict=True)]
+            made = _empty_nd_impl(context, builder, array, sizes)
+            if zeroed:
+                cgutils.memset(builder, made.data, builder.mul(made.itemsize, made.nitems), 0)
+            return made._getvalue()
+
+        return array(shape, types.none if dtype is None else dtype), codegen
+
+    typed.__name__ = typed.__qualname__ = f"gradc_{name}"
+    return intrinsic(typed)
+
+
+OWN = {"empty": _made("empty", False), "zeros": _made("zeros", True)}
+"""By the names that generated modules use."""

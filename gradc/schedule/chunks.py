@@ -1,0 +1,140 @@
+"""Loops over rows become sweeps: kernels that run over one chunk of the rows at a time, on whatever threads there are.
+
+A chunk has accumulators of its own, combined in order when all are through, and how many chunks there are depends on
+lengths alone. So the result does not depend on how many threads there are, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gradc.count import cost
+from gradc.extents import ONE, Poly
+from gradc.ir import Type
+from gradc.loops import (
+    Accumulate,
+    Alloc,
+    Assign,
+    Check,
+    For,
+    Name,
+    Part,
+    Product,
+    Routine,
+    Stmt,
+    Sweep,
+    Tiles,
+    lengths,
+    walk,
+)
+from gradc.program import Input
+from gradc.schedule.names import Names
+from gradc.schedule.order import is_row
+from gradc.schedule.roles import Roles, reads, roles, written
+from gradc.schedule.tiles import START, Tiling
+
+
+def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names: Names) -> Routine:
+    """The routine with its outermost loops over rows as sweeps, where rows can be computed in any grouping."""
+    body: list[Stmt] = list(routine.body)
+    shapes = {i.name: i.shape for i in inputs if i.shape}
+    allocs = {s.array: s for s in body if isinstance(s, Alloc)}
+    shapes.update({name: a.shape for name, a in allocs.items()})
+    local: set[str] = set()
+    count = 0
+    for position, s in enumerate(body):
+        if isinstance(s, For) and is_row(s.index, row):
+            found = roles(s)
+            if found is not None and found.arrays.keys() <= allocs.keys():
+                count += 1
+                kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
+                body[position] = _sweep(s, found, kernel, allocs, shapes, names)
+                local |= found.arrays.keys()
+    elsewhere = {name for s, _ in walk([s for s in body if not isinstance(s, Sweep)]) for name in _names(s)}
+    kept = [s for s in body if not (isinstance(s, Alloc) and s.array in local and s.array not in elsewhere)]
+    return replace(routine, body=tuple(kept))
+
+
+def _names(s: Stmt) -> set[str]:
+    return {w for w in (written(s), *reads(s)) if w is not None}
+
+
+def _sweep(
+    loop: For,
+    found: Roles,
+    kernel: str,
+    allocs: Mapping[str, Alloc],
+    shapes: Mapping[str, tuple[Poly, ...]],
+    names: Names,
+) -> Sweep:
+    first, last = names.claim("first"), names.claim("last")
+    own = {name: allocs[name] for name in allocs if name in found.arrays}
+    tiles = Tiling(loop, found, own, shapes, names, (first, last)).tiled()
+    body: tuple[Stmt, ...] = (*own.values(), replace(loop, bounds=(first, last))) if tiles is None else (tiles,)
+    totals = _parts(loop, found, allocs, names)
+    private = Poly.const(0)
+    for p in totals:
+        size = ONE
+        for _, length in p.axes:
+            size = size * length
+        private = private + (size if p.axes else Poly.const(0))
+    parameters = _parameters(body, {first, last}, [p.name for p in totals], shapes)
+    return Sweep(
+        kernel, loop.index, names.claim("chunk"), names.claim("chunks"), first, last, found.reach, totals,
+        parameters, _work(loop), private, body,
+    )  # fmt: skip
+
+
+def _parameters(
+    body: Sequence[Stmt], own: set[str], totals: Sequence[str], shapes: Mapping[str, tuple[Poly, ...]]
+) -> tuple[str, ...]:
+    """What the kernel needs from around it: arrays, then lengths, then numbers."""
+    made = {*own, *totals}
+    used: dict[str, None] = {}
+    for s, _ in walk(body):
+        made |= {s.variable} if isinstance(s, For) else set()
+        made |= {s.array} if isinstance(s, Alloc) else set()
+        made |= {s.start, s.stop, s.height} if isinstance(s, Tiles) else set()
+        if isinstance(s, Assign) and isinstance(s.target, Name):
+            made.add(s.target.name)
+        names = [*_names(s)]
+        if isinstance(s, Product):
+            names += [v.array for v in (s.target, s.left, s.right)]
+        for poly in lengths(s):
+            names += sorted(poly.dims)
+        used.update(dict.fromkeys(sorted(names)))
+    free = [name for name in used if name not in made]
+    order = list(shapes)
+    return tuple(sorted(free, key=lambda n: (n not in shapes, order.index(n) if n in shapes else 0)))
+
+
+def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names) -> tuple[Part, ...]:
+    made: list[Part] = []
+    types: dict[str, Type] = {}
+    for s, _ in walk(loop.body):
+        if isinstance(s, Accumulate):
+            types.setdefault(s.target.name if isinstance(s.target, Name) else s.target.array, s.target.type)
+    for name, op in found.totals.items():
+        start = START[op] if types[name] == "float" else _integer(op)
+        axes = []
+        for length in allocs[name].shape if name in allocs else ():
+            axes.append((names.claim("k"), length))
+        made.append(Part(name, names.claim(f"{name}_parts"), op, start, tuple(axes), types[name]))
+    return tuple(made)
+
+
+def _integer(op: str) -> int:
+    return {"add": 0, "mul": 1, "maximum": -(2**63) + 1, "minimum": 2**63 - 1}[op]
+
+
+def _work(loop: For) -> Poly:
+    """Weighted operations and array elements, for all rows."""
+    total = Poly.const(0)
+    for s, around in walk(loop.body):
+        own = cost(s) + (1 if isinstance(s, Assign | Accumulate | Check) else 0)
+        times = loop.index.extent
+        for i in around:
+            times = times * i.extent.bounding()
+        total = total + times * Poly.const(own)
+    return total

@@ -1,0 +1,314 @@
+"""A loop over rows becomes a loop over tiles of rows, with the rows of a tile innermost.
+
+Each run of statements gets a loop of its own over the rows of the tile, which compilers turn into vector
+instructions, whatever loops stand around it. What one run hands to the next is kept for the tile, in arrays whose last
+axis are its rows. Sums of products become matrix products. Nothing is kept for all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gradc.count import cost
+from gradc.extents import ONE, Index, Poly
+from gradc.ir import Number
+from gradc.loops import (
+    Accumulate,
+    Alloc,
+    Apply,
+    Assign,
+    Check,
+    Comment,
+    Const,
+    Element,
+    Expr,
+    Fill,
+    For,
+    Name,
+    Product,
+    Stmt,
+    Tiles,
+    parts,
+    replaced,
+    walk,
+)
+from gradc.ops import TRANSCENDENTAL
+from gradc.schedule.names import Names
+from gradc.schedule.products import Products
+from gradc.schedule.roles import Roles, named, reads, written
+
+START: dict[str, Number] = {"add": 0.0, "mul": 1.0, "maximum": float("-inf"), "minimum": float("inf")}
+Path = tuple[For, ...]
+
+
+class Tiling:
+    """Tiles one loop over rows. `arrays` are the allocations of what belongs to one row, `shapes` are of all arrays."""
+
+    def __init__(
+        self,
+        loop: For,
+        roles: Roles,
+        arrays: Mapping[str, Alloc],
+        shapes: Mapping[str, tuple[Poly, ...]],
+        names: Names,
+        bounds: tuple[str, str],
+    ) -> None:
+        self.loop, self.roles, self.arrays, self.shapes, self.names = loop, roles, arrays, shapes, names
+        self.first, self.last = bounds
+        self.start, self.stop = names.claim("start"), names.claim("stop")
+        self.height = names.claim("tile")
+        self.kept: dict[str, Path] = {}
+        self.packed: dict[str, str] = {}
+        self.vectorised = False
+
+    def tiled(self) -> Tiles | None:
+        """The loop over tiles; None if it has nothing to gain."""
+        products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop))
+        body = products.taken_out()
+        self.kept.update(products.expanded)
+        body = self._inside(body, ())
+        if len([s for s in body if not isinstance(s, Comment)]) == 1 or not (self.vectorised or products.found):
+            return None
+        self._keep_what_crosses(body)
+        body = [self._rewritten(s) for s in body]
+        allocs = [self._alloc(name) for name in (*self.roles.scalars, *self.roles.arrays)]
+        arrays = tuple(a for a in allocs if a is not None)
+        packs = [self._pack(array, packed) for array, packed in self.packed.items()]
+        packed = tuple(Alloc(name, (self.shapes[a][1], self._rows), "float") for a, name in self.packed.items())
+        return Tiles(
+            self.first, self.last, self.start, self.stop, self.height,
+            self._elements(arrays), self._repaying(products), (*packed, *arrays), (*packs, *body),
+        )  # fmt: skip
+
+    @property
+    def _rows(self) -> Poly:
+        return Poly.atom(self.height)
+
+    # one loop over the rows around each run of statements
+
+    def _inside(self, body: Sequence[Stmt], path: Path) -> list[Stmt]:
+        out: list[Stmt] = []
+        run: list[Stmt] = []
+        for s in body:
+            for_all = isinstance(s, For | Product) or (isinstance(s, Fill) and s.array in self.roles.arrays)
+            if for_all:
+                out += self._runs(run)
+                run = []
+            if isinstance(s, For) and self._stays_inside_rows(s, path):
+                out.append(self._over_rows([s]))
+            elif isinstance(s, For):
+                self.vectorised = True
+                out.append(replace(s, body=tuple(self._inside(s.body, (*path, s)))))
+            elif for_all:
+                out.append(s)
+            else:
+                run.append(s)
+        return out + self._runs(run)
+
+    def _over_rows(self, body: Sequence[Stmt]) -> For:
+        return For(self.loop.index, self.loop.variable, tuple(body), (self.start, self.stop))
+
+    def _stays_inside_rows(self, nest: For, path: Path) -> bool:
+        """Whether a row is best left together: its loops depend on it, or run over neighbours in memory, once."""
+        reads_rows = False
+        for s, around in walk([nest]):
+            if isinstance(s, For) and self.loop.index in s.index.closure:
+                return True
+            if isinstance(s, For | Comment):
+                continue
+            exprs = [s.target, s.value] if isinstance(s, Assign | Accumulate) else []
+            for p in (p for e in exprs for p in parts(e)):
+                if not isinstance(p, Element):
+                    continue
+                if p.array in self.roles.arrays or p.array in self.kept:
+                    return False
+                if len(p.at) > 1 and self._is_row(p.at[0]):
+                    reads_rows = True
+                    if len(p.at) - 1 != len(path) + len(around) or not isinstance(p.at[-1], Name):
+                        return False
+                    if p.at[-1].name != self.names.index(around[-1]):
+                        return False
+        return reads_rows
+
+    def _is_row(self, e: Expr) -> bool:
+        return isinstance(e, Name) and e.name == self.loop.variable
+
+    def _runs(self, run: Sequence[Stmt]) -> list[Stmt]:
+        """Loops over the rows for one run: what cannot be vectorised is kept apart from what is worth it."""
+        leading = next((k for k, s in enumerate(run) if not isinstance(s, Comment)), len(run))
+        out: list[Stmt] = list(run[:leading])
+        worth = sum(cost(s) for s in run) >= TRANSCENDENTAL
+        segment: list[Stmt] = []
+        placed: set[str] = set()
+
+        def close() -> None:
+            if any(not isinstance(s, Comment) for s in segment):
+                out.extend(self._with_partial_sums(segment))
+            else:
+                out.extend(segment)
+            segment.clear()
+            placed.clear()
+
+        for s in run[leading:]:
+            array = written(s)
+            owned = array in self.roles.owned
+            scattered = isinstance(s, Check) or (isinstance(s, Accumulate) and self._is_scattered(s))
+            if (owned and array in placed) or (worth and scattered):
+                self.vectorised = True
+                close()
+            segment.append(s)
+            if owned and array is not None:
+                placed.add(array)
+            if worth and scattered:
+                close()
+        close()
+        return out
+
+    def _is_scattered(self, s: Accumulate) -> bool:
+        if s.guard is not None:
+            return True
+        array = named(s.target)
+        return (
+            isinstance(s.target, Element)
+            and array not in self.roles.arrays
+            and array not in self.roles.owned
+            and any(self.roles.varies(e) for e in s.target.at)
+        )
+
+    def _with_partial_sums(self, run: Sequence[Stmt]) -> list[Stmt]:
+        """The loop over the rows; what it adds to an element that is the same for all rows is summed up first."""
+        before: list[Stmt] = []
+        inside: list[Stmt] = []
+        after: list[Stmt] = []
+        for s in run:
+            target = s.target if isinstance(s, Accumulate) else None
+            if isinstance(s, Accumulate) and isinstance(target, Element) and not self._varies(target):
+                partial = Name(self.names.claim(f"{target.array}_part"), target.type)
+                start = START[s.op]
+                before.append(Assign(partial, Const(start if target.type == "float" else int(start))))
+                inside.append(replace(s, target=partial))
+                after.append(Accumulate(target, s.op, partial))
+            else:
+                inside.append(s)
+        return [*before, self._over_rows(inside), *after]
+
+    def _varies(self, target: Element) -> bool:
+        return self.roles.varies(target) or target.type != "float"
+
+    # what is kept for the tile
+
+    def _keep_what_crosses(self, body: Sequence[Stmt]) -> None:
+        """Scalars that a loop over the rows finds computed by an earlier one."""
+        for unit in (s for s, _ in walk(body) if isinstance(s, For) and s.bounds is not None):
+            own: set[str] = set()
+            for s, _ in walk(unit.body):
+                needed = {*reads(s)} | ({named(s.target)} if isinstance(s, Accumulate) else set())
+                for name in sorted(needed & self.roles.scalars.keys() - own):
+                    self.kept.setdefault(name, ())
+                if isinstance(s, Assign):
+                    own.add(named(s.target))
+
+    def _alloc(self, name: str) -> Alloc | None:
+        if name in self.kept:
+            shape = tuple(loop.index.extent for loop in self.kept[name])
+            return Alloc(name, (*shape, self._rows), self.roles.scalars[name])
+        if name in self.arrays:
+            return replace(self.arrays[name], shape=(*self.arrays[name].shape, self._rows), fill=None)
+        return None
+
+    def _rewritten(self, s: Stmt, in_rows: bool = False, path: Path = ()) -> Stmt:
+        if isinstance(s, For):
+            rows = in_rows or s.bounds is not None
+            around = path if s.bounds is not None else (*path, s)
+            return replace(s, body=tuple(self._rewritten(t, rows, around) for t in s.body))
+        change = self._change(path)
+        if isinstance(s, Fill):
+            own = (self._row_of_tile if in_rows else None,) if s.array in self.roles.arrays else ()
+            return replace(s, at=(*(e if e is None else replaced(e, change) for e in s.at), *own))
+        if isinstance(s, Assign):
+            target = replaced(s.target, change)
+            assert isinstance(target, Name | Element)
+            return Assign(target, replaced(s.value, change))
+        if isinstance(s, Accumulate):
+            target = replaced(s.target, change)
+            assert isinstance(target, Name | Element)
+            guard = None if s.guard is None else replaced(s.guard, change)
+            return Accumulate(target, s.op, replaced(s.value, change), guard)
+        if isinstance(s, Check):
+            guard = None if s.guard is None else replaced(s.guard, change)
+            return Check(replaced(s.position, change), s.length, s.message, guard)
+        return s
+
+    @property
+    def _row_of_tile(self) -> Expr:
+        return Apply("sub", (Name(self.loop.variable, "int"), Name(self.start, "int")), "int")
+
+    def _change(self, path: Path) -> Callable[[Expr], Expr]:
+        """Values of a row by their place in the tile; rows of data that are read again, from a packed copy."""
+
+        def change(e: Expr) -> Expr:
+            if isinstance(e, Name) and e.name in self.kept:
+                at = (Name(loop.variable, "int") for loop in self.kept[e.name])
+                return Element(e.name, (*at, self._row_of_tile), e.type)
+            if isinstance(e, Element) and e.array in self.roles.arrays:
+                return Element(e.array, (*e.at, self._row_of_tile), e.type)
+            if isinstance(e, Element) and self._is_read_again(e, path):
+                if e.array not in self.packed:
+                    self.packed[e.array] = self.names.claim(f"{e.array}_tile")
+                return Element(self.packed[e.array], (e.at[1], self._row_of_tile), e.type)
+            return e
+
+        return change
+
+    def _is_read_again(self, e: Element, path: Path) -> bool:
+        if len(e.at) != 2 or e.type != "float" or not self._is_row(e.at[0]) or self.roles.varies(e.at[1]):
+            return False
+        if e.array in self.roles.owned or e.array not in self.shapes:
+            return False
+        used = {p.name for p in parts(e.at[1]) if isinstance(p, Name)}
+        return any(loop.variable not in used for loop in path)
+
+    def _pack(self, array: str, packed: str) -> Stmt:
+        """A copy of the tile's rows with the rows along its last axis."""
+        length = self.shapes[array][1]
+        index = Index(length, int(Index(length, 0) == self.loop.index))
+        k = Name(self.names.index(index), "int")
+        row = Name(self.loop.variable, "int")
+        target = Element(packed, (k, self._row_of_tile), "float")
+        copy = Assign(target, Element(array, (row, k), "float"))
+        return self._over_rows([For(index, k.name, (copy,))])
+
+    # the height of a tile
+
+    def _elements(self, arrays: Sequence[Alloc]) -> Poly:
+        """Numbers a row of the tile: of the data it reads, and of what is kept for it."""
+        total = ONE
+        for a in arrays:
+            total = total + _product(a.shape[:-1])
+        read = {
+            p.array
+            for s, _ in walk(self.loop.body)
+            for e in ([s.value] if isinstance(s, Assign | Accumulate) else [])
+            for p in parts(e)
+            if isinstance(p, Element) and p.at and self._is_row(p.at[0])
+        }
+        for name in sorted(read & set(self.shapes)):
+            total = total + _product(self.shapes[name][1:])
+        return total
+
+    def _repaying(self, products: Products) -> tuple[tuple[Poly, Poly], ...]:
+        """The lengths, other than the rows, of products of two matrices."""
+        found = []
+        for p, _ in products.found:
+            a, b = (i.extent for i in p.loops[1:]) if len(p.loops) == 3 else (ONE, ONE)
+            if ONE not in (a, b) and (a, b) not in found:
+                found.append((a, b))
+        return tuple(found)
+
+
+def _product(lengths: Sequence[Poly]) -> Poly:
+    total = ONE
+    for length in lengths:
+        total = total * length.bounding()
+    return total
