@@ -15,7 +15,7 @@ FLOORS = {
     1: ("ir", "numerics", "build", "bounds", "program", "evaluate"),
     2: ("lower", "frontends"),
     3: ("rewrite", "autodiff"),
-    4: ("loops", "schedule", "derive", "batch"),
+    4: ("loops", "count", "schedule", "derive", "batch"),
     5: ("emit",),
     6: ("runtime",),
     7: ("check", "scipy_bridge", "function"),

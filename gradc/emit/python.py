@@ -84,13 +84,15 @@ CHUNKS = 8
 class Module:
     """An emitted module: the names it defines, and what the template makes a text of when somebody wants it.
 
-    `helpers` are the library's, as they are spelt there; `kernels` are called by the `entries`.
+    `helpers` are the library's, as they are spelt there; `kernels` are called by the `entries`. `has_matrices` tells
+    whether matrices are multiplied.
     """
 
     parts: Mapping[str, Any]
     helpers: dict[str, str]
     kernels: tuple[str, ...]
     entries: tuple[str, ...]
+    has_matrices: bool
 
     @property
     def key(self) -> str:
@@ -132,7 +134,8 @@ def emit(
         "functions": [spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
     }
     spelt = {spelling.get(h, h): h for h in helpers}
-    return Module(parts, spelt, tuple(kernels), tuple(r.name for r in routines))
+    has_matrices = any(isinstance(s, Product) and len(s.loops) == 3 for r in routines for s, _ in r.statements())
+    return Module(parts, spelt, tuple(kernels), tuple(r.name for r in routines), has_matrices)
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
