@@ -217,6 +217,11 @@ class Routine:
         """How many outermost loops run over a length made of this dim."""
         return sum(isinstance(s, For | Sweep) and dim in s.index.extent.dims for s in self.body)
 
+    @property
+    def has_matrices(self) -> bool:
+        """Whether matrices are multiplied."""
+        return any(isinstance(s, Product) and len(s.loops) == 3 for s, _ in self.statements())
+
     def allocations(self) -> list[Alloc]:
         return [s for s, _ in self.statements() if isinstance(s, Alloc)]
 

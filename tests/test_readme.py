@@ -24,7 +24,7 @@ def test_program_shown_is_the_example() -> None:
 def test_sweep_shown_is_generated() -> None:
     source = gradc.compile(CASES["logistic"].path).source
     assert PYTHON[1] in source[source.index("def value_and_grad") :]
-    assert PYTHON[1].lstrip().startswith("for i in range(n):")
+    assert PYTHON[1].lstrip().startswith("for start in range(first, last, tile):")
 
 
 def test_python_shown_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

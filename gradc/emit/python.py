@@ -285,7 +285,8 @@ class _Printer:
             else f"{self.call('max')}({CHUNK_WORK}, 4*{self._factor(s.private)})"
         )
         work = f"{self._factor(s.work)}//{least}"
-        lines = [f"{s.chunks} = {self.call('max')}(1, {self.call('min')}({CHUNKS}, {work}))"]
+        count = f"{self.call('max')}(1, {self.call('min')}({CHUNKS}, {work}))"
+        lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
         for p in s.parts:
             shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))
             lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, p.start))}")
@@ -316,7 +317,11 @@ class _Printer:
                 part = Element(p.parts, (Name(s.chunk, "int"),), p.type)
                 after += self._accumulate(Accumulate(part, p.op, Name(p.name, p.type)), own)
         body = self.block(s.body, 0)
-        lines = [f"def {s.kernel}({given}):", *(INDENT + line for line in (*before, *body, *after))]
+        lines = [
+            f"def {s.kernel}({given}):",
+            f'{INDENT}"""The rows from {s.first} below {s.last}."""',
+            *(INDENT + line for line in (*before, *body, *after)),
+        ]
         return "\n".join(lines)
 
     def _view(self, v: View) -> str:

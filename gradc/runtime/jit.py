@@ -84,7 +84,7 @@ class Compiled:
 
     def _in_surroundings(self, entry: Callable[..., Any]) -> Callable[..., Any]:
         """The entry point with the threads it may have, its own and those of BLAS."""
-        if library.multiplies(self.module):
+        if any(r.has_matrices for r in self.module.routines):
             entry = _within(blas.one_thread, entry)
         if self.module.kernels and self.settings.threads is not None:
             entry = _within(functools.partial(pool.limited, self.settings.threads), entry)

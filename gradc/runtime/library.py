@@ -12,13 +12,6 @@ import numpy as np
 from gradc.emit.python import Module
 from gradc.runtime import vectors
 
-PRODUCTS = frozenset({"multiply", "multiply_add"})
-
-
-def multiplies(module: Module) -> bool:
-    """Whether a module calls BLAS."""
-    return not PRODUCTS.isdisjoint(module.helpers.values())
-
 
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
@@ -54,7 +47,7 @@ def _own(module: Module) -> dict[str, Any]:
         from gradc.runtime import sweeps
 
         found.update(sweeps.OWN, kernel=sweeps.Kernel)
-    if multiplies(module):
+    if not {"multiply", "multiply_add"}.isdisjoint(module.helpers.values()):
         from gradc.runtime import products
 
         found.update(products.OWN)

@@ -42,6 +42,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     allocs = {s.array: s for s in body if isinstance(s, Alloc)}
     shapes.update({name: a.shape for name, a in allocs.items()})
     local: set[str] = set()
+    axes: list[str] = []
     count = 0
     for position, s in enumerate(body):
         if isinstance(s, For) and is_row(s.index, row):
@@ -49,7 +50,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
             if found is not None and found.arrays.keys() <= allocs.keys():
                 count += 1
                 kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
-                body[position] = _sweep(s, found, kernel, allocs, shapes, names)
+                body[position] = _sweep(s, found, kernel, allocs, shapes, names, axes)
                 local |= found.arrays.keys()
     elsewhere = {name for s, _ in walk([s for s in body if not isinstance(s, Sweep)]) for name in _names(s)}
     kept = [s for s in body if not (isinstance(s, Alloc) and s.array in local and s.array not in elsewhere)]
@@ -67,12 +68,13 @@ def _sweep(
     allocs: Mapping[str, Alloc],
     shapes: Mapping[str, tuple[Poly, ...]],
     names: Names,
+    axes: list[str],
 ) -> Sweep:
     first, last = names.claim("first"), names.claim("last")
     own = {name: allocs[name] for name in allocs if name in found.arrays}
     tiles = Tiling(loop, found, own, shapes, names, (first, last)).tiled()
     body: tuple[Stmt, ...] = (*own.values(), replace(loop, bounds=(first, last))) if tiles is None else (tiles,)
-    totals = _parts(loop, found, allocs, names)
+    totals = _parts(loop, found, allocs, names, axes)
     private = Poly.const(0)
     for p in totals:
         size = ONE
@@ -109,7 +111,8 @@ def _parameters(
     return tuple(sorted(free, key=lambda n: (n not in shapes, order.index(n) if n in shapes else 0)))
 
 
-def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names) -> tuple[Part, ...]:
+def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names, axes: list[str]) -> tuple[Part, ...]:
+    """The accumulators; `axes` are the variables of the loops that combine them, the same for all."""
     made: list[Part] = []
     types: dict[str, Type] = {}
     for s, _ in walk(loop.body):
@@ -117,10 +120,10 @@ def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names) -
             types.setdefault(s.target.name if isinstance(s.target, Name) else s.target.array, s.target.type)
     for name, op in found.totals.items():
         start = START[op] if types[name] == "float" else _integer(op)
-        axes = []
-        for length in allocs[name].shape if name in allocs else ():
-            axes.append((names.claim("k"), length))
-        made.append(Part(name, names.claim(f"{name}_parts"), op, start, tuple(axes), types[name]))
+        shape = allocs[name].shape if name in allocs else ()
+        axes += [names.claim("k") for _ in shape[len(axes) :]]
+        over = tuple(zip(axes, shape, strict=False))
+        made.append(Part(name, names.claim(f"{name}_parts"), op, start, over, types[name]))
     return tuple(made)
 
 
