@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES
+from test_start import LINUX, fresh
 
 import gradc
 from gradc.emit.batches import batched
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, print_block
 from gradc.evaluate import evaluate_value
-from gradc.loops import Routine
+from gradc.loops import Routine, Sweep
 from gradc.ops import OPS
 from gradc.runtime.jit import Compiled, Settings, flags
 from gradc.version import VERSION
@@ -133,6 +134,23 @@ def test_statements_in_and_between_loops(name: str) -> None:
         np.testing.assert_allclose(given, expected, rtol=1e-12, atol=1e-14)
 
 
+def test_rows_of_a_sweep() -> None:
+    """A kernel calls the block; what is added up row by row goes in and comes out."""
+    *lines, last = re.sub(r"x\[(\d)\]", r"x\1", chain(40)).splitlines()[2:]
+    columns = [f"x{k} = w[{k}]*d[:, {k}]" for k in range(3)]
+    text = "\n".join(["w: param[3]", "d: data[n, 4]", *columns, "u = d[:, 3]", *lines, f"sum({last})"])
+    function = gradc.compile(text, cache=False)
+    assert any(isinstance(s, Sweep) for s in routine(function).body)
+    _, (block,) = with_blocks(routine(function), 50)
+    assert len(block.body) > 50
+    rng = np.random.default_rng(0)
+    point = rng.normal(size=3), rng.normal(size=(100, 4))
+    value, (gradient,) = both(function, 50)[1](*point)
+    expected, (w_bar,) = gradc.compile(text, backend="python").value_and_grad(*point)
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient, w_bar, rtol=1e-11)
+
+
 def test_long_programs_go_past_the_front_end() -> None:
     function = gradc.compile(chain(3000), cache=False)
     short, blocks = with_blocks(routine(function))
@@ -216,3 +234,15 @@ def test_second_process_does_not_compile(tmp_path: Path) -> None:
         found.append((int(count), result))
     assert found[0][0] > 0
     assert found[1] == (0, found[0][1])
+
+
+@LINUX
+def test_second_process_runs_without_numba(tmp_path: Path) -> None:
+    call = f"""
+import gradc
+value, gradient = gradc.compile({chain(400)!r}).value_and_grad([0.3, -0.2, 0.7], 0.4)
+print(repr(value), gradient.x.tobytes().hex())
+"""
+    first, seen = fresh(call, tmp_path)
+    assert "numba" in seen
+    assert fresh(call, tmp_path) == (first, {"llvmlite"})
