@@ -42,18 +42,18 @@ class Derived:
         return spelling([*(i.name for i in p.inputs), *dims, *assigned, *p.provenance.index_names.values()])
 
     def routine(self, name: str, gradient: bool) -> Routine:
-        """The loop program of the value, or of value and gradient."""
+        """The loop program of the value, or of value and gradient. What it names, it names for itself."""
         p = self.program
-        build = Builder(p.graph)
+        build, provenance = Builder(p.graph), p.provenance.copy()
         roots = [self.value, *(self.gradient or {}).values()] if gradient else [self.value]
-        nodes = condense(build, p.provenance, [v.node for v in roots])
-        nodes = share_exponentials(build, p.provenance, nodes)
-        nodes = without_stops(build, p.provenance, nodes)
+        nodes = condense(build, provenance, [v.node for v in roots])
+        nodes = share_exponentials(build, provenance, nodes)
+        nodes = without_stops(build, provenance, nodes)
         value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))
         library = (LIBRARY - set(self.spelling)) | set(self.spelling.values())
         taken = {*library, *(dim for dim, _, _ in p.dims())}
         grads = dict(zip(self.gradient or {}, fields, strict=True)) if gradient else None
-        return routine(name, build, p.provenance, p.inputs, value, grads, taken)
+        return routine(name, build, provenance, p.inputs, value, grads, taken)
 
 
 def derive(program: Program, wrt: Sequence[str] | None = None) -> Derived:
