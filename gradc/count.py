@@ -72,18 +72,17 @@ def _loops(body: tuple[Stmt, ...]) -> list[Index]:
 
 
 def _block(body: tuple[Stmt, ...]) -> Counts:
-    total: Counts = {}
+    total: Counts = {(): Fraction(sum(cost(s) for s in body if not isinstance(s, Product)))}
     for s in body:
-        part: Counts = {(): Fraction(cost(s))}
         if isinstance(s, For):
-            part = _summed(_block(s.body), s.index)
+            total = _add(total, _summed(_block(s.body), s.index))
         elif isinstance(s, Tiles | Sweep):
-            part = _block(s.body)
+            total = _add(total, _block(s.body))
         elif isinstance(s, Product):
+            part: Counts = {(): Fraction(cost(s))}
             for i in s.loops:
                 part = _summed(part, i)
-        for m, c in part.items():
-            total[m] = total.get(m, Fraction(0)) + c
+            total = _add(total, part)
     return total
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gradc.emit.llvm import SIZE, Operation, print_block
@@ -44,6 +45,24 @@ def _numba(kind: str) -> Any:
     from numba.core import types
 
     return {"float": types.float64, "int": types.int64, "bool": types.boolean}[kind]
+
+
+@contextmanager
+def few_passes() -> Iterator[None]:
+    """Lets LLVM do less: what more it could find in code without loops is not worth looking for.
+
+    To be entered with Numba's compiler lock held.
+    """
+    from numba.core import config
+    from numba.core.registry import cpu_target
+
+    assert cpu_target.target_context is not None  # it keeps the level it is made with
+    before = config.OPT
+    config.OPT = type(before)(min(before, 1))
+    try:
+        yield
+    finally:
+        config.OPT = before
 
 
 class _Call:
