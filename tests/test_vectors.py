@@ -20,7 +20,7 @@ import scipy.special
 import gradc
 from gradc.emit import scalars
 from gradc.runtime import vectors
-from gradc.runtime.jit import Compiled, Settings
+from gradc.runtime.jit import FLAGS, Compiled, Settings
 from gradc.runtime.vectors import library
 from gradc.runtime.vectors.library import FUNCTIONS, fast
 
