@@ -55,9 +55,9 @@ def parse(text: str, name: str = "<text>") -> Program:
     """A program or a plain expression. Raises ParseError, ShapeError or UnsupportedError."""
     if name == EXPRESSION and not frontend.is_expression(text, name):
         raise ParseError("expected one expression", Span(Source(name, text), 1, 1), "declarations go into a program")
-    if name == EXPRESSION or (name == TEXT and frontend.is_expression(text, name)):
+    if name == EXPRESSION:
         return frontend.expression(text)
-    return frontend.program(text, name)
+    return frontend.program_or_expression(text) if name == TEXT else frontend.program(text, name)
 
 
 def _read(source: str | os.PathLike[str]) -> tuple[str, str]:

@@ -182,6 +182,8 @@ class Builder:
     def _promoted(self, name: str, args: tuple[Node, ...]) -> tuple[Node, ...]:
         if name in LOGIC:
             return tuple(self.convert(a, "bool") for a in args)
+        if all(a.type == "float" for a in args):
+            return args
         wants_float = OPS[name].result == "float"
         mixed = any(a.type == "float" for a in args)
         done = []

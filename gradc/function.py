@@ -19,6 +19,7 @@ from gradc.emit.python import Module, emit
 from gradc.errors import InputError, UnsupportedError
 from gradc.extents import Index
 from gradc.ir import Node, format_graph, reachable
+from gradc.loops import Routine
 from gradc.program import Input, Program
 from gradc.runtime.inputs import Inputs
 from gradc.runtime.jit import Compiled, Settings, python
@@ -64,6 +65,7 @@ class Function:
         self._inputs = Inputs(derived.program, derived.nodes)
         self._gradient_type = _named_tuple(derived.wrt)
         self._mapped: dict[frozenset[str], Function] = {}
+        self._routines: dict[str, Routine] = {}
 
     # evaluation
 
@@ -170,12 +172,22 @@ class Function:
 
     @cached_property
     def _module(self) -> Module:
+        """All entry points."""
+        return self._emitted("value", *(["value_and_grad"] if self._derived.gradient else []))
+
+    def _emitted(self, *names: str) -> Module:
+        """A module with these entry points."""
         with self._lock, paused():
-            d = self._derived
-            routines = [d.routine("value", False)]
-            if d.gradient:
-                routines.append(d.routine("value_and_grad", True))
-            return emit(self.program.title, VERSION, self.program.inputs, routines, d.spelling)
+            routines = [self._routine(name) for name in names]
+            return emit(self.program.title, VERSION, self.program.inputs, routines, self._derived.spelling)
+
+    def _routine(self, name: str) -> Routine:
+        """One entry point, scheduled once. That of the gradient comes first, whoever asks: the order numbers nodes."""
+        if name not in self._routines:
+            if name == "value" and self._derived.gradient:
+                self._routine("value_and_grad")
+            self._routines[name] = self._derived.routine(name, name != "value")
+        return self._routines[name]
 
     def __getattr__(self, name: str) -> Any:
         if name in LATER:
@@ -190,25 +202,23 @@ class Function:
 
     # compiled code
 
-    @cached_property
-    def _entries(self) -> Callable[[str], Callable[..., Any]]:
-        with self._lock:
-            if self._options["backend"] == "python":
-                return python(self._module).__getitem__
-            o = self._options
+    def _entry(self, name: str) -> Callable[..., Any]:
+        """An entry point to call. What it does not need is neither scheduled nor printed."""
+        o = self._options
+        with self._lock, paused():
+            if o["backend"] == "python":
+                return python(self._module)[name]
             settings = Settings(o["cache"], o["fast_math_library"], None if o["threads"] == "auto" else o["threads"])
-            return Compiled(self._module, self.signature, settings, VERSION).entry
+            return Compiled(self._emitted(name), self.signature, settings, VERSION).entry(name)
 
     @cached_property
     def _value(self) -> Callable[..., Any]:
-        with self._lock, paused():
-            return self._entries("value")
+        return self._entry("value")
 
     @cached_property
     def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
         self._check_gradient()
-        with self._lock, paused():
-            return self._entries("value_and_grad")
+        return self._entry("value_and_grad")
 
     def _check_gradient(self) -> None:
         """Raises UnsupportedError if the result has no gradient."""

@@ -164,7 +164,7 @@ class _Reverse:
     def _partial(self, y: Node, text: str) -> Node:
         names = zip(OPS[y.op].params, y.args, strict=True)
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
-        return self.partials.lower(_parsed(text)).node
+        return self.partials.visit(_parsed(text)).node
 
     def _scaled(self, bar: Node, factor: Node) -> Node | None:
         """bar*factor; None for 0. A choice between factors is a choice between products: 0*inf never arises."""

@@ -33,10 +33,20 @@ def program(text: str, name: str = "<text>") -> Program:
     return _Reader(source, parse(source)).read()
 
 
+def program_or_expression(text: str, name: str = "<text>") -> Program:
+    """Parses a program, or an expression if the text is nothing else."""
+    source = Source(name, text)
+    tree = parse(source)
+    return expression(text) if _is_expression(tree) else _Reader(source, tree).read()
+
+
 def is_expression(text: str, name: str) -> bool:
     """Whether a text is one plain expression: no declaration, no assignment, no docstring."""
-    body = parse(Source(name, text)).body
-    return len(body) == 1 and isinstance(body[0], ast.Expr)
+    return _is_expression(parse(Source(name, text)))
+
+
+def _is_expression(tree: ast.Module) -> bool:
+    return len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr)
 
 
 def expression(text: str, name: str = "<expression>") -> Program:

@@ -78,7 +78,7 @@ class Expressions:
     def lower(self, tree: ast.expr) -> Value:
         """The value of an expression. Raises GradcError at the part that cannot be lowered."""
         self._check_depth(tree)
-        return self._visit(tree)
+        return self.visit(tree)
 
     def _check_depth(self, tree: ast.expr) -> None:
         level: list[ast.AST] = [tree]
@@ -94,7 +94,8 @@ class Expressions:
                 return
         raise ParseError("nested too deeply", self.span(tree), "give parts of the expression names of their own")
 
-    def _visit(self, tree: ast.expr) -> Value:
+    def visit(self, tree: ast.expr) -> Value:
+        """The value of an expression that is known not to be nested too deeply."""
         method: Callable[[ast.expr], Value] | None = getattr(self, f"_{type(tree).__name__.lower()}", None)
         if method is None:
             what, hint = UNSUPPORTED.get(type(tree), (type(tree).__name__, None))
@@ -128,7 +129,7 @@ class Expressions:
 
     def _attribute(self, tree: ast.Attribute) -> Value:
         if tree.attr == "T":
-            return transpose(self._visit(tree.value))
+            return transpose(self.visit(tree.value))
         if isinstance(tree.value, ast.Name) and tree.value.id in MODULES and tree.value.id not in self.names:
             if tree.attr in CONSTANTS:
                 return Value(self.build.const(CONSTANTS[tree.attr]))
@@ -144,9 +145,9 @@ class Expressions:
         while isinstance(left, ast.BinOp):
             chain.append(left)
             left = left.left
-        value = self._visit(left)
+        value = self.visit(left)
         for step in reversed(chain):
-            value = self._binary(step, value, self._visit(step.right))
+            value = self._binary(step, value, self.visit(step.right))
         return value
 
     def _binary(self, tree: ast.BinOp, a: Value, b: Value) -> Value:
@@ -165,7 +166,7 @@ class Expressions:
         return self.arrays.elementwise(name, [a, b], self.span(tree))
 
     def _unaryop(self, tree: ast.UnaryOp) -> Value:
-        value = self._visit(tree.operand)
+        value = self.visit(tree.operand)
         if isinstance(tree.op, ast.UAdd):
             return value
         if isinstance(tree.op, ast.Invert):
@@ -174,19 +175,19 @@ class Expressions:
 
     def _boolop(self, tree: ast.BoolOp) -> Value:
         name = "and" if isinstance(tree.op, ast.And) else "or"
-        value = self._visit(tree.values[0])
+        value = self.visit(tree.values[0])
         for other in tree.values[1:]:
-            value = self.arrays.elementwise(name, [value, self._visit(other)], self.span(tree))
+            value = self.arrays.elementwise(name, [value, self.visit(other)], self.span(tree))
         return value
 
     def _compare(self, tree: ast.Compare) -> Value:
-        left = self._visit(tree.left)
+        left = self.visit(tree.left)
         result: Value | None = None
         for op, tree_right in zip(tree.ops, tree.comparators, strict=True):
             name = COMPARE.get(type(op))
             if name is None:
                 raise UnsupportedError("'in' and 'is' are not part of the language", self.span(tree), "compare with ==")
-            right = self._visit(tree_right)
+            right = self.visit(tree_right)
             step = self.arrays.elementwise(name, [left, right], self.span(tree))
             result = step if result is None else self.arrays.elementwise("and", [result, step], self.span(tree))
             left = right
@@ -194,19 +195,19 @@ class Expressions:
         return result
 
     def _ifexp(self, tree: ast.IfExp) -> Value:
-        condition = self._visit(tree.test)
-        return self.arrays.select(condition, self._visit(tree.body), self._visit(tree.orelse), self.span(tree))
+        condition = self.visit(tree.test)
+        return self.arrays.select(condition, self.visit(tree.body), self.visit(tree.orelse), self.span(tree))
 
     # subscripts
 
     def _subscript(self, tree: ast.Subscript) -> Value:
         if isinstance(tree.value, ast.Attribute) and tree.value.attr == "shape":
-            shape = self._visit(tree.value.value).shape
-            k = integer_poly(self._visit(tree.slice).node)
+            shape = self.visit(tree.value.value).shape
+            k = integer_poly(self.visit(tree.slice).node)
             if k is None or k.constant is None or not -len(shape) <= k.constant < len(shape):
                 raise ShapeError(f"shape of {len(shape)} axes", self.span(tree), "use a number that names an axis")
             return Value(self.build.length(shape[k.constant]))
-        value = self._visit(tree.value)
+        value = self.visit(tree.value)
         parts = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
         return subscript(self.arrays, value, [self._item(p) for p in parts], self.span(tree))
 
@@ -221,10 +222,10 @@ class Expressions:
             return NewAxis()
         if isinstance(tree, ast.Constant) and tree.value is ...:
             return Rest()
-        return self._visit(tree)
+        return self.visit(tree)
 
     def _scalar(self, tree: ast.expr, what: str) -> Node:
-        return scalar_node(self._visit(tree), what, self.span(tree))
+        return scalar_node(self.visit(tree), what, self.span(tree))
 
     # calls
 
@@ -239,7 +240,7 @@ class Expressions:
         if name in ("abs", "round", "int", "float", "len") and name not in CALLABLE:
             return self._builtin(name, tree, span)
         if name in ("max", "min") and len(tree.args) > 1 and not self._has_module(tree.func):
-            values = [self._visit(a) for a in tree.args]
+            values = [self.visit(a) for a in tree.args]
             result = values[0]
             for v in values[1:]:
                 result = self.arrays.elementwise({"max": "maximum", "min": "minimum"}[name], [result, v], span)
@@ -283,7 +284,7 @@ class Expressions:
     def _builtin(self, name: str, tree: ast.Call, span: Span) -> Value:
         if len(tree.args) != 1 or tree.keywords:
             raise ParseError(f"{name}() takes one argument", span)
-        value = self._visit(tree.args[0])
+        value = self.visit(tree.args[0])
         if name == "len":
             if not value.axes:
                 raise ShapeError("len() of a number", span)
@@ -343,12 +344,12 @@ class Expressions:
         missing = [p for p in params if p not in given and p not in defaults]
         if missing:
             raise ParseError(f"{name}() needs '{missing[0]}'", span, takes)
-        return {p: self._visit(given[p]) if p in given else Value(self.build.const(defaults[p])) for p in params}
+        return {p: self.visit(given[p]) if p in given else Value(self.build.const(defaults[p])) for p in params}
 
     def _formula(self, body: ast.expr, values: dict[str, Value], span: Span) -> Value:
         outer, self.names = self.names, values
         try:
-            return self._visit(body)
+            return self.visit(body)
         except GradcError as error:
             raise type(error)(error.message, span, error.hint) from None
         finally:
@@ -363,7 +364,7 @@ class Expressions:
             )
 
         def element(indices: list[Index], where: Node | None) -> Value:
-            value = self._visit(tree.elt)
+            value = self.visit(tree.elt)
             for a in value.axes:
                 if a is not None and set(indices) & a.extent.indices:
                     raise ShapeError("rows of different lengths", self.span(tree), "reduce them inside the loop")
@@ -376,7 +377,7 @@ class Expressions:
             raise ParseError(f"{name}() of a comprehension takes no '{next(iter(keywords))}'", span)
 
         def reduce(indices: list[Index], where: Node | None) -> Value:
-            value = self._visit(tree.elt)
+            value = self.visit(tree.elt)
             if where is not None and name in ("argmax", "argmin"):
                 raise UnsupportedError(f"{name}() takes no `if`", span)
             if name in NEVER_EMPTY and where is None:
@@ -443,7 +444,7 @@ class Expressions:
         return index, [self._element(array, index)]
 
     def _iterable(self, tree: ast.expr) -> Value:
-        value = self._visit(tree)
+        value = self.visit(tree)
         if not value.axes or value.axes[0] is None:
             raise ShapeError("cannot iterate over this", self.span(tree), "iterate over range(...), or over an array")
         return value
