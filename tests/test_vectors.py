@@ -20,7 +20,7 @@ import scipy.special
 import gradc
 from gradc.emit import scalars
 from gradc.runtime import vectors
-from gradc.runtime.jit import FLAGS, Compiled
+from gradc.runtime.jit import FLAGS, Compiled, Settings
 from gradc.runtime.vectors import library
 from gradc.runtime.vectors.library import FUNCTIONS, fast
 
@@ -268,7 +268,7 @@ def test_users_names_stay_theirs() -> None:
 def test_what_is_replaced() -> None:
     namespace = {"exp_": np.exp, "softplus_": scalars.softplus, "log": np.sqrt, "sigmoid": scalars.sigmoid, "n": 3}
     before = dict(namespace)
-    vectors.replace(namespace, ("softplus_", "gelu"))
+    vectors.replace(namespace, {"softplus_": "softplus", "gelu": "gelu"})
     assert namespace == before | {"exp_": fast("exp"), "softplus_": fast("softplus")}
 
 
@@ -276,7 +276,7 @@ def test_the_name_of_a_cache_entry_holds_the_sources(monkeypatch: pytest.MonkeyP
     function = gradc.compile("exp(x)")
 
     def name(option: bool) -> str:
-        return Compiled(function._module, function.signature, True, option, "1").name
+        return Compiled(function._module, function.signature, Settings(fast=option), "1").name
 
     on, off = name(True), name(False)
     monkeypatch.setattr(vectors, "sources", lambda: ("edited",))

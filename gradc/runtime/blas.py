@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ NAMES = ("gradc_dgemm", "gradc_sgemm")
 
 _lock = threading.Lock()
 _inside = 0
-_limits: Any = None
+_before: list[int] = []
 
 
 @functools.cache
@@ -30,25 +30,33 @@ def symbols() -> dict[str, int]:
 
 
 @functools.cache
-def _controller() -> Any:
+def _libraries() -> list[Any]:
     import threadpoolctl
 
     symbols()  # the library has to be loaded to be found
-    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+    found: list[Any] = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+    return found
+
+
+def _set_threads(counts: Sequence[int]) -> None:
+    """threadpoolctl heeds only the thread that was the first to set anything; here the lock keeps order instead."""
+    for library, count in zip(_libraries(), counts, strict=True):
+        getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """BLAS on one thread, for the whole process, while anybody is inside."""
-    global _inside, _limits
+    global _inside, _before
     with _lock:
+        if _inside == 0:
+            _before = [library.get_num_threads() for library in _libraries()]
+            _set_threads([1] * len(_before))
         _inside += 1
-        if _inside == 1:
-            _limits = _controller().limit(limits=1)
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                _limits.restore_original_limits()
+                _set_threads(_before)

@@ -117,7 +117,7 @@ class Compiled:
         short, blocks = with_blocks(routine, self.settings.limit)
         module = self.module.only(short) if blocks else self.module
         loaded = load(module.body, self.name, file)
-        jit = numba.njit(**options)
+        jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
         library.put_in(vars(loaded), module, self.settings.fast, jit)
 
         def operation(o: Operation) -> Any:

@@ -52,6 +52,17 @@ def _gemm(typing, flip_a, flip_b, m, n, k, a, lead_a, b, lead_b, beta, c, lead_c
 
 
 @jit
+def _layout(rows_apart, columns_apart, rows, columns):  # type: ignore[no-untyped-def]
+    """Whether a matrix is stored by rows or by columns, and how far these are apart.
+
+    NumPy gives an axis of length 1 any stride: it decides nothing.
+    """
+    if columns == 1 or (rows > 1 and columns_apart == 1):
+        return NOT_TRANSPOSED, max(rows_apart, 1)
+    return TRANSPOSED, max(columns_apart, 1)
+
+
+@jit
 def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
     """C = A B + add C, add 0 or 1; the strides 0 and 1 of A and B are in elements, C's rows lie together."""
     zero = add - add
@@ -64,9 +75,8 @@ def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-unt
                 c[i * c0 + j] = total
         return
     # rows for BLAS's columns: the transposed product of the transposed factors
-    flip_a = NOT_TRANSPOSED if a1 == 1 else TRANSPOSED
-    flip_b = NOT_TRANSPOSED if b1 == 1 else TRANSPOSED
-    lead_a, lead_b = a0 if a1 == 1 else a1, b0 if b1 == 1 else b1
+    flip_a, lead_a = _layout(a0, a1, m, k)
+    flip_b, lead_b = _layout(b0, b1, k, n)
     _gemm(flip_b, flip_a, n, m, k, b, lead_b, a, lead_a, add, c, c0)
 
 

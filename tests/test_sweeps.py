@@ -1,0 +1,376 @@
+"""Sweeps over rows: tiles, products and chunks give what the graph says, the same bits on any number of threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import random_rows
+from cases import CASES
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from random_programs import Drawn, Program, Seeded
+from test_random_programs import GRADIENT, VALUE, fields, same, settled
+
+import gradc
+from gradc import api
+from gradc.derive import derive
+from gradc.errors import InputError
+from gradc.evaluate import evaluate_value
+from gradc.frontends.text import program
+from gradc.loops import Product, Routine, Sweep, Tiles, walk
+from gradc.runtime.jit import Compiled, Settings
+from gradc.version import VERSION
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def tiny() -> Iterator[None]:
+    """Whatever is compiled meanwhile has up to five chunks, and tiles of two or three rows."""
+    constants = {"TILE_STEP": 1, "TILE_LEAST": 2, "TILE_MOST": 3, "CHUNK_WORK": 1, "CHUNKS": 5}
+    with patch.multiple("gradc.emit.python", **constants):
+        yield
+
+
+@contextmanager
+def many_chunks() -> Iterator[None]:
+    with patch("gradc.emit.python.CHUNK_WORK", 1):
+        yield
+
+
+# random programs
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    return random_rows.generate(Drawn(draw, st.integers))
+
+
+@st.composite
+def large_programs(draw: st.DrawFn) -> Program:
+    return random_rows.generate(Drawn(draw, st.integers), large=True)
+
+
+def check(p: Program, backend: str = "python", tolerance: float = 1.0) -> None:
+    """Value and gradient against the reference evaluator. Programs that need longer axes are passed over."""
+    parsed = api.parse(p.text)
+    function = gradc.compile(p.text, backend=backend, cache=False)
+    try:
+        value = function(**p.inputs)
+    except InputError:
+        assume(all(size > 3 for size in p.dims.values()))
+        raise
+    expected = evaluate_value(parsed.result.node, parsed.result.axes, p.inputs, p.dims)
+    same(p, "value: generated code, graph", value, expected, tolerance * VALUE)
+    if np.ndim(value) or not function.wrt:
+        return
+    again, gradient = function.value_and_grad(**p.inputs)
+    same(p, "value: value_and_grad, graph", again, expected, tolerance * VALUE)
+    for name, bar in (function._derived.gradient or {}).items():
+        reference = evaluate_value(bar.node, bar.axes, p.inputs, p.dims)
+        same(p, f"{name}_bar: generated code, graph", fields(gradient)[name], reference, tolerance * GRADIENT)
+
+
+def check_both(p: Program) -> None:
+    with tiny():
+        check(p)
+    check(p)
+
+
+def check_compiled(p: Program) -> None:
+    with tiny():
+        check(p, "numba")
+
+
+def check_large(p: Program) -> None:
+    with many_chunks():
+        check(p, "numba", 10)
+
+
+def check_differences(p: Program) -> None:
+    with tiny():
+        function = gradc.compile(p.text, backend="python", cache=False)
+        assume(p.smooth and 0 not in p.dims.values() and function.wrt and not re.search(r"floor|step|argmax", p.text))
+        try:
+            value = function(**p.inputs)
+        except InputError:
+            assume(False)
+        assume(np.ndim(value) == 0 and abs(value) < 1e6)
+        report = function.check(**p.inputs)
+    assert report.ok, f"{report}\n\n{p}"
+
+
+@settled(150)
+@given(programs())
+def test_random_rows(p: Program) -> None:
+    check_both(p)
+
+
+@settled(4)
+@given(programs())
+def test_random_rows_compiled(p: Program) -> None:
+    check_compiled(p)
+
+
+@settled(3)
+@given(large_programs())
+def test_many_random_rows_compiled(p: Program) -> None:
+    check_large(p)
+
+
+@settled(25)
+@given(programs())
+def test_random_rows_against_differences(p: Program) -> None:
+    check_differences(p)
+
+
+@pytest.mark.nightly
+@settled(6000)
+@given(programs())
+def test_random_rows_nightly(p: Program) -> None:
+    check_both(p)
+
+
+@pytest.mark.nightly
+@settled(300)
+@given(programs())
+def test_random_rows_compiled_nightly(p: Program) -> None:
+    check_compiled(p)
+
+
+@pytest.mark.nightly
+@settled(200)
+@given(large_programs())
+def test_many_random_rows_compiled_nightly(p: Program) -> None:
+    check_large(p)
+
+
+@pytest.mark.nightly
+@settled(1500)
+@given(programs())
+def test_random_rows_against_differences_nightly(p: Program) -> None:
+    check_differences(p)
+
+
+def is_scalar(p: Program) -> bool:
+    return not api.parse(p.text).result.axes
+
+
+def test_random_rows_cover_what_the_scheduler_tells_apart() -> None:
+    drawn = [random_rows.generate(Seeded(seed)) for seed in range(100)]
+    routines = [derive(api.parse(p.text)).routine("value_and_grad", True) for p in drawn if is_scalar(p)]
+    sweeps = [s for r in routines for s, _ in r.statements() if isinstance(s, Sweep)]
+    products = [s for r in routines for s, _ in r.statements() if isinstance(s, Product)]
+    assert sum(any(isinstance(t, Tiles) for t in s.body) for s in sweeps) > 60
+    assert {len(p.loops) for p in products} == {2, 3}
+    assert {p.add for p in products} == {True, False}
+    assert {s.reach for s in sweeps} >= {0, 1}
+    assert {p.op for s in sweeps for p in s.parts} >= {"add", "mul", "maximum", "minimum"}
+    assert {p.dims["n"] for p in drawn if "n" in p.dims} >= {0, 1, 2, 12}
+
+
+# the same bits
+
+
+def rows_of(n: int) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    return {
+        "x": rng.normal(size=(n, 20)), "y": rng.normal(size=n), "t": rng.integers(0, 10, n),
+        "W": rng.normal(size=(10, 20)), "V": rng.normal(size=(30, 20)), "U": rng.normal(size=(10, 30)),
+        "w": rng.normal(size=20), "b": rng.normal(size=10), "u": rng.normal(size=n),
+    }  # fmt: skip
+
+
+DECLARED = {
+    "x": "data[n, d]", "y": "data[n]", "t": "index[n]", "W": "param[K, d]", "V": "param[h, d]", "U": "param[K, h]",
+    "w": "param[d]", "b": "param[K]", "u": "param[n]",
+}  # fmt: skip
+BITS = {
+    "logistic": "mean(bce(sigmoid(x @ w), sigmoid(y)))",
+    "perceptron": "mean(cross_entropy_with_logits(tanh(x @ V.T) @ U.T + b, t))",
+    "chain of neighbours": "sum(100*(u[1:] - u[:-1]**2)**2 + (1 - u[:-1])**2) + sum(u[3:]*u[:-3])",
+    "several sweeps": "z = x @ w\nlogsumexp(z)*mean((z - mean(z))**2)",
+    "table": "sum(tanh(b[t]*y)*max(x @ W.T, axis=1))",
+    "wave": "cumsum(u) @ y + sum(softmax(u)*y)",
+}
+
+
+def compiled(name: str, **options: Any) -> tuple[gradc.Function, dict[str, Any]]:
+    used = [k for k in DECLARED if re.search(rf"\b{k}\b", BITS[name])]
+    text = "\n".join([*(f"{k}: {DECLARED[k]}" for k in used), BITS[name]])
+    given = rows_of(3001)
+    with many_chunks():
+        function = gradc.compile(text, **options)
+        inputs = {k: given[k] for k in used}
+        function.value_and_grad(**inputs)
+    return function, inputs
+
+
+def bits(result: tuple[float, Any]) -> bytes:
+    value, gradient = result
+    return b"".join(np.asarray(v).tobytes() for v in (value, *gradient))
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_results_are_the_same_to_the_last_bit(name: str) -> None:
+    function, inputs = compiled(name)
+    expected = bits(function.value_and_grad(**inputs))
+    for threads in (1, 2, 3, 8, "auto"):
+        other, _ = compiled(name, threads=threads)
+        assert {bits(other.value_and_grad(**inputs)) for _ in range(5)} == {expected}, threads
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: bits(function.value_and_grad(**inputs)), range(40)))
+    assert set(found) == {expected}
+
+
+def test_threads_that_call_all_at_once_get_the_same_bits() -> None:
+    functions = [compiled(name) for name in BITS]
+    expected = [bits(f.value_and_grad(**inputs)) for f, inputs in functions]
+    together = threading.Barrier(8)
+
+    def call(k: int) -> list[bytes]:
+        together.wait()
+        at = [(k + j) % len(functions) for j in range(2 * len(functions))]
+        return [bits(functions[i][0].value_and_grad(**functions[i][1])) == expected[i] for i in at]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(all(found) for found in pool.map(call, range(8)))
+
+
+FORK = """
+import os, sys
+from test_sweeps import bits, compiled
+function, inputs = compiled("perceptron")
+expected = bits(function.value_and_grad(**inputs))
+child = os.fork()
+if child == 0:
+    same = all(bits(function.value_and_grad(**inputs)) == expected for _ in range(3))
+    os._exit(0 if same else 3)
+_, status = os.waitpid(child, 0)
+assert bits(function.value_and_grad(**inputs)) == expected
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_computes_on() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], cwd=HERE, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+OUT_OF_RANGE = "E: param[K]\nF: param[h]\nt: index[n]\ns: index[n]\nsum(exp(E[t[i] + 1])*F[s[i] + 1] for i in range(n))"
+
+
+def test_an_index_out_of_range_is_the_same_error_on_any_number_of_threads() -> None:
+    inputs: dict[str, Any] = {"E": np.ones(9), "F": np.ones(9), "t": np.zeros(1000, int), "s": np.zeros(1000, int)}
+    inputs["t"][900] = inputs["s"][100] = 8
+    found = set()
+    with many_chunks():
+        for threads in (1, 2, 8, "auto"):
+            function = gradc.compile(OUT_OF_RANGE, threads=threads)
+            for call in (function, function.value_and_grad):
+                for _ in range(3):
+                    with pytest.raises(InputError, match="out of range of axis 0 of F") as caught:
+                        call(**inputs)
+                    found.add(str(caught.value))
+            inputs["s"][100] = 0
+            with pytest.raises(InputError, match="out of range of axis 0 of E"):
+                function(**inputs)
+            inputs["s"][100] = 8
+    assert len(found) == 1
+
+
+# structure
+
+
+def gradient_of(name: str) -> Routine:
+    return derive(program(CASES[name].path.read_text(), name)).routine("value_and_grad", True)
+
+
+def products(routine: Routine) -> list[Product]:
+    return [s for s, _ in routine.statements() if isinstance(s, Product)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("logistic", 0), ("softmax", 2), ("mlp", 5)])
+def test_products(name: str, count: int) -> None:
+    routine = gradient_of(name)
+    (sweep,) = (s for s in routine.body if isinstance(s, Sweep))
+    assert sweep.reach == 0
+    assert len([p for p in products(routine) if len(p.loops) == 3]) == count
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax", "mlp", "gmm"])
+def test_nothing_is_kept_for_all_rows(name: str) -> None:
+    tiles = [s for s, _ in gradient_of(name).statements() if isinstance(s, Tiles)]
+    shapes = [p for t in tiles for a in t.arrays for p in a.shape]
+    assert not [p for p in shapes if "n" in p.dims]
+    assert all(a.shape[-1].dims == {t.height} for t in tiles for a in t.arrays)
+
+
+def test_a_mixture_packs_its_rows_once() -> None:
+    (tiles,) = (s for s, _ in gradient_of("gmm").statements() if isinstance(s, Tiles))
+    assert [a.array for a in tiles.arrays if a.array.startswith("x_tile")] == ["x_tile"]
+
+
+ROSENBROCK = "u: param[n]\nsum(100*(u[1:] - u[:-1]**2)**2 + (1 - u[:-1])**2)"
+
+
+def test_a_chain_of_neighbours_is_one_sweep_with_overlapping_writes() -> None:
+    routine = derive(program(ROSENBROCK)).routine("value_and_grad", True)
+    assert routine.sweeps("n") == 1
+    assert [s.reach for s, _ in walk(routine.body) if isinstance(s, Sweep)] == [1]
+
+
+PACKED = re.compile(r"\bv?(?:add|sub|mul|div|cmp\w*|fn?m(?:add|sub)\d+)pd\b")
+VECTORISED = {
+    "Rosenbrock": ROSENBROCK,
+    "logistic": CASES["logistic"].path.read_text(),
+    "logsumexp": "u: param[n]\nlogsumexp(u)",
+}
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="knows the instructions of x86")
+@pytest.mark.parametrize("name", VECTORISED)
+def test_kernels_have_vector_instructions(name: str) -> None:
+    function = gradc.compile(VECTORISED[name], cache=False)
+    compiled = Compiled(function._module, function.signature, Settings(cached=False), VERSION)
+    compiled.entry("value_and_grad")
+    loaded = vars(sys.modules[f"gradc_{compiled.name}"])
+    for kernel in [k for k in loaded if k.startswith("value_and_grad_rows")]:
+        (text,) = loaded[kernel].dispatcher.inspect_asm().values()
+        assert len(PACKED.findall(text)) > 4, kernel
+
+
+HASHED = """
+import hashlib, random_rows, gradc
+from cases import CASES
+from random_programs import Seeded
+texts = [CASES[name].path.read_text() for name in ("softmax", "mlp", "gmm")]
+texts += [random_rows.generate(Seeded(seed)).text for seed in range(10)]
+sources = "".join(gradc.compile(t, backend="python", cache=False).source for t in texts)
+print(hashlib.sha256(sources.encode()).hexdigest())
+"""
+
+
+def test_texts_do_not_depend_on_hashes() -> None:
+    found = set()
+    for seed in ("0", "1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", HASHED], cwd=HERE, env=environment, capture_output=True, text=True, check=True
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
