@@ -52,15 +52,15 @@ class Function:
     """A compiled loss. Call it with its inputs by position or by name; see `signature`.
 
     Arrays are anything `numpy.asarray` takes, of any strides and float or integer dtype; they are never modified. An
-    array that is C-ordered float64 (int64 for an `index`) is used as it is, any other is converted once. Every call
-    raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
+    array that is C-ordered and of the function's dtype (int64 for an `index`) is used as it is, any other is converted
+    once. Every call raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
     """
 
     def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any], restore: Restore) -> None:
         """`restore(origin, options)` makes the function again, from a pickle."""
         self._derived, self._origin, self._options, self._restore = derived, origin, options, restore
         self._lock = threading.RLock()
-        self._inputs = Inputs(derived.program, derived.nodes)
+        self._inputs = Inputs(derived.program, derived.nodes, self.dtype)
         self._gradient_type = _named_tuple(derived.wrt)
         self._mapped: dict[frozenset[str], Function] = {}
 
@@ -97,7 +97,7 @@ class Function:
         """A gradient to pass as `out=`: arrays of the inputs' shapes, 0-d arrays for scalars, contents undefined."""
         values = self._inputs.ready(args, inputs)
         shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
-        return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
+        return self._gradient_type._make(np.empty(shapes[name], self.dtype) for name in self.wrt)
 
     def map(self, /, *args: Any, **inputs: Any) -> tuple[Any, Any]:
         """(values, gradient) of many rows: every input may have one more leading axis, the others are shared.
@@ -142,6 +142,11 @@ class Function:
         return self._derived.program
 
     @property
+    def dtype(self) -> str:
+        """The dtype of arrays and of what is computed: "float64" or "float32"."""
+        return str(self._options["dtype"])
+
+    @property
     def wrt(self) -> tuple[str, ...]:
         """The names the loss is differentiated by."""
         return self._derived.wrt
@@ -174,7 +179,7 @@ class Function:
             routines = [d.routine("value", False)]
             if d.gradient:
                 routines.append(d.routine("value_and_grad", True))
-            return emit(self.program.title, VERSION, self.program.inputs, routines, d.spelling)
+            return emit(self.program.title, VERSION, self.program.inputs, routines, d.spelling, self.dtype)
 
     def __getattr__(self, name: str) -> Any:
         if name in LATER:
@@ -219,16 +224,16 @@ class Function:
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
 
-    def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.float64]]) -> None:
+    def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.floating]]) -> None:
         if not isinstance(out, tuple) or len(out) != len(self.wrt):
             raise InputError(f"out: expected a gradient of {', '.join(self.wrt)}, given {type(out).__name__}", hint=OUT)
         for name, target, value in zip(self.wrt, out, fields, strict=True):
             if not isinstance(target, np.ndarray) or target.shape != np.shape(value):
                 given = getattr(target, "shape", type(target).__name__)
                 raise InputError(f"out: field '{name}': expected an array of shape {np.shape(value)}, given {given}")
-            if target.dtype != np.float64 or not target.flags.writeable:
+            if target.dtype != self.dtype or not target.flags.writeable:
                 given = str(target.dtype) if target.flags.writeable else "a read-only one"
-                raise InputError(f"out: field '{name}': expected a float64 array to fill, given {given}", hint=OUT)
+                raise InputError(f"out: field '{name}': expected a {self.dtype} array to fill, given {given}", hint=OUT)
         for target, value in zip(out, fields, strict=True):
             target[...] = value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from gradc.loops import (
     Fill,
     For,
     Name,
+    Part,
     Product,
     Routine,
     Stmt,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "module.py.jinja"
 HELPERS = {f.__name__: f for f in (*scalars.FUNCTIONS, *arrays.FUNCTIONS)}
+DOUBLE = ("lgamma", "digamma", "polygamma")
+"""Helpers that compute in float64 in every module."""
 NUMPY = {
     *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
     *("log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2"),
@@ -73,7 +76,10 @@ INDENT = "    "
 TILE_NUMBERS = 1 << 16
 """How many numbers a tile and the data of its rows may have: half a megabyte, part of a core's own cache."""
 TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
-"""A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that."""
+"""A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that.
+
+Of float32 twice as many numbers fit a register, and a tile.
+"""
 CHUNK_WORK = 1 << 19
 """Weighted operations a chunk must have to be worth handing to a thread: a tenth of a millisecond or so."""
 CHUNKS = 8
@@ -91,6 +97,7 @@ class Module:
     helpers: dict[str, str]
     kernels: tuple[str, ...]
     entries: tuple[str, ...]
+    dtype: str = "float64"
 
     @property
     def key(self) -> str:
@@ -108,18 +115,26 @@ class Module:
 
 
 def emit(
-    title: str, version: str, inputs: Sequence[Input], routines: Sequence[Routine], spelling: Mapping[str, str]
+    title: str,
+    version: str,
+    inputs: Sequence[Input],
+    routines: Sequence[Routine],
+    spelling: Mapping[str, str],
+    dtype: str = "float64",
 ) -> Module:
     """One module with these entry points. `spelling`: what library names are called where the user has taken them."""
-    printer = _Printer(spelling)
+    printer = _Printer(spelling, dtype)
     entries = [_entry(printer, inputs, r) for r in routines]
     used = _closure(printer.used)
     helpers = [f for f in HELPERS if f in used]
+    if helpers and printer.single:
+        used.add("float32")
     imports = sorted(used & IMPORTS)
     kernels = [s.kernel for r in routines for s in r.body if isinstance(s, Sweep)]
     parts = {
         "title": _docstring(title) or "Generated gradient code.",
         "version": version,
+        "dtype": dtype,
         "inputs": [str(i) for i in inputs],
         "counts": [(r.name, operations(r)) for r in routines],
         "imports": [_imported(name, spelling) for name in imports if name not in C_NAMES],
@@ -127,12 +142,12 @@ def emit(
             f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
         ],
         "builtins": [f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-        "helpers": [_helper(name, spelling) for name in helpers],
+        "helpers": [_helper(name, spelling, printer.single and name not in DOUBLE) for name in helpers],
         "entries": entries,
         "functions": [spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
     }
     spelt = {spelling.get(h, h): h for h in helpers}
-    return Module(parts, spelt, tuple(kernels), tuple(r.name for r in routines))
+    return Module(parts, spelt, tuple(kernels), tuple(r.name for r in routines), dtype)
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES
@@ -142,18 +157,36 @@ def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
     lines = [f"def {routine.name}({', '.join(i.name for i in inputs)}):"]
     for i in inputs:
         if not i.shape and i.type == "float" and _uses(routine, i.name):
-            lines.append(f"{INDENT}{i.name} = {printer.call('float64')}({i.name})")
+            lines.append(f"{INDENT}{i.name} = {printer.call(printer.dtype)}({i.name})")
     lines += [INDENT + line for line in _sizes(inputs, routine)]
+    printer.wide = _outermost_sums(routine) if printer.single else frozenset()
     lines += printer.block(routine.body, 1)
     lines = [f"{kernel}\n\n" for kernel in printer.kernels] + lines
     printer.kernels = []
-    value = printer.expr(routine.value)
+    made = {a.array for a in routine.allocations()}
+    value = printer.result(routine.value, made)
     if routine.gradient is None:
         lines.append(f"{INDENT}return {value}")
     else:
-        fields = ", ".join(printer.expr(g) for g in routine.gradient)
+        fields = ", ".join(printer.result(g, made) for g in routine.gradient)
         lines.append(f"{INDENT}return {value}, ({fields}{',' if len(routine.gradient) == 1 else ''})")
     return "\n".join(lines)
+
+
+def _outermost_sums(routine: Routine) -> frozenset[str]:
+    """The scalars that sums and products outside all other loops run in."""
+    started = {s.target.name for s in routine.body if isinstance(s, Assign) and isinstance(s.target, Name)}
+    return frozenset(
+        s.target.name
+        for s, _ in routine.statements()
+        if isinstance(s, Accumulate) and isinstance(s.target, Name) and s.target.name in started and _is_wide(s)
+    )
+
+
+def _is_wide(s: Accumulate | Part) -> bool:
+    """Whether it loses digits when it runs in float32."""
+    kind = s.type if isinstance(s, Part) else s.target.type
+    return kind == "float" and s.op in ("add", "mul")
 
 
 def _uses(routine: Routine, name: str) -> bool:
@@ -186,10 +219,15 @@ def _sizes(inputs: Sequence[Input], routine: Routine) -> list[str]:
 
 
 class _Printer:
-    """Prints statements and expressions, and notes which library names they use."""
+    """Prints statements and expressions, and notes which library names they use.
 
-    def __init__(self, spelling: Mapping[str, str]) -> None:
-        self.spelling = spelling
+    In a float32 module everything a float is made of is float32 by name, numbers in the text too: next to a float64,
+    compiled code would compute in float64. The exceptions are `wide`: accumulators over all rows, rounded when read.
+    """
+
+    def __init__(self, spelling: Mapping[str, str], dtype: str) -> None:
+        self.spelling, self.dtype, self.single = spelling, dtype, dtype == "float32"
+        self.wide: frozenset[str] = frozenset()
         self.used: set[str] = set()
         self.names: dict[object, str] = {}
         self.plain: set[str] = set()
@@ -226,8 +264,10 @@ class _Printer:
             return [f"{s.array}[{at}] = {self._number(s.value)}"]
         if isinstance(s, Check):
             return self._check(s)
-        target = self.expr(s.target)
+        target = self._place(s.target)
         if isinstance(s, Assign):
+            if target in self.wide:
+                return [f"{target} = {self._widened(s.value)}"]
             if isinstance(s.target, Name):
                 (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
             return [f"{target} = {self.expr(s.value)}"]
@@ -238,11 +278,12 @@ class _Printer:
 
     def _tiles(self, s: Tiles) -> list[str]:
         largest, least = self.call("max"), self.call("min")
+        step = TILE_STEP * (2 if self.single else 1)
         room = f"{TILE_NUMBERS // TILE_STEP}//{self._positive(s.elements)}"
         for a, b in s.products:
             room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, TILE_STEP // 2)})"
         return [
-            f"{s.height} = {TILE_STEP}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
+            f"{s.height} = {step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
             *(f"{a.array} = {self._array(a)}" for a in s.arrays),
             f"for {s.start} in {self.call('range')}({s.first}, {s.last}, {s.height}):",
             f"{INDENT}{s.stop} = {least}({s.start} + {s.height}, {s.last})",
@@ -251,7 +292,11 @@ class _Printer:
 
     def _sweep(self, s: Sweep) -> list[str]:
         """The call of a kernel, whose own text goes before the function that is being printed."""
+        wide = [p for p in s.parts if self.single and _is_wide(p)]
+        around = self.wide | {p.parts for p in wide}
+        self.wide = around | {p.name for p in wide}
         self.kernels.append(self._kernel(s))
+        self.wide = around
         least = (
             str(CHUNK_WORK)
             if s.private.constant == 0
@@ -276,7 +321,7 @@ class _Printer:
                 depth += INDENT
             total: Target = Element(p.name, tuple(Name(k, "int") for k in at), p.type) if at else Name(p.name, p.type)
             part = Element(p.parts, tuple(Name(k, "int") for k in (s.chunk, *at)), p.type)
-            lines += [depth + line for line in self._accumulate(Accumulate(total, p.op, part), self.expr(total))]
+            lines += [depth + line for line in self._accumulate(Accumulate(total, p.op, part), self._place(total))]
         return lines
 
     def _kernel(self, s: Sweep) -> str:
@@ -284,7 +329,8 @@ class _Printer:
         before, after = [], []
         for p in s.parts:
             own = f"{p.parts}[{s.chunk}]"
-            before.append(f"{p.name} = {own}" if p.axes else f"{p.name} = {self._number(p.start)}")
+            start = self._widened(Const(p.start)) if p.name in self.wide else self._typed(p.start)
+            before.append(f"{p.name} = {own if p.axes else start}")
             if not p.axes:
                 part = Element(p.parts, (Name(s.chunk, "int"),), p.type)
                 after += self._accumulate(Accumulate(part, p.op, Name(p.name, p.type)), own)
@@ -311,11 +357,9 @@ class _Printer:
         value, sign = s.value, OPS[s.op].infix
         if s.op == "add" and isinstance(value, Apply) and value.op == "neg":
             value, sign = value.args[0], "-"
-        line = (
-            f"{target} {sign}= {self.expr(value)}"
-            if sign
-            else f"{target} = {self.call(s.op)}({target}, {self.expr(value)})"
-        )
+        both = isinstance(s.target, Name | Element) and self._is_wide(s.target) and self._is_wide(value)
+        term = self._place(value) if both else self.expr(value)
+        line = f"{target} {sign}= {term}" if sign else f"{target} = {self.call(s.op)}({target}, {term})"
         return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
 
     def _check(self, s: Check) -> list[str]:
@@ -326,14 +370,15 @@ class _Printer:
     def _array(self, s: Alloc) -> str:
         lengths = [self._length(p) for p in s.shape]
         shape = lengths[0] if len(lengths) == 1 else f"({', '.join(lengths)})"
-        kind = {"float": "", "int": f", {self.call('int64')}" if s.type == "int" else "", "bool": ", bool_"}[s.type]
+        single = self.single and s.array not in self.wide
+        kind = {"float": f", {self.call('float32')}" if single else "", "int": f", {self.call('int64')}" if s.type == "int" else "", "bool": ", bool_"}[s.type]
         if s.type == "bool":
             self.used.add("bool_")
         if s.fill is None:
             return f"{self.call('empty')}({shape}{kind})"
         if s.fill == 0:
             return f"{self.call('zeros')}({shape}{kind})"
-        return f"{self.call('full')}({shape}, {self._number(s.fill)})"
+        return f"{self.call('full')}({shape}, {self._typed(s.fill)})"
 
     def _length(self, poly: Poly, precedence: int = 0) -> str:
         text = poly.render(lambda i: self.names[i])
@@ -344,24 +389,46 @@ class _Printer:
             return self.call("nan") if value != value else ("-" if value < 0 else "") + self.call("inf")
         return repr(value)
 
+    def _typed(self, value: float) -> str:
+        text = self._number(value)
+        return f"{self.call('float32')}({text})" if self.single and isinstance(value, float) else text
+
+    def _place(self, e: Target) -> str:
+        return e.name if isinstance(e, Name) else f"{e.array}[{', '.join(self.expr(a) for a in e.at)}]"
+
+    def _is_wide(self, e: Expr) -> bool:
+        return (isinstance(e, Name) and e.name in self.wide) or (isinstance(e, Element) and e.array in self.wide)
+
+    def _widened(self, e: Expr) -> str:
+        """The expression as a float64, not rounded if it is one."""
+        if isinstance(e, Name | Element) and self._is_wide(e):
+            return self._place(e)
+        return f"{self.call('float64')}({self._number(e.value) if isinstance(e, Const) else self.expr(e)})"
+
+    def result(self, e: Expr, arrays: Container[str]) -> str:
+        """What a function returns: numbers are float64 in every module."""
+        array = isinstance(e, Name) and e.name in arrays
+        return self._widened(e) if self.single and not array and _kind(e) == "float" else self.expr(e)
+
     def expr(self, e: Expr, precedence: int = 0) -> str:
         text, own = self._expr(e)
         return f"({text})" if own < precedence else text
 
     def _expr(self, e: Expr) -> tuple[str, int]:
         if isinstance(e, Const):
-            text = self._number(e.value)
+            text = self._typed(e.value)
             return text, PRECEDENCE["neg"] if text.startswith("-") else ATOM
-        if isinstance(e, Name):
-            return e.name, ATOM
-        if isinstance(e, Element):
-            return f"{e.array}[{', '.join(self.expr(a) for a in e.at)}]", ATOM
+        if isinstance(e, Name | Element):
+            text = self._place(e)
+            return f"{self.call('float32')}({text})" if self._is_wide(e) else text, ATOM
         if e.op == "select":
             c, a, b = e.args
             return f"{self.expr(a, 1)} if {self.expr(c, 1)} else {self.expr(b, 1)}", PRECEDENCE["select"]
         if e.op in ("float", "int"):
-            return f"{self.call('float64' if e.op == 'float' else 'int64')}({self.expr(e.args[0])})", ATOM
+            return f"{self.call(self.dtype if e.op == 'float' else 'int64')}({self.expr(e.args[0])})", ATOM
         infix = OPS[e.op].infix
+        if self.single and e.op not in DOUBLE:
+            e = _of_floats(e)
         if e.op == "neg":
             return f"-{self.expr(e.args[0], 7)}", PRECEDENCE["neg"]
         if e.op == "not":
@@ -370,7 +437,8 @@ class _Printer:
             return f"{self.expr(e.args[0], 5)} {infix} {self.expr(e.args[1], 5)}", 4
         if infix:
             return self._infix(e, infix)
-        return f"{self._function(e)}({', '.join(self.expr(a) for a in _number_last(e))})", ATOM
+        text = f"{self._function(e)}({', '.join(self.expr(a) for a in _number_last(e))})"
+        return f"{self.call('float32')}({text})" if self.single and e.op in DOUBLE else text, ATOM
 
     def _function(self, e: Apply) -> str:
         if e.op in EXTREMES and (e.type == "int" or any(isinstance(a, Const) for a in e.args)):
@@ -386,6 +454,7 @@ class _Printer:
         if (
             e.op in ("div", "mod", "floordiv", "power")
             and e.type == "float"
+            and not self.single
             and _plain(left, self.plain)
             and _plain(right, self.plain)
         ):
@@ -395,6 +464,19 @@ class _Printer:
             return f"{a}{infix}{b} if {self.expr(right, 1)} else 0", PRECEDENCE["select"]
         space = " " if own in (1, 2, 5) else ""
         return f"{a}{space}{infix}{space}{b}", own
+
+
+def _kind(e: Expr) -> str:
+    return type(e.value).__name__ if isinstance(e, Const) else e.type
+
+
+def _of_floats(e: Apply) -> Apply:
+    """The operation with all operands floats, if the result or an operand is one."""
+    kinds = [_kind(a) for a in e.args]
+    if "float" not in (e.type, *kinds):
+        return e
+    args = (a if k == "float" else Apply("float", (a,), "float") for a, k in zip(e.args, kinds, strict=True))
+    return Apply(e.op, tuple(args), e.type)
 
 
 def _number_last(e: Apply) -> tuple[Expr, ...]:
@@ -446,8 +528,10 @@ def _source(name: str) -> str:
     return re.sub(r": (float|int|Any)\b| -> (float|None)\b", "", text)
 
 
-def _helper(name: str, spelling: Mapping[str, str]) -> str:
+def _helper(name: str, spelling: Mapping[str, str], single: bool) -> str:
     text = _source(name)
+    if single:
+        text = re.sub(r"(?<![\w.])\d+\.\d*", r"float32(\g<0>)", text.replace("float64", "float32"))
     for word, other in spelling.items():
         text = re.sub(rf"\b{word}\b", other, text)
     return text

@@ -101,7 +101,7 @@ class Compiled:
         loaded = load(self.module, self.name, file)
         jit = numba.njit(error_model="numpy", fastmath=set(FLAGS), nogil=True)
         library.put_in(vars(loaded), self.module, self.settings.fast, jit)
-        signature = tuple(_type(i) for i in self.inputs)
+        signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
         make = numba.njit(signature, error_model="numpy", fastmath=set(FLAGS), nogil=True, cache=self.cached)
         with indexing.from_the_start():
             compiled: Any = make(getattr(loaded, name))
@@ -123,8 +123,8 @@ def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Cal
     return run
 
 
-def _type(i: Input) -> Any:
+def _type(i: Input, dtype: str) -> Any:
     from numba import types as nb
 
-    scalar = nb.int64 if i.type == "int" else nb.float64
+    scalar = nb.int64 if i.type == "int" else getattr(nb, dtype)
     return nb.Array(scalar, len(i.shape), "C", readonly=True) if i.shape else scalar
