@@ -14,7 +14,8 @@ import numpy.typing as npt
 from gradc.batch import batch
 from gradc.check import Report, check_gradient
 from gradc.derive import Derived
-from gradc.emit.python import Module, emit
+from gradc.emit.module import Module
+from gradc.emit.python import emit
 from gradc.errors import InputError, UnsupportedError
 from gradc.extents import Index
 from gradc.ir import Node, format_graph, reachable
@@ -25,6 +26,8 @@ from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
 
 OUT = "make it with empty_gradient(...)"
+SINGLE_RTOL = 1e-3
+"""What a float32 gradient may differ from differences: it has seven digits, less what cancels in its sums."""
 LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "trace", "write"})
 
 
@@ -120,13 +123,23 @@ class Function:
         return self._mapped[batched].value_and_grad(*values)
 
     def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
-        """Compares the gradient with extrapolated central differences; the report names the worst entry."""
+        """Compares the gradient with extrapolated central differences; the report names the worst entry.
+
+        A float32 gradient is compared, to three digits, with differences of the loss in float64: those of a loss in
+        float32 have no digits to spare.
+        """
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
         values = self._inputs.ready(args, inputs)
         named = dict(zip(self._inputs.names, values, strict=True))
         gradient = dict(zip(self.wrt, self.grad(*values), strict=True))
-        return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
+        if self.dtype == "float64":
+            return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
+        wide = Function(self._derived, self._origin, self._options | {"dtype": "float64"}, self._restore)
+        method = "central differences in float64"
+        return check_gradient(
+            lambda point: float(wide(**point)), gradient, named, self.wrt, seed=seed, rtol=SINGLE_RTOL, method=method
+        )
 
     def scipy(self, /, **fixed: Any) -> Problem:
         """The loss as SciPy's minimisers take it, over one flat vector of all params.

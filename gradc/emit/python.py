@@ -6,13 +6,11 @@ import inspect
 import math
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cache
 
-from gradc import resources
 from gradc.count import operations
-from gradc.emit import arrays, scalars
+from gradc.emit import arrays, scalars, single
+from gradc.emit.module import Module
 from gradc.extents import Poly
 from gradc.loops import (
     Accumulate,
@@ -27,7 +25,6 @@ from gradc.loops import (
     Fill,
     For,
     Name,
-    Part,
     Product,
     Routine,
     Stmt,
@@ -43,13 +40,7 @@ from gradc.ops import OPS
 from gradc.program import Input
 from gradc.schedule.names import ARRAYS, BUILTINS, C_NAMES
 
-if TYPE_CHECKING:
-    import jinja2
-
-TEMPLATE = "module.py.jinja"
 HELPERS = {f.__name__: f for f in (*scalars.FUNCTIONS, *arrays.FUNCTIONS)}
-DOUBLE = ("lgamma", "digamma", "polygamma")
-"""Helpers that compute in float64 in every module."""
 NUMPY = {
     *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
     *("log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2"),
@@ -78,40 +69,13 @@ TILE_NUMBERS = 1 << 16
 TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
 """A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that.
 
-Of float32 twice as many numbers fit a register, and a tile.
+Twice as many float32 fit a register. A tile has as many of them as of float64: BLAS has a fast way with products of up
+to so many.
 """
 CHUNK_WORK = 1 << 19
 """Weighted operations a chunk must have to be worth handing to a thread: a tenth of a millisecond or so."""
 CHUNKS = 8
 """The most chunks there are, and so the most threads that can work on a sweep."""
-
-
-@dataclass(frozen=True)
-class Module:
-    """An emitted module: the names it defines, and what the template makes a text of when somebody wants it.
-
-    `helpers` are the library's, as they are spelt there; `kernels` are called by the `entries`.
-    """
-
-    parts: Mapping[str, Any]
-    helpers: dict[str, str]
-    kernels: tuple[str, ...]
-    entries: tuple[str, ...]
-    dtype: str = "float64"
-
-    @property
-    def key(self) -> str:
-        """All the text depends on: modules of equal keys have equal texts."""
-        return repr(self.parts) + (resources.path("templates") / TEMPLATE).read_text(encoding="utf-8")
-
-    @cached_property
-    def text(self) -> str:
-        return _environment().get_template(TEMPLATE).render(self.parts)
-
-    @property
-    def body(self) -> str:
-        """The part of the text that defines the functions."""
-        return self.text[: self.text.index("\n\ntry:\n    from numba import njit")] + "\n"
 
 
 def emit(
@@ -142,7 +106,7 @@ def emit(
             f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
         ],
         "builtins": [f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-        "helpers": [_helper(name, spelling, printer.single and name not in DOUBLE) for name in helpers],
+        "helpers": [_helper(name, spelling, dtype) for name in helpers],
         "entries": entries,
         "functions": [spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
     }
@@ -159,7 +123,7 @@ def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
         if not i.shape and i.type == "float" and _uses(routine, i.name):
             lines.append(f"{INDENT}{i.name} = {printer.call(printer.dtype)}({i.name})")
     lines += [INDENT + line for line in _sizes(inputs, routine)]
-    printer.wide = _outermost_sums(routine) if printer.single else frozenset()
+    printer.wide = single.outermost_sums(routine) if printer.single else frozenset()
     lines += printer.block(routine.body, 1)
     lines = [f"{kernel}\n\n" for kernel in printer.kernels] + lines
     printer.kernels = []
@@ -171,22 +135,6 @@ def _entry(printer: _Printer, inputs: Sequence[Input], routine: Routine) -> str:
         fields = ", ".join(printer.result(g, made) for g in routine.gradient)
         lines.append(f"{INDENT}return {value}, ({fields}{',' if len(routine.gradient) == 1 else ''})")
     return "\n".join(lines)
-
-
-def _outermost_sums(routine: Routine) -> frozenset[str]:
-    """The scalars that sums and products outside all other loops run in."""
-    started = {s.target.name for s in routine.body if isinstance(s, Assign) and isinstance(s.target, Name)}
-    return frozenset(
-        s.target.name
-        for s, _ in routine.statements()
-        if isinstance(s, Accumulate) and isinstance(s.target, Name) and s.target.name in started and _is_wide(s)
-    )
-
-
-def _is_wide(s: Accumulate | Part) -> bool:
-    """Whether it loses digits when it runs in float32."""
-    kind = s.type if isinstance(s, Part) else s.target.type
-    return kind == "float" and s.op in ("add", "mul")
 
 
 def _uses(routine: Routine, name: str) -> bool:
@@ -221,8 +169,7 @@ def _sizes(inputs: Sequence[Input], routine: Routine) -> list[str]:
 class _Printer:
     """Prints statements and expressions, and notes which library names they use.
 
-    In a float32 module everything a float is made of is float32 by name, numbers in the text too: next to a float64,
-    compiled code would compute in float64. The exceptions are `wide`: accumulators over all rows, rounded when read.
+    `wide` are the names that are float64 in a float32 module.
     """
 
     def __init__(self, spelling: Mapping[str, str], dtype: str) -> None:
@@ -261,7 +208,7 @@ class _Printer:
             return [f"{s.array} = {self._array(s)}"]
         if isinstance(s, Fill):
             at = ", ".join(":" if a is None else self.expr(a) for a in s.at)
-            return [f"{s.array}[{at}] = {self._number(s.value)}"]
+            return [f"{s.array}[{at}] = {self._typed(s.value)}"]
         if isinstance(s, Check):
             return self._check(s)
         target = self._place(s.target)
@@ -279,9 +226,9 @@ class _Printer:
     def _tiles(self, s: Tiles) -> list[str]:
         largest, least = self.call("max"), self.call("min")
         step = TILE_STEP * (2 if self.single else 1)
-        room = f"{TILE_NUMBERS // TILE_STEP}//{self._positive(s.elements)}"
+        room = f"{TILE_NUMBERS // step}//{self._positive(s.elements)}"
         for a, b in s.products:
-            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, TILE_STEP // 2)})"
+            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
         return [
             f"{s.height} = {step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
             *(f"{a.array} = {self._array(a)}" for a in s.arrays),
@@ -292,7 +239,7 @@ class _Printer:
 
     def _sweep(self, s: Sweep) -> list[str]:
         """The call of a kernel, whose own text goes before the function that is being printed."""
-        wide = [p for p in s.parts if self.single and _is_wide(p)]
+        wide = [p for p in s.parts if self.single and single.loses_digits(p)]
         around = self.wide | {p.parts for p in wide}
         self.wide = around | {p.name for p in wide}
         self.kernels.append(self._kernel(s))
@@ -357,8 +304,9 @@ class _Printer:
         value, sign = s.value, OPS[s.op].infix
         if s.op == "add" and isinstance(value, Apply) and value.op == "neg":
             value, sign = value.args[0], "-"
-        both = isinstance(s.target, Name | Element) and self._is_wide(s.target) and self._is_wide(value)
-        term = self._place(value) if both else self.expr(value)
+        term = self.expr(value)
+        if isinstance(value, Name | Element) and self._is_wide(value) and self._is_wide(s.target):
+            term = self._place(value)
         line = f"{target} {sign}= {term}" if sign else f"{target} = {self.call(s.op)}({target}, {term})"
         return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
 
@@ -370,8 +318,11 @@ class _Printer:
     def _array(self, s: Alloc) -> str:
         lengths = [self._length(p) for p in s.shape]
         shape = lengths[0] if len(lengths) == 1 else f"({', '.join(lengths)})"
-        single = self.single and s.array not in self.wide
-        kind = {"float": f", {self.call('float32')}" if single else "", "int": f", {self.call('int64')}" if s.type == "int" else "", "bool": ", bool_"}[s.type]
+        kind = {
+            "float": f", {self.call('float32')}" if self.single and s.array not in self.wide else "",
+            "int": f", {self.call('int64')}" if s.type == "int" else "",
+            "bool": ", bool_",
+        }[s.type]
         if s.type == "bool":
             self.used.add("bool_")
         if s.fill is None:
@@ -408,7 +359,7 @@ class _Printer:
     def result(self, e: Expr, arrays: Container[str]) -> str:
         """What a function returns: numbers are float64 in every module."""
         array = isinstance(e, Name) and e.name in arrays
-        return self._widened(e) if self.single and not array and _kind(e) == "float" else self.expr(e)
+        return self._widened(e) if self.single and not array and single.kind(e) == "float" else self.expr(e)
 
     def expr(self, e: Expr, precedence: int = 0) -> str:
         text, own = self._expr(e)
@@ -427,8 +378,8 @@ class _Printer:
         if e.op in ("float", "int"):
             return f"{self.call(self.dtype if e.op == 'float' else 'int64')}({self.expr(e.args[0])})", ATOM
         infix = OPS[e.op].infix
-        if self.single and e.op not in DOUBLE:
-            e = _of_floats(e)
+        if self.single:
+            e = single.of_floats(e)
         if e.op == "neg":
             return f"-{self.expr(e.args[0], 7)}", PRECEDENCE["neg"]
         if e.op == "not":
@@ -438,7 +389,7 @@ class _Printer:
         if infix:
             return self._infix(e, infix)
         text = f"{self._function(e)}({', '.join(self.expr(a) for a in _number_last(e))})"
-        return f"{self.call('float32')}({text})" if self.single and e.op in DOUBLE else text, ATOM
+        return f"{self.call('float32')}({text})" if self.single and e.op in single.DOUBLE else text, ATOM
 
     def _function(self, e: Apply) -> str:
         if e.op in EXTREMES and (e.type == "int" or any(isinstance(a, Const) for a in e.args)):
@@ -464,19 +415,6 @@ class _Printer:
             return f"{a}{infix}{b} if {self.expr(right, 1)} else 0", PRECEDENCE["select"]
         space = " " if own in (1, 2, 5) else ""
         return f"{a}{space}{infix}{space}{b}", own
-
-
-def _kind(e: Expr) -> str:
-    return type(e.value).__name__ if isinstance(e, Const) else e.type
-
-
-def _of_floats(e: Apply) -> Apply:
-    """The operation with all operands floats, if the result or an operand is one."""
-    kinds = [_kind(a) for a in e.args]
-    if "float" not in (e.type, *kinds):
-        return e
-    args = (a if k == "float" else Apply("float", (a,), "float") for a, k in zip(e.args, kinds, strict=True))
-    return Apply(e.op, tuple(args), e.type)
 
 
 def _number_last(e: Apply) -> tuple[Expr, ...]:
@@ -528,24 +466,8 @@ def _source(name: str) -> str:
     return re.sub(r": (float|int|Any)\b| -> (float|None)\b", "", text)
 
 
-def _helper(name: str, spelling: Mapping[str, str], single: bool) -> str:
-    text = _source(name)
-    if single:
-        text = re.sub(r"(?<![\w.])\d+\.\d*", r"float32(\g<0>)", text.replace("float64", "float32"))
+def _helper(name: str, spelling: Mapping[str, str], dtype: str) -> str:
+    text = single.helper(name, _source(name)) if dtype == "float32" else _source(name)
     for word, other in spelling.items():
         text = re.sub(rf"\b{word}\b", other, text)
     return text
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.path("templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradc.emit.python import Module
+from gradc.emit.module import Module
 from gradc.program import Input
 from gradc.runtime import blas, cache, indexing, library, objects, pool
 

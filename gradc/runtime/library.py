@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradc.emit.python import Module
+from gradc.emit.module import Module
 from gradc.runtime import vectors
 
 PRODUCTS = frozenset({"multiply", "multiply_add"})

@@ -122,9 +122,7 @@ def _product(name: str, add: bool) -> Any:
             function, kinds = _matrix_vector, (pointer, length, pointer, pointer)
         else:
             function, kinds = _vector_matrix, (pointer, pointer, length, pointer)
-        called = types.Dispatcher(function).get_call_type(
-            typing, (*kinds, *(length,) * (3 if both else 2), number), {}
-        )
+        called = types.Dispatcher(function).get_call_type(typing, (*kinds, *(length,) * (3 if both else 2), number), {})
         compiled = function.overloads[called.args]
         adds = (pointer, types.CPointer(out.dtype), length, length, length)
         added = types.Dispatcher(_add).get_call_type(typing, adds, {}) if apart else None
@@ -150,9 +148,7 @@ def _product(name: str, add: bool) -> Any:
                 rows = shape[0] if out.ndim == 2 else context.get_constant(length, 1)
                 adding = _add.overloads[added.args]
                 context.add_linking_libs([adding.library])
-                context.call_internal(
-                    builder, adding.fndesc, added, [z.data, total.data, strides[0], rows, shape[-1]]
-                )
+                context.call_internal(builder, adding.fndesc, added, [z.data, total.data, strides[0], rows, shape[-1]])
                 context.nrt.decref(builder, types.Array(number, out.ndim, "C"), z._getvalue())
             return context.get_dummy_value()
 
