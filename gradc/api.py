@@ -29,6 +29,7 @@ def compile(
 
     `source` is a path ending in `.gradc`, the text of a program, or one plain expression, whose free names become
     scalar params in order of first appearance. `wrt` names the inputs to differentiate by; all params by default.
+    `dtype` is "float64", or "float32" to store and compute in float32, sums over rows in float64.
     `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
     `fast_math_library=False` takes `exp`, `log`, `sin` ... from the C library, where gradc has its own, which work on
     vectors and are within 3 units in the last place.
@@ -88,9 +89,8 @@ def _options(**options: Any) -> dict[str, Any]:
         if not isinstance(wrt, Iterable):
             raise UnsupportedError(f"wrt={wrt!r}", hint="give a list of names")
         options["wrt"] = tuple(str(name) for name in wrt)
-    if options["dtype"] != "float64":
-        known = "is not supported yet" if options["dtype"] == "float32" else "is not a dtype gradc knows"
-        raise UnsupportedError(f"dtype {options['dtype']!r} {known}", hint='use dtype="float64"')
+    if options["dtype"] not in ("float64", "float32"):
+        raise UnsupportedError(f"dtype {options['dtype']!r} is not known", hint='use "float64" or "float32"')
     if options["backend"] not in ("numba", "python"):
         raise UnsupportedError(f"backend {options['backend']!r} is not known", hint='use "numba" or "python"')
     if threads != "auto" and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):

@@ -62,6 +62,7 @@ class Report:
     rows: tuple[Row, ...]
     rtol: float
     failure: str | None = None
+    method: str = "central differences"
 
     @property
     def ok(self) -> bool:
@@ -79,7 +80,7 @@ class Report:
             return f"gradient check failed: {self.failure}"
         wrong = sorted((r for r in self.rows if not r.error <= self.rtol), key=lambda r: -r.error)
         fields = ", ".join(dict.fromkeys(r.field for r in self.rows)) or "nothing"
-        count = f"{len(self.rows)} comparison{'s' if len(self.rows) != 1 else ''} of {fields} with central differences"
+        count = f"{len(self.rows)} comparison{'s' if len(self.rows) != 1 else ''} of {fields} with {self.method}"
         if not wrong:
             worst = f"; largest relative error {self.worst.error:.1e} at {self.worst.name}" if self.worst else ""
             kinks = sum(r.note == "kink" for r in self.rows)
@@ -103,8 +104,9 @@ def check_gradient(
     seed: int = 0,
     rtol: float = 1e-6,
     epsilon: float = float(np.finfo(np.float64).eps),
+    method: str = "central differences",
 ) -> Report:
-    """Compares a gradient at `inputs` with differences of `value`, as the module's text tells.
+    """Compares a gradient at `inputs` with differences of `value`, as the module's text tells; `method` tells readers.
 
     `epsilon` is the relative rounding error of a value: that of float32, if it is computed in float32 (with a `rtol` to
     match). A value or a gradient that is not finite, and a gradient of the wrong shape, are failed checks.
@@ -134,7 +136,7 @@ def check_gradient(
             _row(name, position, given, along, slope, noise, scale, rtol)
             for position, given, along, (slope, noise) in found
         ]
-    return Report(tuple(rows), rtol)
+    return Report(tuple(rows), rtol, method=method)
 
 
 def _directions(point: Array, random: np.random.Generator) -> Iterator[tuple[tuple[int, ...] | None, Array]]:

@@ -27,6 +27,8 @@ from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
 
 OUT = "make it with empty_gradient(...)"
+SINGLE_RTOL = 1e-3
+"""What a float32 gradient may differ from differences: it has seven digits, less what cancels in its sums."""
 LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "trace", "write"})
 
 
@@ -54,15 +56,15 @@ class Function:
     """A compiled loss. Call it with its inputs by position or by name; see `signature`.
 
     Arrays are anything `numpy.asarray` takes, of any strides and float or integer dtype; they are never modified. An
-    array that is C-ordered float64 (int64 for an `index`) is used as it is, any other is converted once. Every call
-    raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
+    array that is C-ordered and of the function's dtype (int64 for an `index`) is used as it is, any other is converted
+    once. Every call raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
     """
 
     def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any], restore: Restore) -> None:
         """`restore(origin, options)` makes the function again, from a pickle."""
         self._derived, self._origin, self._options, self._restore = derived, origin, options, restore
         self._lock = threading.RLock()
-        self._inputs = Inputs(derived.program, derived.nodes)
+        self._inputs = Inputs(derived.program, derived.nodes, self.dtype)
         self._gradient_type = _named_tuple(derived.wrt)
         self._mapped: dict[frozenset[str], Function] = {}
         self._routines: dict[str, Routine] = {}
@@ -100,7 +102,7 @@ class Function:
         """A gradient to pass as `out=`: arrays of the inputs' shapes, 0-d arrays for scalars, contents undefined."""
         values = self._inputs.ready(args, inputs)
         shapes = dict(zip(self._inputs.names, map(np.shape, values), strict=True))
-        return self._gradient_type._make(np.empty(shapes[name]) for name in self.wrt)
+        return self._gradient_type._make(np.empty(shapes[name], self.dtype) for name in self.wrt)
 
     def map(self, /, *args: Any, **inputs: Any) -> tuple[Any, Any]:
         """(values, gradient) of many rows: every input may have one more leading axis, the others are shared.
@@ -123,13 +125,23 @@ class Function:
         return self._mapped[batched].value_and_grad(*values)
 
     def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
-        """Compares the gradient with extrapolated central differences; the report names the worst entry."""
+        """Compares the gradient with extrapolated central differences; the report names the worst entry.
+
+        A float32 gradient is compared, to three digits, with differences of the loss in float64: those of a loss in
+        float32 have no digits to spare.
+        """
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
         values = self._inputs.ready(args, inputs)
         named = dict(zip(self._inputs.names, values, strict=True))
         gradient = dict(zip(self.wrt, self.grad(*values), strict=True))
-        return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
+        if self.dtype == "float64":
+            return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
+        wide = Function(self._derived, self._origin, self._options | {"dtype": "float64"}, self._restore)
+        method = "central differences in float64"
+        return check_gradient(
+            lambda point: float(wide(**point)), gradient, named, self.wrt, seed=seed, rtol=SINGLE_RTOL, method=method
+        )
 
     def scipy(self, /, **fixed: Any) -> Problem:
         """The loss as SciPy's minimisers take it, over one flat vector of all params.
@@ -143,6 +155,11 @@ class Function:
     @property
     def program(self) -> Program:
         return self._derived.program
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of arrays and of what is computed: "float64" or "float32"."""
+        return str(self._options["dtype"])
 
     @property
     def wrt(self) -> tuple[str, ...]:
@@ -179,7 +196,8 @@ class Function:
         """A module with these entry points."""
         with self._lock, paused():
             routines = [self._routine(name) for name in names]
-            return emit(self.program.title, VERSION, self.program.inputs, routines, self._derived.spelling)
+            p = self.program
+            return emit(p.title, VERSION, p.inputs, routines, self._derived.spelling, self.dtype)
 
     def _routine(self, name: str) -> Routine:
         """One entry point, scheduled once. That of the gradient comes first, whoever asks: the order numbers nodes."""
@@ -230,16 +248,16 @@ class Function:
         if not self.wrt:
             raise UnsupportedError("there is nothing to differentiate by", hint="declare a param, or give wrt=")
 
-    def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.float64]]) -> None:
+    def _fill(self, out: Any, fields: Sequence[float | npt.NDArray[np.floating]]) -> None:
         if not isinstance(out, tuple) or len(out) != len(self.wrt):
             raise InputError(f"out: expected a gradient of {', '.join(self.wrt)}, given {type(out).__name__}", hint=OUT)
         for name, target, value in zip(self.wrt, out, fields, strict=True):
             if not isinstance(target, np.ndarray) or target.shape != np.shape(value):
                 given = getattr(target, "shape", type(target).__name__)
                 raise InputError(f"out: field '{name}': expected an array of shape {np.shape(value)}, given {given}")
-            if target.dtype != np.float64 or not target.flags.writeable:
+            if target.dtype != self.dtype or not target.flags.writeable:
                 given = str(target.dtype) if target.flags.writeable else "a read-only one"
-                raise InputError(f"out: field '{name}': expected a float64 array to fill, given {given}", hint=OUT)
+                raise InputError(f"out: field '{name}': expected a {self.dtype} array to fill, given {given}", hint=OUT)
         for target, value in zip(out, fields, strict=True):
             target[...] = value
 

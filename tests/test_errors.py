@@ -231,8 +231,8 @@ def test_index_out_of_range_is_named() -> None:
     [
         ({"wrt": ["v"]}, "there is no input 'v'"),
         ({"wrt": ["w", "w"]}, "given twice"),
-        ({"dtype": "float32"}, "not supported yet"),
-        ({"dtype": "int8"}, "not a dtype"),
+        ({"dtype": "float16"}, "not known"),
+        ({"dtype": "int8"}, 'use "float64" or "float32"'),
         ({"backend": "cuda"}, "not known"),
         ({"threads": 0}, "positive integer"),
     ],

@@ -23,7 +23,7 @@ Accepted = tuple[list[tuple[int, ...]] | None, list[tuple[int, int]]]
 class Inputs:
     """Turns what a caller passes into what the compiled code takes, or raises InputError."""
 
-    def __init__(self, program: Program, nodes: Sequence[Node]) -> None:
+    def __init__(self, program: Program, nodes: Sequence[Node], dtype: str = "float64") -> None:
         inputs = self.inputs = program.inputs
         self.names = tuple(i.name for i in inputs)
         self.named = frozenset(self.names)
@@ -32,10 +32,8 @@ class Inputs:
         self.ranges = _index_ranges(reads)
         checked = self.requirements or self.ranges
         self.only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
-        self.dtypes = tuple(np.dtype(np.int64 if i.type == "int" else np.float64) for i in inputs)
-        self.wanted = [
-            (k, i, bool(i.shape), dtype) for k, (i, dtype) in enumerate(zip(inputs, self.dtypes, strict=True))
-        ]
+        self.dtypes = tuple(np.dtype(np.int64 if i.type == "int" else dtype) for i in inputs)
+        self.wanted = [(k, i, bool(i.shape), own) for k, (i, own) in enumerate(zip(inputs, self.dtypes, strict=True))]
         self.arrays = [i for i in inputs if i.shape]
         self.accepted: Accepted = (None, [])
 
@@ -143,7 +141,8 @@ class Inputs:
         return int(array) if i.type == "int" else float(array)
 
     def _array(self, i: Input, value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        return np.require(self._numeric(i, value), dtype, requirements=["C", "A"])
+        with np.errstate(over="ignore"):  # what is too large for float32 is infinite
+            return np.require(self._numeric(i, value), dtype, requirements=["C", "A"])
 
     def _numeric(self, i: Input, value: Any) -> npt.NDArray[Any]:
         if isinstance(value, np.ma.MaskedArray):
@@ -158,7 +157,7 @@ class Inputs:
             given = f"{type(value).__name__} of {array.dtype}" if array.ndim else type(value).__name__
             raise InputError(f"input '{i.name}': expected numbers, given {given}")
         if i.type == "float":
-            return array.astype(np.float64, copy=False)
+            return array
         if array.dtype.kind == "f" and not np.all(np.floor(array) == array):
             raise InputError(f"input '{i.name}': expected integers, given {array.dtype} with fractions")
         if array.dtype.kind in "fu" and np.any(np.abs(array) >= 2.0**63):

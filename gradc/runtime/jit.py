@@ -114,7 +114,7 @@ class Compiled:
         file = self._file()
         routine = next(r for r in self.module.routines if r.name == name)
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": flags(routine), "nogil": True}
-        short, blocks = with_blocks(routine, self.settings.limit)
+        short, blocks = (routine, ()) if self.module.dtype == "float32" else with_blocks(routine, self.settings.limit)
         module = self.module.only(short) if blocks else self.module
         loaded = load(module.body, self.name, file)
         jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -126,7 +126,7 @@ class Compiled:
 
         for block in blocks:
             setattr(loaded, block.name, callable_block(block, operation))
-        signature = tuple(_type(i) for i in self.inputs)
+        signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
         passes = few_passes if blocks and not options["fastmath"] else nullcontext
         with indexing.from_the_start(), passes():
             compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
@@ -148,8 +148,8 @@ def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Cal
     return run
 
 
-def _type(i: Input) -> Any:
+def _type(i: Input, dtype: str) -> Any:
     from numba import types as nb
 
-    scalar = nb.int64 if i.type == "int" else nb.float64
+    scalar = nb.int64 if i.type == "int" else getattr(nb, dtype)
     return nb.Array(scalar, len(i.shape), "C", readonly=True) if i.shape else scalar

@@ -13,6 +13,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import _empty_nd_impl
 
 from gradc.runtime import blas
 
@@ -106,11 +107,23 @@ def _vector_matrix(v, b, b0, out, m, n, add):  # type: ignore[no-untyped-def]
             out[j] += v[i] * b[i * b0 + j]
 
 
+@jit
+def _add(a, out, out0, m, n):  # type: ignore[no-untyped-def]
+    """Adds a matrix, or a vector as one of one row, whose elements lie together."""
+    for i in range(m):
+        for j in range(n):
+            out[i * out0 + j] += a[i * n + j]
+
+
 def _product(name: str, add: bool) -> Any:
-    """`name(a, b, out)` for code that Numba compiles."""
+    """`name(a, b, out)` for code that Numba compiles.
+
+    What is added to float64, of float32 factors, is computed apart in float32.
+    """
 
     def typed(typing, a, b, out):  # type: ignore[no-untyped-def]
-        pointer, length = types.CPointer(out.dtype), types.int64
+        number, apart = a.dtype, a.dtype != out.dtype
+        pointer, length = types.CPointer(number), types.int64
         both = a.ndim == b.ndim == 2
         kinds: tuple[Any, ...]
         if both:
@@ -119,14 +132,17 @@ def _product(name: str, add: bool) -> Any:
             function, kinds = _matrix_vector, (pointer, length, pointer, pointer)
         else:
             function, kinds = _vector_matrix, (pointer, pointer, length, pointer)
-        called = types.Dispatcher(function).get_call_type(
-            typing, (*kinds, *(length,) * (3 if both else 2), out.dtype), {}
-        )
+        called = types.Dispatcher(function).get_call_type(typing, (*kinds, *(length,) * (3 if both else 2), number), {})
         compiled = function.overloads[called.args]
+        adds = (pointer, types.CPointer(out.dtype), length, length, length)
+        added = types.Dispatcher(_add).get_call_type(typing, adds, {}) if apart else None
 
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             x, y, z = (context.make_array(t)(context, builder, v) for t, v in zip((a, b, out), values, strict=True))
             (x_shape, x_strides), (y_shape, y_strides) = (_sizes(builder, s) for s in (x, y))
+            total = z
+            if apart:
+                z = _empty_nd_impl(context, builder, types.Array(number, out.ndim, "C"), _sizes(builder, total)[0])
             if both:
                 m, k = x_shape
                 given = [x.data, *x_strides, y.data, *y_strides, z.data, _sizes(builder, z)[1][0], m, y_shape[1], k]
@@ -135,9 +151,15 @@ def _product(name: str, add: bool) -> Any:
             else:
                 given = [x.data, y.data, y_strides[0], z.data, *y_shape]
             context.add_linking_libs([compiled.library])
-            context.call_internal(
-                builder, compiled.fndesc, called, [*given, context.get_constant(out.dtype, float(add))]
-            )
+            start = context.get_constant(number, float(add and not apart))
+            context.call_internal(builder, compiled.fndesc, called, [*given, start])
+            if added is not None:
+                shape, strides = _sizes(builder, total)
+                rows = shape[0] if out.ndim == 2 else context.get_constant(length, 1)
+                adding = _add.overloads[added.args]
+                context.add_linking_libs([adding.library])
+                context.call_internal(builder, adding.fndesc, added, [z.data, total.data, strides[0], rows, shape[-1]])
+                context.nrt.decref(builder, types.Array(number, out.ndim, "C"), z._getvalue())
             return context.get_dummy_value()
 
         return types.void(a, b, out), codegen

@@ -65,7 +65,21 @@ class Names:
 
 BUILTINS = frozenset({"range", "abs", "max", "min", "IndexError"})
 ARRAYS = frozenset(
-    {"empty", "full", "zeros", "inf", "nan", "pi", "float64", "int64", "bool_", "rint", "dot", "ascontiguousarray"}
+    {
+        "empty",
+        "full",
+        "zeros",
+        "inf",
+        "nan",
+        "pi",
+        "float32",
+        "float64",
+        "int64",
+        "bool_",
+        "rint",
+        "dot",
+        "ascontiguousarray",
+    }
 )
 C_NAMES = frozenset({"c_erf", "c_erfc", "c_lgamma"})
 SWEEPS = frozenset({"in_chunks", "multiply", "multiply_add"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from gradc.runtime.vectors.rare import unless
-from gradc.runtime.vectors.values import ROUND, Integer, Real, bits, copysign, fma, polynomial, real, select
+from gradc.runtime.vectors.values import Integer, Real, bits, copysign, fma, polynomial, real, select
 
 FAR = 1e5
 TWO_OVER_PI = 0.6366197723675814
@@ -55,8 +55,8 @@ def tan(x: Real) -> Real:
 
 def sine_and_cosine(x: Real) -> tuple[Real, Real, Integer]:
     """Both of r, and k, for |x| <= FAR."""
-    t = fma(x, TWO_OVER_PI, ROUND)
-    k = t - ROUND
+    t = fma(x, TWO_OVER_PI, x.format.round)
+    k = t - x.format.round
     near = fma(k, -PARTS[0], x)
     second = k * PARTS[1]
     high = near - second

@@ -41,4 +41,4 @@ def tanh(x: Real) -> Real:
     t_low, more_low = s * p - (t - (s - 0.5)), s * p - (more - (s + 0.5))
     large = size > 0.6
     ratio = quotient(select(large, 1.0, t), select(large, 0.0, t_low), more, more_low)
-    return select(size < 2.0**-28, x, copysign(select(large, 1.0 - ratio, ratio), x))
+    return select(size < 2.0 ** -(x.format.mantissa // 2 + 2), x, copysign(select(large, 1.0 - ratio, ratio), x))

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 
-from gradc.runtime.vectors.exponential import LN2_HIGH, LN2_LOW
-from gradc.runtime.vectors.values import MANTISSA, Integer, Real, bits, copysign, fma, pattern, polynomial, real, select
+from gradc.runtime.vectors.exponential import LN2_PARTS
+from gradc.runtime.vectors.values import FLOAT32, FLOAT64, Integer, Real, bits, copysign, fma, polynomial, real, select
 
-ATANH = (
-    *(0.6666666666666734, 0.3999999999941474, 0.2857142874239265, 0.22222198571113538),
-    *(0.18183564509206024, 0.15314043983319817, 0.147960338660724),
-)
-"""(2*atanh(s) - 2*s)/s**3 in s**2, for m in the interval above; minimax, within 2**-59 of log(m)."""
-
-SMALLEST_NORMAL = 2.0**-1022
+ATANH = {
+    FLOAT64: (
+        *(0.6666666666666734, 0.3999999999941474, 0.2857142874239265, 0.22222198571113538),
+        *(0.18183564509206024, 0.15314043983319817, 0.147960338660724),
+    ),
+    FLOAT32: (0.6666677594184875, 0.39977535605430603, 0.29871866106987),
+}
+"""(2*atanh(s) - 2*s)/s**3 in s**2, for m in the interval above; minimax, within 2**-59 of log(m), or 2**-30."""
 
 
 def log(x: Real) -> Real:
@@ -28,9 +29,9 @@ def log(x: Real) -> Real:
 
 def whole_and_rest(x: Real) -> tuple[Real, Real]:
     """k and m - 1 of a positive x, which may be subnormal."""
-    small = x < SMALLEST_NORMAL
-    k, m, _ = split(select(small, x * 2.0**54, x))
-    return k - select(small, 54.0, 0.0), m - 1.0
+    small, digits = x < 2.0 ** (1 - x.format.bias), x.format.mantissa + 2
+    k, m, _ = split(select(small, x * 2.0**digits, x))
+    return k - select(small, float(digits), 0.0), m - 1.0
 
 
 def log2(x: Real) -> Real:
@@ -79,25 +80,27 @@ def with_edges(positive: Real, x: Real, y: Real) -> Real:
 
 def split(x: Real) -> tuple[Real, Real, Real]:
     """k, m and 2**-k of a positive normal x = 2**k * m, sqrt(1/2) <= m < sqrt(2)."""
-    i = bits(x)
-    k = (i - pattern(math.sqrt(0.5)) + (1024 << MANTISSA)) >> MANTISSA
-    shift = (k - 1024) << MANTISSA
-    return as_real(k) - 1024.0, real(i - shift), real(pattern(1.0) - shift)
+    i, mantissa, more = bits(x), x.format.mantissa, x.format.bias + 1
+    k = (i - x.format.pattern(math.sqrt(0.5)) + (more << mantissa)) >> mantissa
+    shift = (k - more) << mantissa
+    return as_real(k) - float(more), real(i - shift), real(x.format.pattern(1.0) - shift)
 
 
 def as_real(k: Integer) -> Real:
     """A small non-negative integer as a float."""
-    return real(k + pattern(2.0**MANTISSA)) - 2.0**MANTISSA
+    whole = 2.0**k.format.mantissa
+    return real(k + k.format.pattern(whole)) - whole
 
 
 def assembled(k: Real, f: Real) -> Real:
     """k*log(2) + log(1 + f)."""
     half = 0.5 * f * f
-    return fma(k, LN2_HIGH, f - (half - fma(k, LN2_LOW, remainder(f, half))))
+    ln2_high, ln2_low = LN2_PARTS[f.format]
+    return fma(k, ln2_high, f - (half - fma(k, ln2_low, remainder(f, half))))
 
 
 def remainder(f: Real, half: Real) -> Real:
     """log(1 + f) - f + half, where half = f**2/2."""
     s = f / (2.0 + f)
     z = s * s
-    return s * fma(z, polynomial(z, ATANH), half)
+    return s * fma(z, polynomial(z, ATANH[f.format]), half)

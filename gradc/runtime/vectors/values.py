@@ -9,29 +9,53 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
-INT64, DOUBLE = ir.IntType(64), ir.DoubleType()
+DOUBLE, FLOAT = ir.DoubleType(), ir.FloatType()
+
+
+@dataclass(frozen=True)
+class Format:
+    """How numbers are made of bits: 2**k has the pattern (k + bias) << mantissa."""
+
+    real: Any
+    integer: Any
+    code: str
+    bias: int
+    mantissa: int
+
+    @property
+    def round(self) -> float:
+        """Added to a number below 2**(mantissa - 2), it leaves the nearest integer, also in the lowest bits."""
+        return 1.5 * 2.0**self.mantissa
+
+    def pattern(self, x: float) -> int:
+        """The bit pattern of a number."""
+        return int.from_bytes(struct.pack(f"<{self.code}", x), "little")
+
+
+FLOAT64, FLOAT32 = Format(DOUBLE, ir.IntType(64), "d", 1023, 52), Format(FLOAT, ir.IntType(32), "f", 127, 23)
 
 
 class Truth:
-    """The result of a comparison."""
+    """The result of a comparison of numbers of a format."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
-        self.builder, self.value = builder, value
+    def __init__(self, builder: ir.IRBuilder, value: Any, format: Format) -> None:
+        self.builder, self.value, self.format = builder, value, format
 
 
 class Integer:
-    """A 64-bit pattern: arithmetic wraps around, shifts fill with zeros."""
+    """The bit pattern of a float: arithmetic wraps around, shifts fill with zeros."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
-        self.builder, self.value = builder, value
+    def __init__(self, builder: ir.IRBuilder, value: Any, format: Format) -> None:
+        self.builder, self.value, self.format = builder, value, format
 
     def _apply(self, operation: str, other: Integer | int) -> Integer:
-        right = other.value if isinstance(other, Integer) else INT64(other)
-        return Integer(self.builder, getattr(self.builder, operation)(self.value, right))
+        right = other.value if isinstance(other, Integer) else self.format.integer(other)
+        return Integer(self.builder, getattr(self.builder, operation)(self.value, right), self.format)
 
     def __add__(self, other: Integer | int) -> Integer:
         return self._apply("add", other)
@@ -40,7 +64,7 @@ class Integer:
         return self._apply("sub", other)
 
     def __rsub__(self, other: int) -> Integer:
-        return Integer(self.builder, self.builder.sub(INT64(other), self.value))
+        return Integer(self.builder, self.builder.sub(self.format.integer(other), self.value), self.format)
 
     def __and__(self, other: Integer | int) -> Integer:
         return self._apply("and_", other)
@@ -55,20 +79,21 @@ class Integer:
         return self._apply("lshr", other)
 
     def __eq__(self, other: object) -> Truth:  # type: ignore[override]
-        right = other.value if isinstance(other, Integer) else INT64(other)
-        return Truth(self.builder, self.builder.icmp_unsigned("==", self.value, right))
+        right = other.value if isinstance(other, Integer) else self.format.integer(other)
+        return Truth(self.builder, self.builder.icmp_unsigned("==", self.value, right), self.format)
 
     __hash__ = None  # type: ignore[assignment]
 
 
 class Real:
-    """A float64. Comparisons with NaN are false."""
+    """A float64 or float32. Comparisons with NaN are false."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
-        self.builder, self.value = builder, value
+    def __init__(self, builder: ir.IRBuilder, value: Any, format: Format = FLOAT64) -> None:
+        self.builder, self.value, self.format = builder, value, format
 
     def _apply(self, operation: str, left: Real | float, right: Real | float) -> Real:
-        return Real(self.builder, getattr(self.builder, operation)(_llvm(left), _llvm(right)))
+        a, b = (_llvm(x, self.format) for x in (left, right))
+        return Real(self.builder, getattr(self.builder, operation)(a, b), self.format)
 
     def __add__(self, other: Real | float) -> Real:
         return self._apply("fadd", self, other)
@@ -95,13 +120,14 @@ class Real:
         return self._apply("fdiv", other, self)
 
     def __neg__(self) -> Real:
-        return Real(self.builder, self.builder.fneg(self.value))
+        return Real(self.builder, self.builder.fneg(self.value), self.format)
 
     def __abs__(self) -> Real:
         return _intrinsic("llvm.fabs", self)
 
     def _compare(self, relation: str, other: Real | float) -> Truth:
-        return Truth(self.builder, self.builder.fcmp_ordered(relation, self.value, _llvm(other)))
+        compared = self.builder.fcmp_ordered(relation, self.value, _llvm(other, self.format))
+        return Truth(self.builder, compared, self.format)
 
     def __lt__(self, other: Real | float) -> Truth:
         return self._compare("<", other)
@@ -122,20 +148,21 @@ class Real:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _llvm(x: Real | float) -> Any:
-    return x.value if isinstance(x, Real) else DOUBLE(x)
+def _llvm(x: Real | float, format: Format) -> Any:
+    return x.value if isinstance(x, Real) else format.real(x)
 
 
 def _intrinsic(name: str, x: Real, *others: Real | float) -> Real:
-    arguments = [_llvm(a) for a in (x, *others)]
-    signature = ir.FunctionType(DOUBLE, [DOUBLE] * len(arguments))
-    function = x.builder.module.declare_intrinsic(name, [DOUBLE], signature)
-    return Real(x.builder, x.builder.call(function, arguments))
+    arguments = [_llvm(a, x.format) for a in (x, *others)]
+    kind = x.format.real
+    function = x.builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind] * len(arguments)))
+    return Real(x.builder, x.builder.call(function, arguments), x.format)
 
 
 def select(condition: Truth, yes: Real | float, no: Real | float) -> Real:
     """One of two values; both are computed."""
-    return Real(condition.builder, condition.builder.select(condition.value, _llvm(yes), _llvm(no)))
+    a, b = (_llvm(x, condition.format) for x in (yes, no))
+    return Real(condition.builder, condition.builder.select(condition.value, a, b), condition.format)
 
 
 def fma(a: Real, b: Real | float, c: Real | float) -> Real:
@@ -181,21 +208,9 @@ def at_most(x: Real, bound: float) -> Real:
 
 def bits(x: Real) -> Integer:
     """The bit pattern of a float."""
-    return Integer(x.builder, x.builder.bitcast(x.value, INT64))
+    return Integer(x.builder, x.builder.bitcast(x.value, x.format.integer), x.format)
 
 
 def real(i: Integer) -> Real:
     """The float of a bit pattern."""
-    return Real(i.builder, i.builder.bitcast(i.value, DOUBLE))
-
-
-def pattern(x: float) -> int:
-    """The bit pattern of a number."""
-    return int(struct.unpack("<q", struct.pack("<d", x))[0])
-
-
-BIAS, MANTISSA = 1023, 52
-"""2**k has the bit pattern (k + BIAS) << MANTISSA."""
-
-ROUND = 1.5 * 2.0**MANTISSA
-"""Added to a number below 2**50, it leaves the nearest integer, also in the lowest bits of the pattern."""
+    return Real(i.builder, i.builder.bitcast(i.value, i.format.real), i.format)

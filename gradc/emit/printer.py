@@ -1,0 +1,343 @@
+"""Statements and expressions of a loop program as Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+
+from gradc.emit import single
+from gradc.extents import Poly
+from gradc.loops import (
+    Accumulate,
+    Alloc,
+    Apply,
+    Assign,
+    Block,
+    Check,
+    Comment,
+    Const,
+    Element,
+    Expr,
+    Fill,
+    For,
+    Name,
+    Product,
+    Stmt,
+    Sweep,
+    Target,
+    Tiles,
+    View,
+)
+from gradc.ops import OPS
+
+PRECEDENCE = {
+    "select": 0,
+    "or": 1,
+    "and": 2,
+    "not": 3,
+    "+": 5,
+    "-": 5,
+    "*": 6,
+    "/": 6,
+    "//": 6,
+    "%": 6,
+    "neg": 7,
+    "**": 8,
+}
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+EXTREMES = ("maximum", "minimum")
+ATOM = 9
+INDENT = "    "
+TILE_NUMBERS = 1 << 16
+"""How many numbers a tile and the data of its rows may have: half a megabyte, part of a core's own cache."""
+TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
+"""A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that.
+
+Twice as many float32 fit a register. A tile has as many of them as of float64: BLAS has a fast way with products of up
+to so many.
+"""
+CHUNK_WORK = 1 << 19
+"""Weighted operations a chunk must have to be worth handing to a thread: a tenth of a millisecond or so."""
+CHUNKS = 8
+"""The most chunks there are, and so the most threads that can work on a sweep."""
+
+
+class Printer:
+    """Prints statements and expressions, and notes which library names they use.
+
+    `wide` are the names that are float64 in a float32 module.
+    """
+
+    def __init__(self, spelling: Mapping[str, str], dtype: str) -> None:
+        self.spelling, self.dtype, self.single = spelling, dtype, dtype == "float32"
+        self.wide: frozenset[str] = frozenset()
+        self.used: set[str] = set()
+        self.names: dict[object, str] = {}
+        self.plain: set[str] = set()
+        self.kernels: list[str] = []
+
+    def call(self, name: str) -> str:
+        self.used.add(name)
+        return self.spelling.get(name, name)
+
+    def block(self, body: Sequence[Stmt], depth: int) -> list[str]:
+        lines: list[str] = []
+        for s in body:
+            lines += [INDENT * depth + line for line in self._statement(s)]
+        return lines
+
+    def _statement(self, s: Stmt) -> list[str]:
+        if isinstance(s, Comment):
+            return [f"# {printable(s.text)}"]
+        if isinstance(s, For):
+            self.names[s.index] = s.variable
+            bounds = self._length(s.index.extent) if s.bounds is None else ", ".join(s.bounds)
+            return [f"for {s.variable} in {self.call('range')}({bounds}):", *self._indented(s.body)]
+        if isinstance(s, Tiles):
+            return self._tiles(s)
+        if isinstance(s, Sweep):
+            return self._sweep(s)
+        if isinstance(s, Product):
+            operands = ", ".join(self._view(v) for v in (s.left, s.right, s.target))
+            return [f"{self.call('multiply_add' if s.add else 'multiply')}({operands})"]
+        if isinstance(s, Alloc):
+            return [f"{s.array} = {self._array(s)}"]
+        if isinstance(s, Fill):
+            at = ", ".join(":" if a is None else self.expr(a) for a in s.at)
+            return [f"{s.array}[{at}] = {self._typed(s.value)}"]
+        if isinstance(s, Check):
+            return self._check(s)
+        if isinstance(s, Block):
+            call = f"{s.name}({', '.join(n.name for n in (*s.reads, *s.arrays))})"
+            return [f"({', '.join(n.name for n in s.writes)},) = {call}" if s.writes else call]
+        target = self._place(s.target)
+        if isinstance(s, Assign):
+            if target in self.wide:
+                return [f"{target} = {self._widened(s.value)}"]
+            if isinstance(s.target, Name):
+                (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
+            return [f"{target} = {self.expr(s.value)}"]
+        return self._accumulate(s, target)
+
+    def _indented(self, body: Sequence[Stmt]) -> list[str]:
+        return self.block(body, 1)
+
+    def _tiles(self, s: Tiles) -> list[str]:
+        largest, least = self.call("max"), self.call("min")
+        step = TILE_STEP * (2 if self.single else 1)
+        room = f"{TILE_NUMBERS // step}//{self._positive(s.elements)}"
+        for a, b in s.products:
+            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
+        return [
+            f"{s.height} = {step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
+            *(f"{a.array} = {self._array(a)}" for a in s.arrays),
+            f"for {s.start} in {self.call('range')}({s.first}, {s.last}, {s.height}):",
+            f"{INDENT}{s.stop} = {least}({s.start} + {s.height}, {s.last})",
+            *self._indented(s.body),
+        ]
+
+    def _sweep(self, s: Sweep) -> list[str]:
+        """The call of a kernel, whose own text goes before the function that is being printed."""
+        wide = [p for p in s.parts if self.single and single.loses_digits(p)]
+        around = self.wide | {p.parts for p in wide}
+        self.wide = around | {p.name for p in wide}
+        self.kernels.append(self._kernel(s))
+        self.wide = around
+        least = (
+            str(CHUNK_WORK)
+            if s.private.constant == 0
+            else f"{self.call('max')}({CHUNK_WORK}, 4*{self._factor(s.private)})"
+        )
+        work = f"{self._factor(s.work)}//{least}"
+        count = f"{self.call('max')}(1, {self.call('min')}({CHUNKS}, {work}))"
+        lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
+        for p in s.parts:
+            shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))
+            lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, p.start))}")
+        names = [*s.parameters, *(p.parts for p in s.parts)]
+        args = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+        rows = self._length(s.index.extent)
+        lines.append(f"{self.call('in_chunks')}({s.kernel}, {rows}, {s.chunks}, {s.reach}, {args})")
+        if s.parts:
+            lines.append(f"for {s.chunk} in {self.call('range')}({s.chunks}):")
+        for p in s.parts:
+            depth = INDENT
+            at = [k for k, _ in p.axes]
+            for k, length in p.axes:
+                lines.append(f"{depth}for {k} in {self.call('range')}({self._length(length)}):")
+                depth += INDENT
+            total: Target = Element(p.name, tuple(Name(k, "int") for k in at), p.type) if at else Name(p.name, p.type)
+            part = Element(p.parts, tuple(Name(k, "int") for k in (s.chunk, *at)), p.type)
+            lines += [depth + line for line in self._accumulate(Accumulate(total, p.op, part), self._place(total))]
+        return lines
+
+    def _kernel(self, s: Sweep) -> str:
+        given = ", ".join([s.chunk, s.first, s.last, *s.parameters, *(p.parts for p in s.parts)])
+        before, after = [], []
+        for p in s.parts:
+            own = f"{p.parts}[{s.chunk}]"
+            start = self._widened(Const(p.start)) if p.name in self.wide else self._typed(p.start)
+            before.append(f"{p.name} = {own if p.axes else start}")
+            if not p.axes:
+                part = Element(p.parts, (Name(s.chunk, "int"),), p.type)
+                after += self._accumulate(Accumulate(part, p.op, Name(p.name, p.type)), own)
+        body = self.block(s.body, 0)
+        lines = [
+            f"def {s.kernel}({given}):",
+            f'{INDENT}"""The rows from {s.first} below {s.last}."""',
+            *(INDENT + line for line in (*before, *body, *after)),
+        ]
+        return "\n".join(lines)
+
+    def _view(self, v: View) -> str:
+        at = ", ".join(":" if s is None else ":".join(s) for s in v.slices)
+        text = v.array if all(s is None for s in v.slices) else f"{v.array}[{at.removesuffix(', :')}]"
+        return f"{text}.T" if v.transposed else text
+
+    def _factor(self, poly: Poly) -> str:
+        text = self._length(poly)
+        return text if text.replace("_", "").replace("*", "").isalnum() or text.endswith(")") else f"({text})"
+
+    def _positive(self, poly: Poly) -> str:
+        text = poly.render(lambda i: self.names[i])
+        if poly.constant is not None:
+            return text
+        return f"({text})" if poly.is_nonnegative() else f"{self.call('max')}({text}, 1)"
+
+    def _accumulate(self, s: Accumulate, target: str) -> list[str]:
+        value, sign = s.value, OPS[s.op].infix
+        if s.op == "add" and isinstance(value, Apply) and value.op == "neg":
+            value, sign = value.args[0], "-"
+        term = self.expr(value)
+        if isinstance(value, Name | Element) and self._is_wide(value) and self._is_wide(s.target):
+            term = self._place(value)
+        line = f"{target} {sign}= {term}" if sign else f"{target} = {self.call(s.op)}({target}, {term})"
+        return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
+
+    def _check(self, s: Check) -> list[str]:
+        inside = f"0 <= {self.expr(s.position, 5)} < {self._length(s.length, 5)}"
+        test = f"not {inside}" if s.guard is None else f"{self.expr(s.guard, 3)} and not {inside}"
+        return [f"if {test}:", f"{INDENT}raise {self.call('IndexError')}({s.message!r})"]
+
+    def _array(self, s: Alloc) -> str:
+        lengths = [self._length(p) for p in s.shape]
+        shape = lengths[0] if len(lengths) == 1 else f"({', '.join(lengths)})"
+        kind = {
+            "float": f", {self.call('float32')}" if self.single and s.array not in self.wide else "",
+            "int": f", {self.call('int64')}" if s.type == "int" else "",
+            "bool": ", bool_",
+        }[s.type]
+        if s.type == "bool":
+            self.used.add("bool_")
+        if s.fill is None:
+            return f"{self.call('empty')}({shape}{kind})"
+        if s.fill == 0:
+            return f"{self.call('zeros')}({shape}{kind})"
+        return f"{self.call('full')}({shape}, {self._typed(s.fill)})"
+
+    def _length(self, poly: Poly, precedence: int = 0) -> str:
+        text = poly.render(lambda i: self.names[i])
+        return text if poly.is_nonnegative() else f"{self.call('max')}({text}, 0)"
+
+    def _number(self, value: float) -> str:
+        if isinstance(value, float) and not math.isfinite(value):
+            return self.call("nan") if value != value else ("-" if value < 0 else "") + self.call("inf")
+        return repr(value)
+
+    def _typed(self, value: float) -> str:
+        text = self._number(value)
+        return f"{self.call('float32')}({text})" if self.single and isinstance(value, float) else text
+
+    def _place(self, e: Target) -> str:
+        return e.name if isinstance(e, Name) else f"{e.array}[{', '.join(self.expr(a) for a in e.at)}]"
+
+    def _is_wide(self, e: Expr) -> bool:
+        return (isinstance(e, Name) and e.name in self.wide) or (isinstance(e, Element) and e.array in self.wide)
+
+    def _widened(self, e: Expr) -> str:
+        """The expression as a float64, not rounded if it is one."""
+        if isinstance(e, Name | Element) and self._is_wide(e):
+            return self._place(e)
+        return f"{self.call('float64')}({self._number(e.value) if isinstance(e, Const) else self.expr(e)})"
+
+    def result(self, e: Expr, arrays: Container[str]) -> str:
+        """What a function returns: numbers are float64 in every module."""
+        array = isinstance(e, Name) and e.name in arrays
+        return self._widened(e) if self.single and not array and single.kind(e) == "float" else self.expr(e)
+
+    def expr(self, e: Expr, precedence: int = 0) -> str:
+        text, own = self._expr(e)
+        return f"({text})" if own < precedence else text
+
+    def _expr(self, e: Expr) -> tuple[str, int]:
+        if isinstance(e, Const):
+            text = self._typed(e.value)
+            return text, PRECEDENCE["neg"] if text.startswith("-") else ATOM
+        if isinstance(e, Name | Element):
+            text = self._place(e)
+            return f"{self.call('float32')}({text})" if self._is_wide(e) else text, ATOM
+        if e.op == "select":
+            c, a, b = e.args
+            return f"{self.expr(a, 1)} if {self.expr(c, 1)} else {self.expr(b, 1)}", PRECEDENCE["select"]
+        if e.op in ("float", "int"):
+            return f"{self.call(self.dtype if e.op == 'float' else 'int64')}({self.expr(e.args[0])})", ATOM
+        infix = OPS[e.op].infix
+        if self.single:
+            e = single.of_floats(e)
+        if e.op == "neg":
+            return f"-{self.expr(e.args[0], 7)}", PRECEDENCE["neg"]
+        if e.op == "not":
+            return f"not {self.expr(e.args[0], 4)}", PRECEDENCE["not"]
+        if infix in COMPARISONS:
+            return f"{self.expr(e.args[0], 5)} {infix} {self.expr(e.args[1], 5)}", 4
+        if infix:
+            return self._infix(e, infix)
+        text = f"{self._function(e)}({', '.join(self.expr(a) for a in _number_last(e))})"
+        return f"{self.call('float32')}({text})" if self.single and e.op in single.DOUBLE else text, ATOM
+
+    def _function(self, e: Apply) -> str:
+        if e.op in EXTREMES and (e.type == "int" or any(isinstance(a, Const) for a in e.args)):
+            return self.call(e.op[:3])
+        if e.op == "round":
+            return self.call("rint")
+        return self.call(e.op)
+
+    def _infix(self, e: Apply, infix: str) -> tuple[str, int]:
+        own = PRECEDENCE[infix]
+        left, right = e.args
+        a = self.expr(left, own + (infix == "**"))
+        if (
+            e.op in ("div", "mod", "floordiv", "power")
+            and e.type == "float"
+            and not self.single
+            and _plain(left, self.plain)
+            and _plain(right, self.plain)
+        ):
+            a = f"{self.call('float64')}({self.expr(left)})"
+        b = self.expr(right, own + (infix != "**"))
+        if e.type == "int" and e.op in ("floordiv", "mod") and not (isinstance(right, Const) and right.value):
+            return f"{a}{infix}{b} if {self.expr(right, 1)} else 0", PRECEDENCE["select"]
+        space = " " if own in (1, 2, 5) else ""
+        return f"{a}{space}{infix}{space}{b}", own
+
+
+def _number_last(e: Apply) -> tuple[Expr, ...]:
+    """The arguments, a number behind the rest: Python's max and min let a NaN through only if it stands first."""
+    return e.args[::-1] if e.op in EXTREMES and isinstance(e.args[0], Const) else e.args
+
+
+def _plain(e: Expr, names: set[str]) -> bool:
+    """Whether the expression may be a number of Python's own, whose division by zero raises; `names` may be."""
+    if isinstance(e, Apply):
+        if e.op == "select":
+            return any(_plain(a, names) for a in e.args[1:])
+        simple = e.op in ("add", "sub", "mul", "neg", "abs") or e.type == "int"
+        if e.op in EXTREMES:
+            return any(_plain(a, names) for a in e.args)
+        return simple and all(_plain(a, names) for a in e.args)
+    return isinstance(e, Const) or (isinstance(e, Name) and (e.type == "int" or e.name in names))
+
+
+def printable(text: str) -> str:
+    """Text of the user's that cannot end the line it stands in."""
+    return "".join(c if c.isprintable() else " " for c in text)
