@@ -194,7 +194,7 @@ def test_programs_that_went_wrong(name: str) -> None:
     B = np.random.default_rng(0).normal(size=(4, 4))
     p = Program(FOUND[name], {"B": B}, {"n": 4}, True)
     check_both(p)
-    check_differences(p)
+    assert gradc.compile(p.text, backend="python").check(**p.inputs).ok
 
 
 # the same bits
