@@ -182,6 +182,21 @@ def test_random_rows_cover_what_the_scheduler_tells_apart() -> None:
     assert {p.dims["n"] for p in drawn if "n" in p.dims} >= {0, 1, 2, 12}
 
 
+FOUND = {
+    "an accumulator written at rows and at reversed rows": "B: param[n, n]\n"
+    "c = [[sum(B[i, l] for l in range(j + 1)) for j in range(n)] for i in range(n)]\n"
+    "sum(sum(c, axis=1)*sum(B[::-1]**2, axis=1))",
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_programs_that_went_wrong(name: str) -> None:
+    B = np.random.default_rng(0).normal(size=(4, 4))
+    p = Program(FOUND[name], {"B": B}, {"n": 4}, True)
+    check_both(p)
+    assert gradc.compile(p.text, backend="python").check(**p.inputs).ok
+
+
 # the same bits
 
 

@@ -264,8 +264,8 @@ class Tiling:
     def _is_read_again(self, e: Element, path: Path) -> bool:
         if len(e.at) != 2 or e.type != "float" or not self._is_row(e.at[0]) or self.roles.varies(e.at[1]):
             return False
-        if e.array in self.roles.owned or e.array not in self.shapes:
-            return False
+        if e.array in self.roles.owned or e.array in self.roles.totals or e.array not in self.shapes:
+            return False  # what the rows write to has to stay where it is
         used = {p.name for p in parts(e.at[1]) if isinstance(p, Name)}
         return any(loop.variable not in used for loop in path)
 
