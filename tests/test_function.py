@@ -325,6 +325,14 @@ def test_ieee_edges_raise_nothing(expression: str, point: float, expected: float
     assert value == expected or (np.isnan(value) and np.isnan(expected))
 
 
+@pytest.mark.parametrize("arm", ["cumsum(b*b)", "cumsum(b*sum(u))", "cumsum(b)[::-1]", "cumsum(cumsum(b*u))"])
+def test_running_sums_in_an_arm(arm: str) -> None:
+    """An element is part of the running sums behind it too, which other conditions select."""
+    loss = gradc.compile(f"b: param[n]\nu: param[n]\nsum(0 if b > 0 else {arm})", backend="python")
+    b = np.array([0.3, -0.7, 1.1, -0.2, 0.4])
+    assert loss.check(b=b, u=np.linspace(1, 2, 5)).ok
+
+
 def test_guarded_arms_contribute_nothing() -> None:
     function = gradc.compile("x: param[n]\nu = log(x)\nsum(u*u if x > 0 else 0)")
     value, gradient = function.value_and_grad([0.0, np.e, -1.0])

@@ -50,6 +50,8 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(n.args[0], Use.ALWAYS if guard is Use.ALWAYS else Use.SOMETIMES)
             for e in n.args[1:]:
                 add(e, guard)
+        elif n.op == "scan" and isinstance(guard, Node) and n.index in guard.indices:
+            add(n.args[0], Use.SOMETIMES)  # an element is in the running sums behind it, whose conditions are others
         else:
             for a in n.args:
                 add(a, guard)
