@@ -8,9 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
+from numba.core.typed_passes import BaseTypeInference
 
 import gradc
 from gradc.runtime import objects
@@ -56,13 +58,35 @@ def regression(n: int, d: int) -> dict[str, Any]:
     return as_given({"w": w, "b": 0.1, "x": x, "t": (rng.random(n) < 0.5) * 1.0, "lam": 0.01})
 
 
+@pytest.fixture
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The types of the results of arithmetic in entry points and kernels that get compiled, as Numba infers them.
+
+    What is added to a total is none of them: `+=` is a statement of its own.
+    """
+    found: list[Any] = []
+    infer = BaseTypeInference.run_pass
+
+    def inferred(self: Any, state: Any) -> Any:
+        result = infer(self, state)
+        if state.func_id.func_name.startswith("value"):
+            for block in state.func_ir.blocks.values():
+                found.extend(state.calltypes[e].return_type for e in block.find_exprs("binop"))
+        return result
+
+    monkeypatch.setattr(BaseTypeInference, "run_pass", inferred)
+    return found
+
+
 @pytest.mark.parametrize("backend", ["numba", "python"])
 @pytest.mark.parametrize("name", CASES)
-def test_examples(name: str, backend: str) -> None:
+def test_examples(name: str, backend: str, operations: list[Any]) -> None:
     case = CASES[name]
     inputs = as_given(case.inputs)
-    value, gradient = single(case.path, backend=backend).value_and_grad(**inputs)
-    expected, exact = gradc.compile(case.path).value_and_grad(**inputs)
+    value, gradient = single(case.path, backend=backend, cache=False).value_and_grad(**inputs)
+    assert (numba.float32 in operations) == (backend == "numba")
+    assert numba.float64 not in operations
+    expected, exact = gradc.compile(case.path, backend="python").value_and_grad(**inputs)
     assert isinstance(value, float)
     assert value == pytest.approx(expected, rel=1e-6)
     for found, field in zip(gradient, exact, strict=True):
@@ -71,11 +95,14 @@ def test_examples(name: str, backend: str) -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_every_kind_of_operation(fast: bool) -> None:
+def test_every_kind_of_operation(fast: bool, operations: list[Any]) -> None:
     inputs = everything()
-    expected, exact = gradc.compile(EVERYTHING).value_and_grad(**inputs)
+    expected, exact = gradc.compile(EVERYTHING, backend="python").value_and_grad(**inputs)
     for backend in ("numba", "python"):
-        value, gradient = single(EVERYTHING, backend=backend, fast_math_library=fast).value_and_grad(**inputs)
+        function = single(EVERYTHING, backend=backend, fast_math_library=fast, cache=False)
+        value, gradient = function.value_and_grad(**inputs)
+        assert numba.float32 in operations
+        assert numba.float64 not in operations
         assert value == pytest.approx(expected, rel=1e-6)
         assert distance(gradient.x, exact.x) < 1e-6
         assert gradient.a == pytest.approx(exact.a, rel=1e-6)
@@ -218,7 +245,7 @@ def test_check_takes_differences_in_float64() -> None:
 
 
 def test_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    function = single("x: param[n]\nsum(exp(x))")
+    function = single("x: param[n]\nsum(exp(x))", backend="python")
     right = function.grad
 
     def wrong(*args: Any) -> Any:
@@ -235,7 +262,9 @@ def test_check_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_scipy() -> None:
     given: dict[str, npt.NDArray[Any]] = {k: v for k, v in CASES["linear"].inputs.items() if k in ("x", "t")}
-    problem, exact = (gradc.compile(CASES["linear"].path, dtype=t).scipy(**given) for t in ("float32", "float64"))
+    problem, exact = (
+        gradc.compile(CASES["linear"].path, dtype=t, backend="python").scipy(**given) for t in ("float32", "float64")
+    )
     v = np.linspace(0, 1, len(problem.x0))
     assert problem.fun(v)[1].dtype == np.float64
     assert distance(problem.fun(v)[1], exact.fun(v)[1]) < 1e-6
