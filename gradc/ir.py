@@ -24,6 +24,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from gradc.extents import Index, in_order
@@ -150,7 +151,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             if a not in seen:
                 seen.add(a)
                 stack.append(a)
-    return sorted(seen, key=lambda n: n.number)
+    return sorted(seen, key=attrgetter("number"))
 
 
 def validate(graph: Graph) -> None:

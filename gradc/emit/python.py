@@ -460,7 +460,7 @@ def _closure(used: set[str]) -> set[str]:
 
 def _printable(text: str) -> str:
     """Text of the user's that cannot end the line it stands in."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _docstring(text: str) -> str:
