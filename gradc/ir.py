@@ -133,7 +133,7 @@ class Graph:
     def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
         """The node with this content: the one there is, or a new one."""
         bits = struct.pack("<d", attr) if isinstance(attr, float) else (type(attr), attr)
-        key = (op, tuple(a.number for a in args), bits)
+        key = (op, args, bits)
         found = self._known.get(key)
         if found is None:
             found = Node(op, args, attr, _type(op, args, attr), _indices(op, args, attr), len(self.nodes))
