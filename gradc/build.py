@@ -72,7 +72,7 @@ class Builder:
     def op(self, name: str, *args: Node) -> Node:
         """A scalar function of these arguments, simplified."""
         args = self._promoted(name, args)
-        if all(a.op == "const" for a in args):
+        if {a.op for a in args} == {"const"}:
             folded = self._folded(name, args)
             if folded is not None:
                 return folded
@@ -182,7 +182,7 @@ class Builder:
     def _promoted(self, name: str, args: tuple[Node, ...]) -> tuple[Node, ...]:
         if name in LOGIC:
             return tuple(self.convert(a, "bool") for a in args)
-        if all(a.type == "float" for a in args):
+        if {a.type for a in args} == {"float"}:
             return args
         wants_float = OPS[name].result == "float"
         mixed = any(a.type == "float" for a in args)

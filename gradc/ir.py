@@ -24,6 +24,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from gradc.extents import Index, in_order
@@ -132,7 +133,7 @@ class Graph:
     def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
         """The node with this content: the one there is, or a new one."""
         bits = struct.pack("<d", attr) if isinstance(attr, float) else (type(attr), attr)
-        key = (op, tuple(a.number for a in args), bits)
+        key = (op, args, bits)
         found = self._known.get(key)
         if found is None:
             found = Node(op, args, attr, _type(op, args, attr), _indices(op, args, attr), len(self.nodes))
@@ -150,7 +151,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             if a not in seen:
                 seen.add(a)
                 stack.append(a)
-    return sorted(seen, key=lambda n: n.number)
+    return sorted(seen, key=attrgetter("number"))
 
 
 def validate(graph: Graph) -> None:

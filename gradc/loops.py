@@ -197,6 +197,8 @@ class Block:
 
 
 Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Product | Tiles | Sweep | Block
+Loop = (For, Tiles, Sweep)
+"""Statements made of others, as `isinstance` takes them."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements a statement is made of."""
     if isinstance(s, Tiles):
         return s.arrays + s.body
-    return s.body if isinstance(s, For | Sweep) else ()
+    return s.body if isinstance(s, (For, Sweep)) else ()
 
 
 def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
@@ -243,7 +245,7 @@ def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
             stack.pop()
             continue
         yield s, around
-        if inside(s):
+        if isinstance(s, Loop):
             stack.append((iter(inside(s)), (*around, s.index) if isinstance(s, For) else around))
 
 

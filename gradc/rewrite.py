@@ -19,7 +19,7 @@ def rebuild(build: Builder, provenance: Provenance, roots: Iterable[Node], rule:
     """Makes every node again over its rewritten arguments; `rule` may return another node and a note on it."""
     done: dict[Node, Node] = {}
     for old in reachable(roots):
-        args = tuple(done[a] for a in old.args)
+        args = tuple(map(done.__getitem__, old.args))
         before = len(build.graph.nodes)
         ruled = rule(build, old.op, args, old)
         new = ruled[0] if ruled else remake(build, old, args)

@@ -17,12 +17,11 @@ from gradc.loops import (
     Comment,
     Element,
     Expr,
-    For,
+    Loop,
     Name,
     Routine,
     Stmt,
     Sweep,
-    Tiles,
     expressions,
     inside,
     parts,
@@ -32,7 +31,8 @@ LIMIT = 300
 """Runs of more statements than this become blocks."""
 
 Plain = Assign | Accumulate
-Loop = For | Tiles | Sweep
+PLAIN = (Assign, Accumulate)
+IN_A_RUN = (*PLAIN, Comment, Alloc)
 
 
 def with_blocks(routine: Routine, limit: int = LIMIT) -> tuple[Routine, tuple[Block, ...]]:
@@ -95,7 +95,7 @@ def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
     """The runs of a body and, each by itself, the statements between. Comments and new arrays do not end a run."""
     run: list[Stmt] = []
     for s in body:
-        if isinstance(s, Plain | Comment | Alloc):
+        if isinstance(s, IN_A_RUN):
             run.append(s)
         else:
             yield run
@@ -105,7 +105,7 @@ def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
 
 
 def _plain(part: Sequence[Stmt]) -> tuple[Plain, ...]:
-    return tuple(s for s in part if isinstance(s, Plain))
+    return tuple(s for s in part if isinstance(s, PLAIN))
 
 
 def read_first(body: Iterable[Plain]) -> dict[str, Name]:

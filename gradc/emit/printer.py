@@ -340,4 +340,4 @@ def _plain(e: Expr, names: set[str]) -> bool:
 
 def printable(text: str) -> str:
     """Text of the user's that cannot end the line it stands in."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

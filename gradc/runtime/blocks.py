@@ -134,6 +134,7 @@ class _Call:
     def _link(self, text: str) -> None:
         from llvmlite import binding
 
-        target = f'target triple = "{self.builder.module.triple}"\n'
+        own = self.builder.module
+        target = f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n'
         module = binding.parse_assembly(target + text)
-        self.context.active_code_library.add_llvm_module(module)
+        self.context.active_code_library._final_module.link_in(module)  # Numba's own way goes through its passes twice

@@ -52,6 +52,8 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
                 kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
                 body[position] = _sweep(s, found, kernel, allocs, shapes, names, axes)
                 local |= found.arrays.keys()
+    if not count:
+        return routine
     elsewhere = {name for s, _ in walk([s for s in body if not isinstance(s, Sweep)]) for name in _names(s)}
     kept = [s for s in body if not (isinstance(s, Alloc) and s.array in local and s.array not in elsewhere)]
     return replace(routine, body=tuple(kept))
