@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from gradc import emit
 from gradc.emit.python import Module
 from gradc.runtime import vectors
 
 
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
-    own = [
-        Path(__file__).with_name(name)
-        for name in ("extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py")
-    ]
+    runtime = ("blocks.py", "extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py")
+    own = [Path(__file__).with_name(name) for name in runtime]
+    own += [Path(emit.__file__).with_name(name) for name in ("blocks.py", "llvm.py", "batches.py")]
     return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
 
 
