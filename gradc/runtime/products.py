@@ -122,7 +122,7 @@ def _product(name: str, add: bool) -> Any:
     """
 
     def typed(typing, a, b, out):  # type: ignore[no-untyped-def]
-        number, apart = a.dtype, a.dtype != out.dtype
+        number, apart = a.dtype, add and a.dtype != out.dtype
         pointer, length = types.CPointer(number), types.int64
         both = a.ndim == b.ndim == 2
         kinds: tuple[Any, ...]
