@@ -22,6 +22,8 @@ from benchmarks.bounds import Bound
 Run = Callable[[], Any]
 AT_LEAST = 2e-3
 """Seconds: what is faster is repeated within a round until it has taken about this long."""
+PAUSE = 0.12
+"""Seconds: BLAS's threads spin for a tenth of a second."""
 
 
 class Built(NamedTuple):
@@ -149,8 +151,8 @@ def agree(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64], rto
 def interleaved(runs: Mapping[Any, Run], rounds: int, seconds: float = 0.0) -> dict[Any, list[float]]:
     """Times of one call of each, round by round: at least so many rounds, and at least so many seconds of them.
 
-    The order changes from round to round, and every turn begins with a call that is not timed: libraries' threads keep
-    spinning for a while after a call, at the cost of whoever comes next.
+    The order changes from round to round. Libraries' threads keep spinning after a call, at the cost of whoever comes
+    next: so there is a pause before every turn, and the turn begins with a call that is not timed.
     """
     for run in runs.values():
         run()
@@ -161,6 +163,7 @@ def interleaved(runs: Mapping[Any, Run], rounds: int, seconds: float = 0.0) -> d
     while done < rounds or time.perf_counter() - start < seconds:
         shuffle(order)
         for key in order:
+            time.sleep(PAUSE)
             runs[key]()
             times[key].append(_time(runs[key], repeats[key]))
         done += 1
