@@ -197,6 +197,14 @@ class Poly:
 ONE = Poly.const(1)
 
 
+def volume(lengths: Iterable[Poly]) -> Poly:
+    """How many elements an array of this shape has; at most, where lengths depend on indices."""
+    total = ONE
+    for length in lengths:
+        total = total * length.bounding()
+    return total
+
+
 def floor_div(a: Poly, b: Poly) -> Poly:
     if a.constant is not None and b.constant:
         return Poly.const(a.constant // b.constant)

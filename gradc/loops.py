@@ -228,6 +228,19 @@ class Routine:
         return [s for s, _ in self.statements() if isinstance(s, Alloc)]
 
 
+IDENTITIES: dict[str, tuple[float, int]] = {
+    "add": (0.0, 0),
+    "mul": (1.0, 1),
+    "maximum": (float("-inf"), -(2**63) + 1),
+    "minimum": (float("inf"), 2**63 - 1),
+}
+
+
+def identity(op: str, type: Type) -> Number:
+    """What an accumulator by this operation starts from."""
+    return IDENTITIES[op][type != "float"]
+
+
 def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements a statement is made of."""
     if isinstance(s, Tiles):

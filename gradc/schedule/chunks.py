@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradc.count import cost
-from gradc.extents import ONE, Poly
+from gradc.extents import Poly, volume
 from gradc.ir import Type
 from gradc.loops import (
     Accumulate,
@@ -25,14 +25,15 @@ from gradc.loops import (
     Stmt,
     Sweep,
     Tiles,
+    identity,
     lengths,
     walk,
 )
 from gradc.program import Input
 from gradc.schedule.names import Names
 from gradc.schedule.order import is_row
-from gradc.schedule.roles import Roles, reads, roles, written
-from gradc.schedule.tiles import START, Tiling
+from gradc.schedule.roles import Roles, named, reads, roles, written
+from gradc.schedule.tiles import Tiling
 
 
 def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names: Names) -> Routine:
@@ -79,10 +80,7 @@ def _sweep(
     totals = _parts(loop, found, allocs, names, axes)
     private = Poly.const(0)
     for p in totals:
-        size = ONE
-        for _, length in p.axes:
-            size = size * length
-        private = private + (size if p.axes else Poly.const(0))
+        private = private + (volume(length for _, length in p.axes) if p.axes else Poly.const(0))
     parameters = _parameters(body, {first, last}, [p.name for p in totals], shapes)
     return Sweep(
         kernel, loop.index, names.claim("chunk"), names.claim("chunks"), first, last, found.reach, totals,
@@ -119,9 +117,9 @@ def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names, a
     types: dict[str, Type] = {}
     for s, _ in walk(loop.body):
         if isinstance(s, Accumulate):
-            types.setdefault(s.target.name if isinstance(s.target, Name) else s.target.array, s.target.type)
+            types.setdefault(named(s.target), s.target.type)
     for name, op in found.totals.items():
-        start = START[op] if types[name] == "float" else _integer(op)
+        start = identity(op, types[name])
         shape = allocs[name].shape if name in allocs else ()
         axes += [names.claim("k") for _ in shape[len(axes) :]]
         over = tuple(zip(axes, shape, strict=False))
@@ -129,17 +127,10 @@ def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names, a
     return tuple(made)
 
 
-def _integer(op: str) -> int:
-    return {"add": 0, "mul": 1, "maximum": -(2**63) + 1, "minimum": 2**63 - 1}[op]
-
-
 def _work(loop: For) -> Poly:
     """Weighted operations and array elements, for all rows."""
     total = Poly.const(0)
     for s, around in walk(loop.body):
         own = cost(s) + (1 if isinstance(s, Assign | Accumulate | Check) else 0)
-        times = loop.index.extent
-        for i in around:
-            times = times * i.extent.bounding()
-        total = total + times * Poly.const(own)
+        total = total + loop.index.extent * volume(i.extent for i in around) * Poly.const(own)
     return total

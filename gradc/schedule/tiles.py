@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gradc.count import cost
-from gradc.extents import ONE, Index, Poly
-from gradc.ir import Number
+from gradc.extents import ONE, Index, Poly, volume
 from gradc.loops import (
     Accumulate,
     Alloc,
@@ -29,6 +28,7 @@ from gradc.loops import (
     Product,
     Stmt,
     Tiles,
+    identity,
     parts,
     replaced,
     walk,
@@ -38,7 +38,6 @@ from gradc.schedule.names import Names
 from gradc.schedule.products import Products
 from gradc.schedule.roles import Roles, named, reads, written
 
-START: dict[str, Number] = {"add": 0.0, "mul": 1.0, "maximum": float("-inf"), "minimum": float("inf")}
 Path = tuple[For, ...]
 
 
@@ -185,8 +184,7 @@ class Tiling:
             target = s.target if isinstance(s, Accumulate) else None
             if isinstance(s, Accumulate) and isinstance(target, Element) and not self._varies(target):
                 partial = Name(self.names.claim(f"{target.array}_part"), target.type)
-                start = START[s.op]
-                before.append(Assign(partial, Const(start if target.type == "float" else int(start))))
+                before.append(Assign(partial, Const(identity(s.op, target.type))))
                 inside.append(replace(s, target=partial))
                 after.append(Accumulate(target, s.op, partial))
             else:
@@ -285,7 +283,7 @@ class Tiling:
         """Numbers a row of the tile: of the data it reads, and of what is kept for it."""
         total = ONE
         for a in arrays:
-            total = total + _product(a.shape[:-1])
+            total = total + volume(a.shape[:-1])
         read = {
             p.array
             for s, _ in walk(self.loop.body)
@@ -294,7 +292,7 @@ class Tiling:
             if isinstance(p, Element) and p.at and self._is_row(p.at[0])
         }
         for name in sorted(read & set(self.shapes)):
-            total = total + _product(self.shapes[name][1:])
+            total = total + volume(self.shapes[name][1:])
         return total
 
     def _repaying(self, products: Products) -> tuple[tuple[Poly, Poly], ...]:
@@ -305,10 +303,3 @@ class Tiling:
             if ONE not in (a, b) and (a, b) not in found:
                 found.append((a, b))
         return tuple(found)
-
-
-def _product(lengths: Sequence[Poly]) -> Poly:
-    total = ONE
-    for length in lengths:
-        total = total * length.bounding()
-    return total

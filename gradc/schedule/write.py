@@ -23,6 +23,7 @@ from gradc.loops import (
     Routine,
     Stmt,
     Target,
+    identity,
 )
 from gradc.ops import OPS
 from gradc.program import Origin, Provenance
@@ -34,12 +35,6 @@ from gradc.schedule.storage import Path, Storage, home
 INLINE_LIMIT = 9
 """An expression of more operations than this gets a name of its own."""
 
-START: dict[str, dict[str, Number]] = {
-    "sum": {"float": 0.0, "int": 0},
-    "prod": {"float": 1.0, "int": 1},
-    "max": {"float": float("-inf"), "int": -(2**63) + 1},
-    "min": {"float": float("inf"), "int": 2**63 - 1},
-}
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 Group = tuple[str, str]
 
@@ -218,7 +213,7 @@ class Writer:
             out += self.allocs.get(position, ())
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
             kind = n.kind
-            start = START[kind]["int" if n.type != "float" else "float"]
+            start = identity(COMBINE[kind], n.type)
             if n in self.seeds:
                 out.append(Assign(self._variable(n), self._expr(self.seeds[n][1], path)))
             elif self._running_axes(n):
@@ -272,7 +267,7 @@ class Writer:
         if n.op == "scatter" and not self.storage.paths[n][0]:
             fill = 0.0
         elif n.op == "reduce" and not home(n, self.storage.paths[n][0]):
-            fill = START[n.kind][n.type if n.type == "float" else "int"]
+            fill = identity(COMBINE[n.kind], n.type)
         return Alloc(self._array(n), self._shape(n), n.type, fill)
 
     def _statement(self, n: Node, path: Path) -> list[Stmt]:
