@@ -10,7 +10,8 @@ from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError,
 from gradc.extents import Poly, floor_div
 from gradc.frontends.syntax import parse
 from gradc.ir import Graph
-from gradc.lower.expressions import CONSTANTS, MODULES, Expressions
+from gradc.lower.calls import MODULES
+from gradc.lower.expressions import CONSTANTS, Expressions
 from gradc.program import Input, Origin, Program, Provenance, Value, axes_of
 
 KINDS = ("param", "data", "index", "option")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import Index, Poly
-from gradc.ir import Node
 from gradc.lower.arrays import Arrays
 from gradc.lower.reductions import Reductions
 from gradc.program import Requirement, Value
@@ -173,9 +172,3 @@ class Functions:
 
 def transpose(value: Value) -> Value:
     return Value(value.node, value.axes[::-1])
-
-
-def scalar_node(value: Value, what: str, span: Span) -> Node:
-    if value.axes:
-        raise ShapeError(f"{what} must be a number, not an array", span)
-    return value.node
