@@ -11,6 +11,7 @@ from gradc.collector import paused
 from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
 from gradc.frontends import text as frontend
+from gradc.frontends.symbolic import Symbolic, is_sympy, symbolic
 from gradc.function import Function
 from gradc.program import Program
 
@@ -36,18 +37,22 @@ def compile(
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """
-    origin = _read(source)
+    if is_sympy(source):
+        expression = symbolic(source, wrt)
+        origin, wrt = ("<sympy>", expression), expression.names()
+    else:
+        origin = _read(source)
     options = _options(
         wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache, fast_math_library=fast_math_library
     )
     return restore(origin, options)
 
 
-def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
-    """A Function from (name, text) and checked options."""
+def restore(origin: tuple[str, str | Symbolic], options: dict[str, Any]) -> Function:
+    """A Function from (name, text or expression) and checked options."""
     name, text = origin
     with paused():
-        program = parse(text, name)
+        program = text.program() if isinstance(text, Symbolic) else parse(text, name)
         derived = derive(program, options["wrt"])
     return Function(derived, origin, options, restore)
 
