@@ -37,6 +37,7 @@ def compile(
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """
+    origin: tuple[str, str | Symbolic]
     if is_sympy(source):
         expression = symbolic(source, wrt)
         origin, wrt = ("<sympy>", expression), expression.names()

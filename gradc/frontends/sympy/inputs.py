@@ -13,7 +13,7 @@ from gradc.errors import ShapeError, UnsupportedError
 from gradc.extents import ONE, Poly, Term
 from gradc.frontends.sympy.integers import Integers, Scope, within
 from gradc.frontends.sympy.walk import Part, Parts, place
-from gradc.program import Input
+from gradc.program import Input, Kind
 
 LENGTHS = (sympy.Identity, sympy.ZeroMatrix, sympy.OneMatrix)
 Range = tuple[Poly, Poly]
@@ -62,7 +62,7 @@ class Inputs:
         """What to differentiate by, as names of inputs."""
         return [s if isinstance(s, str) else self.names.of(s) for s in wrt or ()]
 
-    def _kind(self, name: str, symbol: Part, wrt: Sequence[Part | str] | None) -> str:
+    def _kind(self, name: str, symbol: Part, wrt: Sequence[Part | str] | None) -> Kind:
         if name in self.subscripts:
             return "index"
         if wrt is None:

@@ -111,7 +111,7 @@ class Integers:
                 total = build.op("add", total, build.op("mul", build.const(divisor // d), n))
             return total, divisor
         if isinstance(e, sympy.Mul) or (isinstance(e, sympy.Pow) and e.exp.is_Integer and 0 < e.exp <= 8):
-            factors = args if isinstance(e, sympy.Mul) else args[:1] * int(e.exp)
+            factors = [*args] if isinstance(e, sympy.Mul) else [args[0]] * int(e.exp)
             total = build.const(1)
             for n, _ in factors:
                 total = build.op("mul", total, n)

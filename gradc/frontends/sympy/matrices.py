@@ -13,7 +13,6 @@ from gradc.extents import Index, Poly
 from gradc.frontends.sympy import scalars
 from gradc.frontends.sympy.integers import Integers, Scope
 from gradc.frontends.sympy.walk import Part
-from gradc.ir import Node
 from gradc.lower.arrays import Arrays
 from gradc.lower.functions import Call, Functions, transpose
 from gradc.program import Value

@@ -155,6 +155,15 @@ def fractional(build: Builder, e: Part, args: Sequence[Node]) -> Node:
     return real(build, "sub", args[0], real(build, "floor", args[0]))
 
 
+def itself(build: Builder, e: Part, args: Sequence[Node]) -> Node:
+    """Numbers are real; what is complex is not a number here, and stays so."""
+    return args[0]
+
+
+def imaginary(build: Builder, e: Part, args: Sequence[Node]) -> Node:
+    return real(build, "mul", const(build, 0), args[0])
+
+
 def condition(build: Builder, e: Part, args: Sequence[Node]) -> Node:
     return build.const(e is sympy.S.true)
 
@@ -234,7 +243,9 @@ RULES: dict[type, Rule] = {
     f.digamma: same("digamma"),
     f.polygamma: polygamma,
     f.KroneckerDelta: delta,
-    f.conjugate: lambda build, e, args: args[0],
+    f.conjugate: itself,
+    f.re: itself,
+    f.im: imaginary,
     f.Piecewise: piecewise,
     sympy.StrictLessThan: same("lt"),
     sympy.LessThan: same("le"),

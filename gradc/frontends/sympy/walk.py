@@ -70,8 +70,8 @@ class Parts:
     def _find_variables(self) -> None:
         bound = {v for e in self.order for v in bound_variables(e)}
         for e in self.order:
-            if e.is_Atom or isinstance(e, sympy.Idx):
-                free = {e} & bound if isinstance(e, sympy.Symbol | sympy.Idx) else set()
+            if isinstance(e, sympy.Symbol | sympy.Idx):
+                free = {e} & bound
             elif isinstance(e, sympy.Sum | sympy.Product):
                 free = set(self._variables[id(e.function)])
                 for limit in e.limits:  # the innermost first; later ones bind what the bounds before them use
