@@ -60,8 +60,6 @@ class Integers:
         """The loops of a sum or product, from the outside in, and the scope within. Bounds are inclusive."""
         indices = []
         for limit in reversed(e.limits):
-            if len(limit) != 3:
-                raise UnsupportedError(f"the range of {limit[0]} is not given", place(e), f"write ({limit[0]}, 0, n-1)")
             start, end = (self.poly(bound, scope) for bound in limit[1:])
             extent = end - start + ONE
             if extent.constant is not None and extent.constant < 0:
