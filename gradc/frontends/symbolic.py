@@ -32,7 +32,8 @@ class Symbolic:
 def symbolic(source: Any, wrt: Sequence[Any] | None) -> Symbolic:
     if wrt is not None:
         wrt = (wrt,) if is_sympy(wrt) or isinstance(wrt, str) else tuple(wrt)
-    return Symbolic(source, wrt)
+    frozen = source.as_immutable() if hasattr(source, "as_immutable") else source
+    return Symbolic(frozen, wrt)
 
 
 def is_sympy(source: Any) -> bool:

@@ -27,8 +27,6 @@ def program(expression: Part, wrt: Sequence[Part | str] | None = None) -> Progra
     Inputs are those in `wrt`, in their order, and then the others by name. Without `wrt` all that hold real numbers
     are params.
     """
-    if isinstance(expression, sympy.MatrixBase):
-        expression = expression.as_immutable()
     if not isinstance(expression, sympy.Basic):
         raise UnsupportedError(f"a {type(expression).__name__} is not a SymPy expression", hint="give one expression")
     graph = Graph()

@@ -7,8 +7,8 @@ import re
 import unicodedata
 
 from gradc.errors import ParseError
+from gradc.frontends.declarations import RESERVED
 from gradc.frontends.sympy.walk import Part, place
-from gradc.frontends.text import RESERVED
 
 LATEX = re.compile(r"\\?([^\W\d_]\w*?)(?:_\{(\w+(?:, ?\w+)*)\})?")
 r"""`\alpha`, `x_{1}`, `\beta_{i, j}`: a command, and a subscript in braces."""
