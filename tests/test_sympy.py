@@ -286,6 +286,8 @@ def by_definition(e: Any, values: dict[str, Any], bound: dict[Any, int]) -> floa
             by_definition(body, values, {**bound, index: k}) for k in range(round(part(low)), round(part(high)) + 1)
         ]
         return math.fsum(terms) if isinstance(e, Sum) else math.prod(terms)
+    if isinstance(e, sympy.KroneckerDelta):
+        return float(e.func(*(round(part(p)) for p in e.args[:2]), *e.args[2:]))
     if isinstance(e, Piecewise):
         return next(part(arm) for arm, holds in e.args if part(holds))
     if not e.args:
@@ -308,6 +310,7 @@ SUMS = {
     "an index as a number": Sum(W[i] * (i + 1) ** 2 / (N + i), ROWS),
     "conditions on indices": Sum(Piecewise((W[i], i < j), (W[j] ** 2, sympy.Eq(i, j)), (2, True)), ROWS, ALSO),
     "delta": Sum(sympy.KroneckerDelta(i, j) * W[i] * W[j], ROWS, ALSO),
+    "delta in a range": Sum(sympy.KroneckerDelta(i, j, (1, 2)) * W[i] * W[j], ROWS, ALSO),
     "half a range": Sum(W[2 * i], (i, 0, sympy.floor((N + 1) / 2) - 1)) + Sum(W[i], ROWS),
     "empty": Sum(W[i], ROWS) + Sum(W[i] * W[j], (j, N, N - 1), ROWS),
     "a number of elements": Sum(W[i] * V[2], (i, 0, 2)) + V[0] + Sum(V[i], (i, 0, M - 1)),
