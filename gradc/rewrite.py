@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from gradc.build import Builder
 from gradc.extents import in_order
-from gradc.ir import Node, Place, Read, Reduce, reachable
+from gradc.ir import Linear, Node, Place, Read, Reduce, reachable
 from gradc.lower.reductions import Reductions
 from gradc.ops import OPS
 from gradc.program import Provenance
@@ -54,6 +54,11 @@ def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
         return build.reduce(old.attr.kind, in_order(old.attr.over), args[0])
     if isinstance(old.attr, Read) and not old.attr.guarded:
         return build.read(args[0], old.attr.axes, args[1:])
+    if isinstance(old.attr, Linear):
+        arrays = list(zip(args, old.inner, strict=False))
+        return build.linear(old.attr.kind, arrays, old.axes, args[-1] if old.attr.guarded else None)
+    if old.op == "spread":
+        return build.whole(args[0], old.axes)
     if isinstance(old.attr, Place):
         at = args[1 : 1 + len(old.axes)]
         return build.place(args[0], old.attr.axes, at, old.attr.kept, args[-1] if old.attr.guarded else None)

@@ -7,7 +7,7 @@ from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
-from gradc.ir import Node, Read, reachable
+from gradc.ir import Linear, Node, Read, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -27,7 +27,7 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
     found: dict[Node, Guard] = {}
 
     def add(node: Node, guard: Guard) -> None:
-        if isinstance(guard, Node) and not guard.indices <= node.indices:
+        if isinstance(guard, Node) and not guard.indices <= (node.each if node.op == "linear" else node.indices):
             guard = Use.SOMETIMES
         known = found.get(node)
         if known is None or guard is Use.ALWAYS:
@@ -47,7 +47,8 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(a, _both(build, guard, condition))
             add(b, _both(build, guard, build.op("not", condition)))
         elif n.op == "read" and n.args[0].op != "input":
-            add(n.args[0], Use.ALWAYS if guard is Use.ALWAYS else Use.SOMETIMES)
+            same = isinstance(guard, Use) or guard.indices.isdisjoint(n.axes)
+            add(n.args[0], guard if same else Use.SOMETIMES)
             for e in n.args[1:]:
                 add(e, guard)
         elif n.op == "scan" and isinstance(guard, Node) and n.index in guard.indices:
@@ -59,12 +60,16 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
 
 
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
-    """Reads that are only meant under a condition, and may be out of range without it, become guarded reads."""
+    """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
     known = guards(build, [root])
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
         guard = known[old]
-        if op != "read" or isinstance(guard, Use) or not needs_guard(old):
+        if isinstance(guard, Use):
+            return None
+        if isinstance(old.attr, Linear):
+            return build.linear(old.attr.kind, list(zip(args, old.inner, strict=True)), old.axes, guard), ""
+        if op != "read" or not needs_guard(old):
             return None
         return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
 
