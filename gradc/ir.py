@@ -139,8 +139,8 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """How a `reduce` combines: sum, prod, max or min. A `scan` sums."""
-        return self.attr.kind if isinstance(self.attr, Reduce) else "sum"
+        """How a `reduce` combines: sum, prod, max or min. A `scan` sums. Which function a `linear` is."""
+        return self.attr.kind if isinstance(self.attr, Reduce | Linear) else "sum"
 
     @property
     def over(self) -> frozenset[Index]:

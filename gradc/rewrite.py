@@ -56,7 +56,7 @@ def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
         return build.read(args[0], old.attr.axes, args[1:])
     if isinstance(old.attr, Linear):
         arrays = list(zip(args, old.inner, strict=False))
-        return build.linear(old.attr.kind, arrays, old.axes, args[-1] if old.attr.guarded else None)
+        return build.linear(old.kind, arrays, old.axes, args[-1] if old.attr.guarded else None)
     if old.op == "spread":
         return build.whole(args[0], old.axes)
     if isinstance(old.attr, Place):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from gradc.build import Builder
 from gradc.extents import Index
-from gradc.ir import Linear, Node
+from gradc.ir import Node
 from gradc.lower.linear import Matrix, inverted, matrix_of
 
 Received = Iterator[tuple[Matrix, Node]]
@@ -22,8 +22,7 @@ def received(build: Builder, y: Node, bar: Node, guard: Node | None) -> Received
 
     What has been factored receives in place of its factors. Linear algebra is run where the guard holds.
     """
-    assert isinstance(y.attr, Linear)
-    return RULES[y.attr.kind](_Adjoint(build, y, bar, guard))
+    return RULES[y.kind](_Adjoint(build, y, bar, guard))
 
 
 class _Adjoint:
@@ -63,9 +62,8 @@ class _Adjoint:
 
 def _solution(r: _Adjoint) -> Received:
     """x = A^-1 b: the adjoint of b is A^-T x_bar, and that of A is -b_bar x^T. For x = A^-T b as well, transposed."""
-    assert isinstance(r.y.attr, Linear)
     factors, b = r.arguments
-    plain = r.y.attr.kind == "lu_solve"
+    plain = r.y.kind == "lu_solve"
     b_bar = r.apply("lu_solve_transposed" if plain else "lu_solve", factors, r.bar, b.axes)
     yield b, b_bar.node
     a = matrix_of(factors)
@@ -74,9 +72,8 @@ def _solution(r: _Adjoint) -> Received:
 
 def _triangular_solution(r: _Adjoint) -> Received:
     """As `_solution`; the other triangle is not looked at and receives nothing."""
-    assert isinstance(r.y.attr, Linear)
     a, b = r.arguments
-    lower = r.y.attr.kind == "solve_lower"
+    lower = r.y.kind == "solve_lower"
     b_bar = r.apply("solve_upper" if lower else "solve_lower", a.transposed, r.bar, b.axes)
     yield b, b_bar.node
     yield a, r.where("ge" if lower else "le", a.axes, r.build.op("neg", r.outer(b_bar, r.result, a.axes)))

@@ -68,7 +68,7 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
             continue
         path = storage.paths[n.args[0]][0] if n.op == "scatter" else storage.paths[n][0]
         around = [loop.index for loop in path if loop.index in indices]
-        axes = (*around, *n.axes) if n.op == "scatter" else tuple(around)
+        axes = (*around, *n.axes) if n.op in ("scatter", "linear") else tuple(around)
         if axes:
             storage.axes[n] = axes
     return storage
