@@ -53,12 +53,16 @@ def lu_solve_transposed(factors: Any, b: Any, out: Any) -> None:
 
 
 def lu_det(factors: Any) -> Any:
-    """The determinant, by the factors."""
+    """The determinant, by the factors: 0 if one of these is, even if the others overflow."""
     n = factors.shape[1]
-    product = float64(1.0)
+    product, singular = float64(1.0), False
     for k in range(n):
-        product *= factors[k, k] if factors[n, k] == k else -factors[k, k]
-    return product
+        pivot = factors[k, k] if factors[n, k] == k else -factors[k, k]
+        if pivot == 0:
+            singular = True
+        else:
+            product *= pivot
+    return float64(0.0) if singular and product == product else product
 
 
 def lu_logdet(factors: Any) -> Any:
@@ -137,7 +141,8 @@ def cofactors(a: Any, out: Any) -> None:
         x[k] = (x[k] - dot(u[k, k + 1 : m].copy(), x[k + 1 : m])) / u[k, k]
     # the transposed adjugate of U, then L.T y = that
     y = a.copy()
-    y[:m, :m] = (u[m, m] * product) * x[:m, :m].T
+    determinant = u[m, m] * product if u[m, m] != 0 else float64(0.0)
+    y[:m, :m] = determinant * x[:m, :m].T
     y[:m, m] = 0.0
     y[m, :m] = -product * x[:m, m]
     y[m, m] = product
