@@ -204,7 +204,7 @@ class _Run:
         inside = self.space.inside(each)
         runs = inside if node.guard is None else inside & self.over(node.guard, each)
         for at in np.argwhere(runs):
-            place = dict(zip(each, map(int, at), strict=True))
+            place: dict[Atom, int] = dict(zip(each, map(int, at), strict=True))
             whole = []
             for g, inner in zip(given, node.inner, strict=True):
                 stretched = np.broadcast_to(g, self.space.shape((*each, *inner)))
@@ -212,7 +212,7 @@ class _Run:
             made[self._part(place, node.axes)] = REFERENCE[node.attr.kind](*whole)
         return _aligned(made, (*each, *node.axes), axes)
 
-    def _part(self, at: Mapping[Index, int], inner: Axes) -> tuple[int | slice, ...]:
+    def _part(self, at: Mapping[Atom, int], inner: Axes) -> tuple[int | slice, ...]:
         """Where in an array over the places `at` and then `inner` one matrix lies."""
         lengths = (i.extent.length({**self.space.dims, **at}) for i in inner)
         return (*at.values(), *(slice(length) for length in lengths))

@@ -250,7 +250,9 @@ class Routine:
     @property
     def has_matrices(self) -> bool:
         """Whether matrices are multiplied or factored."""
-        return any(isinstance(s, Linear) or (isinstance(s, Product) and len(s.loops) == 3) for s, _ in self.statements())
+        return any(
+            isinstance(s, Linear) or (isinstance(s, Product) and len(s.loops) == 3) for s, _ in self.statements()
+        )
 
     def allocations(self) -> list[Alloc]:
         return [s for s, _ in self.statements() if isinstance(s, Alloc)]

@@ -20,6 +20,8 @@ class Use(Enum):
 
 
 Guard = Node | Use
+LOOK = 64
+"""How many parts of a condition are looked at to tell whether it follows from another."""
 
 
 def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
@@ -33,7 +35,7 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
         elif isinstance(known, Node) and isinstance(guard, Node):
-            found[node] = build.op("or", known, guard)
+            found[node] = _either(build, known, guard)
         elif known is not Use.ALWAYS:
             found[node] = Use.SOMETIMES
 
@@ -63,17 +65,36 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
     known = guards(build, [root])
 
-    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-        guard = known[old]
-        if isinstance(guard, Use):
-            return None
-        if isinstance(old.attr, Linear):
-            return build.linear(old.attr.kind, list(zip(args, old.inner, strict=True)), old.axes, guard), ""
-        if op != "read" or not needs_guard(old):
-            return None
-        return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        meant = n.op == "linear" or (n.op == "read" and needs_guard(n))
+        return (guard,) if meant and isinstance(guard, Node) else ()
 
-    return rebuild(build, provenance, [root], rule)[root]
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if not condition(old):
+            return None
+        *given, guard = args
+        if isinstance(old.attr, Linear):
+            return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
+        return build.graph.node("read", args, Read(old.axes, guarded=True)), ""
+
+    return rebuild(build, provenance, [root], rule, condition)[root]
+
+
+def _either(build: Builder, known: Node, guard: Node) -> Node:
+    """One or the other. What holds only where the other does adds nothing: a condition is no part of its own guard."""
+    if _parts("or", known) & _parts("and", guard):
+        return known
+    return guard if _parts("or", guard) & _parts("and", known) else build.op("or", known, guard)
+
+
+def _parts(op: str, condition: Node) -> set[Node]:
+    """What a condition joins by `op`, as far as it is worth looking."""
+    found = [condition]
+    for n in found:
+        if n.op == op and len(found) < LOOK:
+            found += n.args
+    return {n for n in found if n.op != op}
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:

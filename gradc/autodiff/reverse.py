@@ -1,7 +1,8 @@
 """Reverse mode: adjoints in reverse topological order, fan-out summed.
 
-Scalar functions come from `gradc.ops`, linear algebra from `gradc.autodiff.linear`. Beside them there are three structural rules: the adjoint of a reduction is a
-broadcast, of a read a scatter, of a running sum a running sum from the other end.
+Scalar functions come from `gradc.ops`, linear algebra from `gradc.autodiff.linear`. Beside them there are three
+structural rules: the adjoint of a reduction is a broadcast, of a read a scatter, of a running sum a running sum from
+the other end.
 """
 
 from __future__ import annotations

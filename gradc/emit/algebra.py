@@ -104,7 +104,7 @@ def cholesky(a: Any, out: Any) -> None:
 
 
 def cofactors(a: Any, out: Any) -> None:
-    """out = the cofactors of a, also where it is singular: those of triangular factors, with rows and columns exchanged"""
+    """out = the cofactors of a, singular or not: those of L and U, rows and columns exchanged for the largest pivots"""
     n = len(a)
     if n < 2:
         out[...] = 1.0

@@ -227,9 +227,9 @@ class Printer:
         given = [self._section(g) for g in s.given]
         if isinstance(s.target, Section):
             line = f"{self.call(s.kind)}({', '.join([*given, self._section(s.target)])})"
-        else:
-            line = f"{self._place(s.target)} = {self.call(s.kind)}({', '.join(given)})"
-        return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
+            return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
+        line = f"{self._place(s.target)} = {self.call(s.kind)}({', '.join(given)})"
+        return [line] if s.guard is None else [f"{line} if {self.expr(s.guard, 1)} else {self._typed(0.0)}"]
 
     def _section(self, s: Section) -> str:
         at = [(f":{self._length(e)}" if e.indices else ":") if isinstance(e, Poly) else self.expr(e) for e in s.at]

@@ -70,7 +70,8 @@ class LinearAlgebra:
             raise ShapeError("solve() needs a vector or a matrix on the right", span, "divide by a number with /")
         self._check_square("solve", a, span)
         inner = min(len(b.axes), 2)
-        self.arrays.agree(a.shape[-1], b.shape[-inner], "solve() of a matrix and a right-hand side", span)
+        as_vectors = "b of several axes is a matrix; for one vector each: [solve(A[i], b[i]) for i in range(n)]"
+        self._agree("solve", (a.shape[-1], b.shape[-inner]), span, as_vectors if inner == 2 else None)
         each = self._each([a.axes[:-2], b.axes[:-inner]], "solve", span)
         length = a.shape[-2]
         matrix = self._whole(a, (length, length), each)
@@ -105,8 +106,13 @@ class LinearAlgebra:
         if len(a.axes) < 2:
             given = "a vector" if a.axes else "a number"
             raise ShapeError(f"{name}() needs a square matrix, not {given}", span)
-        rows, columns = a.shape[-2:]
-        self.arrays.agree(rows, columns, f"{name}() of a matrix that must be square", span)
+        self._agree(f"{name}() needs a square matrix", (a.shape[-2], a.shape[-1]), span, None)
+
+    def _agree(self, what: str, lengths: tuple[Poly, Poly], span: Span, hint: str | None) -> None:
+        try:
+            self.arrays.agree(*lengths, what, span)
+        except ShapeError as error:
+            raise ShapeError(error.message, span, hint) from None
 
     def _each(self, axes: Sequence[Axes], name: str, span: Span) -> Axes:
         """The axes before those of the matrices, broadcast."""
