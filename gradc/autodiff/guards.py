@@ -74,9 +74,11 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
         if not condition(old):
             return None
         *given, guard = args
+        if old.guard is not None:
+            guard = build.op("and", given.pop(), guard)
         if isinstance(old.attr, Linear):
             return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
-        return build.graph.node("read", args, Read(old.axes, guarded=True)), ""
+        return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
 
     return rebuild(build, provenance, [root], rule, condition)[root]
 
