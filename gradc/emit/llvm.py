@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gradc.emit.batches import LOOP, MARK, batched, vector_function
+from gradc.emit.batches import LOOP, MARK, batched, vector_declaration, vector_function
 from gradc.emit.blocks import Plain, read_first
 from gradc.ir import Number, Type
 from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, parts
@@ -39,9 +39,13 @@ class Operation:
 
 @dataclass(frozen=True)
 class Code:
-    """The text of a block: a function of a tape and arrays, and where on the tape its scalars are."""
+    """The text of a block: a function of a tape and arrays, and where on the tape its scalars are.
+
+    `vectors` is the text of the functions by which it calls operations on vectors.
+    """
 
     text: str
+    vectors: str
     slots: dict[str, int]
 
 
@@ -75,8 +79,10 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
     calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
     texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
     texts += [_declaration(o) for o in operations.known.values()]
-    texts += [vector_function(o.name, len(o.params), pointer) for o in operations.long]
-    return Code("\n\n".join([*texts, LOOP]), slots)
+    texts += [vector_declaration(o.name, len(o.params)) for o in operations.long]
+    vectors = [_declaration(o) for o in operations.long]
+    vectors += [vector_function(o.name, len(o.params), pointer) for o in operations.long]
+    return Code("\n\n".join(texts), "\n\n".join([*vectors, LOOP]), slots)
 
 
 def _declaration(o: Operation) -> str:
