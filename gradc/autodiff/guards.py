@@ -64,11 +64,11 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
         guard = known[old]
-        if op != "read" or isinstance(guard, Use) or not needs_guard(old):
+        if isinstance(guard, Use) or not needs_guard(old):
             return None
         return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
 
-    return rebuild(build, provenance, [root], rule)[root]
+    return rebuild(build, provenance, [root], ("read",), rule)[root]
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:

@@ -69,7 +69,7 @@ class _Schedule:
         self.makers = {line.split(" ", 1)[0]: k for k, line in enumerate(lines) if line.startswith("%")}
         made_by = [[self.makers[r] for r in _REGISTER.findall(line)] for line in lines]
         self.operands = [[a for a in makers if a != k] for k, makers in enumerate(made_by)]
-        self.calls = {k: m for k, line in enumerate(lines) if (m := _CALL.match(line))}
+        self.calls = {k: m for k, line in enumerate(lines) if line.endswith(MARK) and (m := _CALL.match(line))}
         self.lazy = {k for k, line in enumerate(lines) if _LAZY.search(line)}
         self.users: dict[int, list[int]] = defaultdict(list)
         self.missing: dict[int, int] = {}

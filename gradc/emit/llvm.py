@@ -94,19 +94,20 @@ class _Operations:
 
     def __init__(self, block: str, define: Define) -> None:
         self.block, self.define = block, define
-        self.known: dict[Apply, Operation] = {}
+        self.known: dict[tuple[object, ...], Operation] = {}
         self.long: list[Operation] = []
 
     def of(self, e: Apply) -> Operation:
         """Whole numbers are part of the operation: an exponent of 2 is no function of two arguments."""
-        params = tuple(Name(f"a{k}", _type(a)) for k, a in enumerate(e.args) if not _is_whole(a))
-        left = iter(params)
-        value = Apply(e.op, tuple(a if _is_whole(a) else next(left) for a in e.args), e.type)
-        if value not in self.known:
-            o = self.known[value] = Operation(f"{self.block}.operation{len(self.known) + 1}", params, value)
-            if self.define(o) and {value.type, *(p.type for p in params)} == {"float"}:
+        key = (e.op, e.type, *(a if _is_whole(a) else _type(a) for a in e.args))
+        if key not in self.known:
+            args = tuple(a if _is_whole(a) else Name(f"a{k}", _type(a)) for k, a in enumerate(e.args))
+            params = tuple(a for a in args if isinstance(a, Name))
+            name = f"{self.block}.operation{len(self.known) + 1}"
+            o = self.known[key] = Operation(name, params, Apply(e.op, args, e.type))
+            if self.define(o) and {e.type, *(p.type for p in params)} == {"float"}:
                 self.long.append(o)
-        return self.known[value]
+        return self.known[key]
 
 
 class _Function:

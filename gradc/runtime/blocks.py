@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gradc.emit.llvm import SIZE, Code, Operation, print_block
-from gradc.loops import Block
+from gradc.loops import Block, Name
 
 LONG = 20
 """Functions of more instructions than this are not inlined, and called on vectors where that can be."""
@@ -92,9 +92,12 @@ class _Call:
         size = self.ir.Constant(self.word, 8 * len(code.slots))
         memory = self.context.nrt.allocate(builder, size)
         tape = builder.bitcast(memory, self.double.as_pointer())
-        places = {n: builder.gep(tape, [self.ir.Constant(self.word, k)]) for n, k in code.slots.items()}
+
+        def place(n: Name) -> Any:
+            return builder.gep(tape, [self.ir.Constant(self.word, code.slots[n.name])])
+
         for n, value in zip(block.reads, values[:count], strict=True):
-            builder.store(self._to_word(value, n.type), places[n.name])
+            builder.store(self._to_word(value, n.type), place(n))
         arguments = [tape]
         for kind, value in zip(kinds, values[count:], strict=True):
             array = self.context.make_array(kind)(self.context, builder, value=value)
@@ -102,7 +105,7 @@ class _Call:
             arguments += [array.data, *lengths]
         function = self.ir.FunctionType(self.ir.VoidType(), [a.type for a in arguments])
         builder.call(self.ir.Function(builder.module, function, self.name), arguments)
-        results = [self._from_word(builder.load(places[n.name]), n.type) for n in block.writes]
+        results = [self._from_word(builder.load(place(n)), n.type) for n in block.writes]
         self.context.nrt.free(builder, memory)
         return self.context.make_tuple(builder, sig.return_type, results)
 
@@ -138,13 +141,16 @@ class _Call:
 
     def _link(self, code: Code) -> None:
         """Adds the block to the code around it, and its operations, which have been through LLVM's passes by then."""
-        self.library.add_ir_module(self.operations)
-        self.library.add_llvm_module(self._parsed(code.vectors))
-        self.context.active_code_library.add_linking_library(self.library)
+        if self.operations.functions:
+            self.library.add_ir_module(self.operations)
+            self.library.add_llvm_module(self._parsed(code.vectors))
+            self.context.active_code_library.add_linking_library(self.library)
         self.context.active_code_library._final_module.link_in(self._parsed(code.text))
 
     def _parsed(self, text: str) -> Any:
         from llvmlite import binding
 
         own = self.builder.module
-        return binding.parse_assembly(f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n{text}')
+        return binding.parse_assembly(
+            f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n{text}'
+        )
