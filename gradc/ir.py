@@ -254,10 +254,11 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
         return args[0].indices.union(*(i.closure for i in attr[1] if i is not None))
     if op in ("scatter", "spread") and isinstance(attr, tuple):
         return frozenset().union(*(i.closure for i in attr), *(p.indices for p in args))
-    if len(args) == 1:
-        return args[0].indices
-    first = args[0].indices
-    return first if all(a.indices is first for a in args) else first.union(*(a.indices for a in args[1:]))
+    found = args[0].indices
+    for a in args[1:]:
+        if not a.indices <= found:
+            found |= a.indices
+    return found
 
 
 def _outer(arrays: tuple[Node, ...], inner: tuple[tuple[Index, ...], ...]) -> frozenset[Index]:

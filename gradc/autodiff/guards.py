@@ -80,7 +80,7 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
             return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
         return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
 
-    return rebuild(build, provenance, [root], rule, condition)[root]
+    return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
 
 
 def _either(build: Builder, known: Node, guard: Node) -> Node:

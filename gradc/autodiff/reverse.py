@@ -168,7 +168,10 @@ class _Reverse:
             self._send(y, x, contribution if factor.op == "const" else self._guarded(y, bar, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
-        names = zip(OPS[y.op].params, y.args, strict=True)
+        params = OPS[y.op].params
+        if text in params:
+            return y.args[params.index(text)]
+        names = zip(params, y.args, strict=True)
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
 

@@ -426,7 +426,7 @@ class Writer:
             text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
             made.append(Comment(text))
             self.group = group
-        for n in nodes:
+        for n in nodes if self.provenance.notes else ():
             stack = [n]
             while stack:
                 x = stack.pop()
