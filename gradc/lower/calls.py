@@ -159,7 +159,7 @@ def _formulas() -> dict[str, tuple[tuple[str, ...], dict[str, float], ast.expr]]
 
 
 LATER = frozenset(
-    {"solve", "inv", "det", "logdet", "cholesky", "trace", "diag", "einsum", "tril", "triu", "zeros", "ones", "full"}
+    {"trace", "diag", "einsum", "tril", "triu", "zeros", "ones", "full"}
     | {"eye", "arange", "linspace", "concatenate", "stack", "reshape", "ravel", "one_hot", "grad"}
 )
 """Functions the language will have."""
@@ -168,5 +168,6 @@ DEFAULTS: dict[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}, "elu": {
 ARRAY_FUNCTIONS = frozenset(
     {"cumsum", "softmax", "log_softmax", "cross_entropy", "cross_entropy_with_logits"}
     | {"dot", "matmul", "outer", "transpose", "where", "stop_gradient"}
+    | {"solve", "inv", "det", "logdet", "cholesky"}
 )
 ALL_FUNCTIONS = frozenset({*CALLABLE, *FORMULAS, *REDUCTIONS, *ARRAY_FUNCTIONS, "len", "float"})
