@@ -392,6 +392,36 @@ def test_matrices() -> None:
         assert function.check(**inputs).ok, expression
 
 
+def test_linear_algebra() -> None:
+    rng = np.random.default_rng(6)
+    P, Q, R = MatrixSymbol("P", N, N), MatrixSymbol("Q", N, N), MatrixSymbol("R", N, M)
+    u, r = MatrixSymbol("u", N, 1), MatrixSymbol("r", 1, N)
+    p, q, s = np.eye(3) * 3 + rng.normal(size=(3, 3)), rng.normal(size=(3, 3)), rng.normal(size=(3, 2))
+    a, b = rng.normal(size=(3, 1)), rng.normal(size=(1, 3))
+    given = {"P": p, "Q": q, "R": s, "u": a, "r": b, "x": 0.7}
+    i = np.linalg.inv(p)
+    cases = [
+        (u.T * P.I * u, (a.T @ i @ a).item()),
+        (r * Q * P.I * P.T.I * u, (b @ q @ i @ i.T @ a).item()),
+        (sympy.Trace(P.I * Q), np.trace(i @ q)),
+        (sympy.Trace(Q * P.I), np.trace(q @ i)),
+        (sympy.Trace(P**-2 * Q), np.trace(i @ i @ q)),
+        (sympy.Trace(X * (P + X * sympy.Identity(N)).I), 0.7 * np.trace(np.linalg.inv(p + 0.7 * np.eye(3)))),
+        (sympy.Trace(R.T * P.I * R), np.trace(s.T @ i @ s)),
+        (P.I[0, 1], i[0, 1]),
+        (sympy.Determinant(P) * X, np.linalg.det(p) * 0.7),
+        (sympy.log(sympy.Determinant(P * P.T)) / 2, math.log(abs(np.linalg.det(p)))),
+        (sympy.log(sympy.Determinant(P + 100 * sympy.Identity(N))), math.log(np.linalg.det(p + 100 * np.eye(3)))),
+    ]
+    for expression, wanted in cases:
+        function = compiled(expression)
+        inputs = {i.name: given[i.name] for i in function.signature}
+        assert function(**inputs) == pytest.approx(wanted, rel=1e-11), expression
+        assert function.check(**inputs).ok, expression
+    assert "lu_solve(" in compiled(u.T * P.I * u).source
+    assert math.isnan(compiled(sympy.log(sympy.Determinant(P)))(np.diag([1.0, -1.0])))
+
+
 def test_matrices_written_out() -> None:
     E = MatrixSymbol("E", 2, 2)
     rotation = sympy.Matrix([[sympy.cos(X), -sympy.sin(X)], [sympy.sin(X), sympy.cos(X)]])

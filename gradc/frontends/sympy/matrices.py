@@ -14,7 +14,8 @@ from gradc.frontends.sympy import scalars
 from gradc.frontends.sympy.integers import Integers, Scope
 from gradc.frontends.sympy.walk import Part
 from gradc.lower.arrays import Arrays
-from gradc.lower.functions import Call, Functions, transpose
+from gradc.lower.functions import Functions, transpose
+from gradc.lower.linear import LinearAlgebra
 from gradc.program import Value
 
 HIGHEST = 64
@@ -26,18 +27,17 @@ class Matrices:
 
     def __init__(self, arrays: Arrays, integers: Integers, span: Span) -> None:
         self.arrays, self.build, self.integers, self.span = arrays, arrays.build, integers, span
-        self.functions = Functions(arrays)
+        self.functions, self.algebra = Functions(arrays), LinearAlgebra(arrays)
         self.rules: dict[type, Callable[[Part, Sequence[Value]], Value]] = {
             m.MatAdd: lambda e, args: reduce(lambda a, b: arrays.elementwise("add", [a, b], span), args),
-            m.MatMul: self.product,
             m.MatPow: self.power,
             m.HadamardProduct: lambda e, args: reduce(lambda a, b: arrays.elementwise("mul", [a, b], span), args),
             m.HadamardPower: self.elementwise_power,
             m.Transpose: lambda e, args: transpose(args[0]),
             m.Adjoint: lambda e, args: transpose(args[0]),
             m.Trace: self.trace,
-            m.Inverse: lambda e, args: self.linear_algebra("inv", args[0]),
-            m.Determinant: lambda e, args: self.linear_algebra("det", args[0]),
+            m.Inverse: lambda e, args: self.algebra.inv(args[0], span),
+            m.Determinant: lambda e, args: self.algebra.determinant("det", args[0], span),
             m.DotProduct: self.dot,
             m.Identity: self.identity,
             m.ZeroMatrix: lambda e, args: Value(self.build.const(0.0), self._axes(e)),
@@ -45,29 +45,25 @@ class Matrices:
             sympy.MatrixBase: self.entries,
         }
 
-    def linear_algebra(self, name: str, value: Value) -> Value:
-        """A function that is more than sums and products, if gradc has it."""
-        if name not in self.functions.table:
-            what = {"inv": "the inverse of a matrix", "det": "a determinant"}[name]
-            raise UnsupportedError(f"{what} is not supported yet")
-        (param, *_), implementation = self.functions.table[name]
-        return implementation(Call(name, {param: value}, None, False, self.span))
-
     def product(self, e: Part, args: Sequence[Value]) -> Value:
-        """From the end at which there is a vector."""
-        factors = [a for a in args if a.axes]
-        numbers = [a for a in args if not a.axes]
-        value = self._chain(factors)
+        """A product of numbers and matrices. Of an inverse, what it is the inverse of is given."""
+        factors = [(a, isinstance(p, m.Inverse)) for p, a in zip(e.args, args, strict=True) if a.axes]
+        numbers = [(p, a.node) for p, a in zip(e.args, args, strict=True) if not a.axes]
+        value = self.chain(factors)
         if not numbers:
             return value
-        parts = [p for p, a in zip(e.args, args, strict=True) if not a.axes]
-        scale = scalars.product(self.build, parts, [n.node for n in numbers])
+        scale = scalars.product(self.build, *zip(*numbers, strict=True))
         return self.arrays.elementwise("mul", [Value(scale), value], self.span)
 
-    def _chain(self, factors: Sequence[Value]) -> Value:
-        if factors[-1].axes[1] is None:
-            return reduce(lambda right, left: self.matmul(left, right), factors[-2::-1], factors[-1])
-        return reduce(self.matmul, factors)
+    def chain(self, factors: Sequence[tuple[Value, bool]]) -> Value:
+        """From the end at which there is a vector; where there are inverses from the right, as systems to solve."""
+        last, inverse = factors[-1]
+        if last.axes[1] is not None and not any(i for _, i in factors):
+            return reduce(self.matmul, [f for f, _ in factors])
+        value = self.algebra.inv(last, self.span) if inverse else last
+        for factor, inverse in factors[-2::-1]:
+            value = self.algebra.solve(factor, value, self.span) if inverse else self.matmul(factor, value)
+        return value
 
     def matmul(self, a: Value, b: Value) -> Value:
         return self.functions.matmul(a, b, self.span)
@@ -75,9 +71,9 @@ class Matrices:
     def trace(self, e: Part, args: Sequence[Value]) -> Value:
         return self.arrays.contract([(args[0], "ii")], "", self.span, "trace")
 
-    def trace_of_product(self, factors: Sequence[Value]) -> Value:
-        """Only the diagonal of the last product is computed."""
-        return self.arrays.contract([(self._chain(factors[:-1]), "ij"), (factors[-1], "ji")], "", self.span, "trace")
+    def trace_of_product(self, a: Value, b: Value) -> Value:
+        """Only the diagonal of the product is computed."""
+        return self.arrays.contract([(a, "ij"), (b, "ji")], "", self.span, "trace")
 
     def dot(self, e: Part, args: Sequence[Value]) -> Value:
         a, b = (Value(v.node, tuple(axis for axis in v.axes if axis is not None)) for v in args)
@@ -88,9 +84,7 @@ class Matrices:
         k = exponent.node.value if exponent.node.op == "const" and exponent.node.type == "int" else None
         if k is None or abs(k) > HIGHEST:
             raise UnsupportedError(f"a matrix is raised to integers up to {HIGHEST}", hint="write the product out")
-        if k < 0:
-            return self.linear_algebra("inv", self._repeated(base, -int(k)))
-        return self._repeated(base, int(k))
+        return self._repeated(base, int(k)) if k >= 0 else self.algebra.inv(self._repeated(base, -int(k)), self.span)
 
     def _repeated(self, base: Value, times: int) -> Value:
         result: Value | None = None
