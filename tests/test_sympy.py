@@ -608,3 +608,57 @@ def test_long_sums_of_terms() -> None:
     values = {f"p{k}": 1.0 + k / 500 for k in range(500)}
     wanted = math.fsum(values[f"p{k % 500}"] * values[f"p{(7 * k + 1) % 500}"] + k for k in range(5_000))
     assert function(**values) == pytest.approx(wanted, rel=1e-12)
+
+
+# the same losses as text
+
+
+def poisson() -> tuple[Any, str]:
+    x, w, k = IndexedBase("x", shape=(N, M)), IndexedBase("w", shape=(M,)), IndexedBase("k", shape=(N,))
+    rate = sympy.exp(Sum(x[i, j] * w[j], (j, 0, M - 1)))
+    loss = -Sum(-rate + k[i] * sympy.log(rate) - sympy.loggamma(k[i] + 1), ROWS)
+    text = "w: param[m]\nk: data[n]\nx: data[n, m]\nz = x @ w\nsum(exp(z) - k*z + lgamma(k + 1))"
+    return loss, text
+
+
+def softmax_regression() -> tuple[Any, str]:
+    x, w, t = IndexedBase("x", shape=(N, M)), IndexedBase("w", shape=(K, M)), IndexedBase("t", shape=(N,), integer=True)
+    j, c = symbols("j c", integer=True)
+    scores = Sum(w[c, j] * x[i, j], (j, 0, M - 1))
+    loss = Sum(sympy.log(Sum(sympy.exp(scores), (c, 0, K - 1))) - Sum(w[t[i], j] * x[i, j], (j, 0, M - 1)), ROWS) / N
+    head = "w: param[K, m]\nt: index[n]\nx: data[n, m]\nz = x @ w.T\n"
+    text = head + "mean(logsumexp(z, axis=1) - [z[i, t[i]] for i in range(n)])"
+    return loss, text
+
+
+def mixture() -> tuple[Any, str]:
+    x, a, mu = IndexedBase("x", shape=(N, M)), IndexedBase("a", shape=(K,)), IndexedBase("mu", shape=(K, M))
+    c, j = symbols("c j", integer=True)
+    distance = Sum((x[i, j] - mu[c, j]) ** 2, (j, 0, M - 1))
+    loss = -Sum(sympy.log(Sum(sympy.exp(a[c] - distance / 2), (c, 0, K - 1))), ROWS)
+    text = (
+        "mu: param[K, m]\na: param[K]\nx: data[n, m]\n"
+        "-sum(logsumexp([a[c] - sum((x[i, j] - mu[c, j])**2 for j in range(m))/2 for c in range(K)]) for i in range(n))"
+    )
+    return loss, text
+
+
+@pytest.mark.parametrize("make", [poisson, softmax_regression, mixture])
+def test_losses_that_are_texts_too(make: Callable[[], tuple[Any, str]]) -> None:
+    expression, text = make()
+    written = gradc.compile(text, backend="python")
+    symbolic = compiled(expression, wrt=written.wrt)
+    rng = np.random.default_rng(8)
+    sizes = {"n": 7, "m": 3, "K": 4}
+    values = {i.name: rng.normal(size=[p.length(sizes) for p in i.shape]) for i in written.signature}
+    values |= {"t": rng.integers(0, 4, 7)} if "t" in values else {}
+    values |= {"k": rng.poisson(2.0, 7)} if "k" in values else {}
+    assert {str(i) for i in symbolic.signature} == {str(i) for i in written.signature}
+    wanted, gradient = written.value_and_grad(**values)
+    value, slopes = symbolic.value_and_grad(**values)
+    assert value == pytest.approx(wanted, rel=1e-12)
+    for name in written.wrt:
+        np.testing.assert_allclose(getattr(slopes, name), getattr(gradient, name), rtol=1e-11, atol=1e-13)
+    far = {**values, "x": values["x"] * 500}
+    if make is not poisson:  # exponentials of scores of a thousand
+        assert symbolic(**far) == pytest.approx(written(**far), rel=1e-12)
