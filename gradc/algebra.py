@@ -93,6 +93,8 @@ class Algebra:
     def convert(self, value: Node, type_: Type) -> Node:
         if value.type == type_:
             return value
+        if value.type == "float" and type_ == "int":
+            return self.op("truncate", value)
         if value.op == "const":
             kind = {"float": float, "int": int, "bool": bool}[type_]
             return self.const(kind(value.value))

@@ -17,9 +17,8 @@ def in_range(subscript: Node, axis: Index) -> Range:
     "call": it depends on sizes alone, or is an element of an index input, so that the call can check it beforehand.
     """
     poly = integer_poly(subscript)
-    if poly is not None:
-        if poly.is_nonnegative() and (axis.extent - ONE - poly).is_nonnegative():
-            return "proved"
+    if poly is not None and poly.is_nonnegative() and (axis.extent - ONE - poly).is_nonnegative():
+        return "proved"
     if _is_digit(subscript, axis):
         return "proved"
     if poly is not None:
