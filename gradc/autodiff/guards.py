@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from gradc.bounds import needs_guard
@@ -19,7 +20,14 @@ class Use(Enum):
     SOMETIMES = "sometimes"
 
 
-Guard = Node | Use
+@dataclass(frozen=True)
+class Partly:
+    """Used only where the condition holds, and not everywhere there."""
+
+    condition: Node
+
+
+Guard = Node | Use | Partly
 
 
 def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
@@ -27,15 +35,16 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
     found: dict[Node, Guard] = {}
 
     def add(node: Node, guard: Guard) -> None:
-        if isinstance(guard, Node) and not guard.indices <= node.indices:
+        if not isinstance(guard, Use) and not condition_of(guard).indices <= node.indices:
             guard = Use.SOMETIMES
         known = found.get(node)
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
-        elif isinstance(known, Node) and isinstance(guard, Node):
-            found[node] = build.op("or", known, guard)
-        elif known is not Use.ALWAYS:
-            found[node] = Use.SOMETIMES
+        elif isinstance(known, Use) or isinstance(guard, Use):
+            found[node] = Use.ALWAYS if known is Use.ALWAYS else Use.SOMETIMES
+        else:
+            either = build.op("or", condition_of(known), condition_of(guard))
+            found[node] = either if isinstance(known, Node) and isinstance(guard, Node) else Partly(either)
 
     for root in roots:
         add(root, Use.ALWAYS)
@@ -50,7 +59,7 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(n.args[0], Use.ALWAYS if guard is Use.ALWAYS else Use.SOMETIMES)
             for e in n.args[1:]:
                 add(e, guard)
-        elif n.op == "scan" and isinstance(guard, Node) and n.index in guard.indices:
+        elif n.op == "scan" and not isinstance(guard, Use) and n.index in condition_of(guard).indices:
             add(n.args[0], Use.SOMETIMES)  # an element is in the running sums behind it, whose conditions are others
         else:
             for a in n.args:
@@ -66,12 +75,18 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
         guard = known[old]
         if op != "read" or isinstance(guard, Use) or not needs_guard(old):
             return None
-        return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
+        return build.graph.node("read", (*args, condition_of(guard)), Read(old.axes, guarded=True)), ""
 
     return rebuild(build, provenance, [root], rule)[root]
 
 
+def condition_of(guard: Node | Partly) -> Node:
+    """What holds wherever the value is used."""
+    return guard.condition if isinstance(guard, Partly) else guard
+
+
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:
-    if guard is Use.ALWAYS:
-        return condition
-    return guard if isinstance(guard, Use) else build.op("and", guard, condition)
+    if isinstance(guard, Use):
+        return condition if guard is Use.ALWAYS else Partly(condition)
+    both = build.op("and", condition_of(guard), condition)
+    return both if isinstance(guard, Node) else Partly(both)

@@ -10,6 +10,7 @@ from gradc.bounds import integer_poly
 from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node
+from gradc.lower import shaping
 from gradc.lower.arrays import Arrays
 from gradc.program import Value
 
@@ -96,13 +97,15 @@ def diagonal(arrays: Arrays, matrix: Value, k: int, span: Span, what: str) -> Va
 
 def diagonal_matrix(arrays: Arrays, vector: Value, k: int, span: Span) -> Value:
     """The matrix with these elements k above its diagonal, and 0 elsewhere."""
-    build, (own,) = arrays.build, vector.axes
-    length = vector.shape[0] + Poly.const(abs(k))
-    axes = _axes(arrays, (length, length), span)
+    build = arrays.build
+    (gap,) = _axes(arrays, (Poly.const(abs(k)),), span)
+    zero = build.const({"float": 0.0, "int": 0, "bool": False}[vector.node.type])
+    longer = shaping.concatenate(arrays, [vector, Value(zero, (gap,))], 0, span) if k else vector
+    axes = _axes(arrays, longer.shape * 2, span)
     i, j = (build.const(0) if a is None else build.index(a) for a in axes)
-    element = build.read(vector.node, [own], [i if k >= 0 else j]) if own is not None else vector.node
+    along = [(a, i if k >= 0 else j) for a in longer.axes if a is not None]
+    element = build.read(longer.node, [a for a, _ in along], [e for _, e in along])
     hit = build.op("eq", build.op("sub", j, i), build.const(k))
-    zero = build.const({"float": 0.0, "int": 0, "bool": False}[element.type])
     return Value(build.select(hit, element, zero), axes)
 
 
