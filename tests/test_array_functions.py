@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -290,3 +291,224 @@ def test_values_and_gradients(text: str) -> None:
             by_graph = evaluate_value(bar.node, bar.axes, own, dims)
             np.testing.assert_allclose(field, by_graph, rtol=1e-11, atol=1e-12, err_msg=f"{name} {n, d}")
         assert np.isfinite(total) or 0 in (n, d) or "ddof" in text
+
+
+def together(texts: list[str]) -> str:
+    """One loss of many expressions, so that one compilation serves them all."""
+    full = program(" ".join(texts))
+    head = full.splitlines()[:-1]
+    lines = [f"r{k} = sum(sin({t}))" for k, t in enumerate(texts)]
+    return "\n".join([*head, *lines, " + ".join(f"r{k}" for k in range(len(texts)))])
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_compiled_code_gives_what_python_gives(part: int) -> None:
+    text = together(TEXTS[part::16])
+    compiled = gradc.compile(text, cache=False)
+    plain = gradc.compile(text, backend="python", cache=False)
+    for n, d in [(3, 2), (2, 3)]:
+        own = given(compiled, drawn(n, d)[0])
+        try:
+            value, gradient = plain.value_and_grad(**own)
+        except gradc.InputError as error:
+            with pytest.raises(gradc.InputError, match=re.escape(error.message)):
+                compiled.value_and_grad(**own)
+            continue
+        again, fields = compiled.value_and_grad(**own)
+        assert again == pytest.approx(value, rel=1e-13, nan_ok=True)
+        for name, field in zip(gradient._fields, gradient, strict=True):
+            np.testing.assert_allclose(getattr(fields, name), field, rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+NUMPY: list[tuple[str, Any]] = [
+    ("np.max(x, 0)", lambda x, u: np.max(x, 0)),
+    ("np.min(a=x, axis=1, keepdims=True)", lambda x, u: np.min(x, axis=1, keepdims=True)),
+    ("np.sum(x, axis=(0, 1), keepdims=True)", lambda x, u: np.sum(x, axis=(0, 1), keepdims=True)),
+    ("np.clip(x, a_min=-0.5, a_max=0.5)", lambda x, u: np.clip(x, a_min=-0.5, a_max=0.5)),
+    ("np.clip(x, None, 0.1)", lambda x, u: np.clip(x, None, 0.1)),
+    ("np.linalg.norm(x, None, 1)", lambda x, u: np.linalg.norm(x, None, 1)),
+    ("np.linalg.norm(u, np.inf)", lambda x, u: np.linalg.norm(u, np.inf)),
+    ("np.linalg.norm(x, ord=1, axis=0)", lambda x, u: np.linalg.norm(x, ord=1, axis=0)),
+    ("np.var(x, 0, ddof=1)", lambda x, u: np.var(x, 0, ddof=1)),
+    ("np.std(x, axis=1, ddof=1)", lambda x, u: np.std(x, axis=1, ddof=1)),
+    ("np.round(x*10)", lambda x, u: np.round(x * 10)),
+    ("np.full((2, 3), fill_value=u[0])", lambda x, u: np.full((2, 3), u[0])),
+    ("np.eye(N=3, M=2, k=-1)*u[0]", lambda x, u: np.eye(N=3, M=2, k=-1) * u[0]),
+    ("np.array([[1, u[0]], [2, 3]])", lambda x, u: np.array([[1, u[0]], [2, 3]])),
+    ("np.where(x > 0, x, -x)", lambda x, u: np.abs(x)),
+    ("np.einsum('ij->j', x)", lambda x, u: x.sum(0)),
+    ("np.argmax(x, 1)", lambda x, u: np.argmax(x, 1)),
+    ("np.cumsum(x, 1)", lambda x, u: np.cumsum(x, 1)),
+    ("np.concatenate((x, x), axis=-1)", lambda x, u: np.concatenate((x, x), axis=-1)),
+    ("np.transpose(x, (1, 0))", lambda x, u: x.T),
+    ("np.maximum(u, 0)", lambda x, u: np.maximum(u, 0)),
+    ("math.log(abs(u), 2)", lambda x, u: np.log2(np.abs(u))),
+    ("math.pow(abs(u), 1.5)", lambda x, u: np.abs(u) ** 1.5),
+    ("math.pi*u", lambda x, u: np.pi * u),
+    ("int(x*2.5)", lambda x, u: (x * 2.5).astype(int)),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NUMPY, ids=[t for t, _ in NUMPY])
+def test_with_a_module_before_it_the_signature_is_that_of_the_module(text: str, expected: Any) -> None:
+    x, u = np.random.default_rng(5).normal(size=(3, 4)), np.random.default_rng(6).normal(size=5)
+    value = gradc.compile(f"x: data[n, d]\nu: data[m]\n{text}", backend="python", cache=False)(x, u)
+    np.testing.assert_allclose(value, expected(x, u), rtol=1e-13)
+    assert np.shape(value) == np.shape(expected(x, u))
+
+
+@pytest.mark.parametrize("backend", ["python", "numba"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_integers_of_floats_saturate(backend: str, dtype: str) -> None:
+    function = gradc.compile("x: data[n]\n[int(v) for v in x]", backend=backend, dtype=dtype, cache=False)
+    given = [2.9, -2.9, -0.0, np.nan, np.inf, -np.inf, 1e30, -1e30]
+    low, high = -(2**63), 2**63 - 1
+    assert list(function(given)) == [2, -2, 0, 0, high, low, high, low]
+    assert gradc.compile("x: data\nint(1e30) + 0*int(x)", backend=backend, dtype=dtype)(1.0) == 2.0**63
+
+
+WRONG = [
+    ("x.sum()", "write sum(x)"),
+    ("sum(x, 0, 1)", "sum() takes 2 arguments, 3 given"),
+    ("sum(x, axis=a)", "axis must be an integer that stands in the text"),
+    ("sum(x, axis=(0, 0))", "an axis is named twice"),
+    ("sum(x, axis=(0, 5))", "axis 5 of an array of 2 axes"),
+    ("sum(x, axes=1)", "did you mean 'axis'?"),
+    ("sum(x, keepdims=1)", "keepdims must be True or False"),
+    ("argmax(x, axis=(0, 1))", "argmax takes one axis"),
+    ("max(x, 0, axis=1)", "write np.max(x, axis)"),
+    ("reshape(x, (-1, -1))", "only one length may be left open"),
+    ("reshape(x, (-2, d))", "a length is negative"),
+    ("reshape(m, (3, 2))", "lengths 4 and 6 do not agree"),
+    ("reshape(u, (k[0], 2))", "made of numbers and dims"),
+    ("reshape(x, n, d)", "reshape(x, shape)"),
+    ("concatenate([u, x])", "concatenate of arrays of 1 and 2 axes"),
+    ("concatenate([x, x.T])", "lengths d and n do not agree"),
+    ("concatenate([a, b])", "write stack, or a list of numbers"),
+    ("concatenate(u, v)", "concatenate(arrays, axis=0)"),
+    ("concatenate([])", "write zeros(0)"),
+    ("stack([u, v])", "lengths n and d do not agree"),
+    ("stack([u], axis=2)", "axis 2 of an array of 2 axes"),
+    ("[u, a]", "a list of arrays of 1 and 2 axes"),
+    ("[[a, a], [a]]", "lengths 2 and 1 do not agree"),
+    ("[]", "the shape of its elements is not known"),
+    ("zeros(-1)", "a length is negative: -1"),
+    ("zeros(a)", "made of numbers and dims"),
+    ("full(2)", "full() needs 'value'"),
+    ("full(2, u)", "full takes a number"),
+    ("eye(n, d, a)", "k must be an integer"),
+    ("arange(a)", "the length of arange cannot be told"),
+    ("arange(0, 1, 0)", "other than 0"),
+    ("arange(0, inf)", "arange without end"),
+    ("linspace(u, 1, 5)", "numbers as its ends"),
+    ("one_hot(u, 3)", "integer labels"),
+    ("diag(B)", "a vector or a matrix"),
+    ("trace(u)", "it takes a matrix"),
+    ("tril(u)", "it takes a matrix"),
+    ("einsum('ij,jk->ik', x)", "is for 2 operands, 1 given"),
+    ("einsum('ij->i', u)", "'ij' for an array of 1 axes"),
+    ("einsum('i->ii', u)", "each once"),
+    ("einsum('i,i', u, v)", "lengths n and d do not agree"),
+    ("einsum(x, u)", "a text in quotes"),
+    ("einsum('i1->i', x)", "something other than letters"),
+    ("einsum('...->', x)", "the result must have '...'"),
+    ("transpose(x, (0, 0))", "name each axis once"),
+    ("transpose(x, 1)", "a tuple of integers"),
+    ("norm(x, 1)", "ord is 1, 2 or inf, of vectors"),
+    ("np.round(x, 2)", "write round(x*100)/100"),
+    ("round(a, 2)", "write round(x*100)/100"),
+    ("len(a)", "len() of a number"),
+    ("where(u > 0)", "where(condition, x, y)"),
+    ("cumsum(x, axis=(0, 1))", "cumsum takes one axis"),
+    ("softmax(a)", "softmax needs an array"),
+    ("max(zeros(0))", "max of an empty axis"),
+    ("np.foo(a)", "unknown function 'foo'"),
+    ("vstack([u, u])", "did you mean 'stack'?"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), WRONG, ids=[t for t, _ in WRONG])
+def test_wrong_calls_say_what_is_wrong(text: str, says: str) -> None:
+    with pytest.raises(gradc.GradcError) as caught:
+        gradc.compile(program(text), backend="python", cache=False)
+    assert says in str(caught.value)
+    assert caught.value.line == len(program(text).splitlines())
+    assert "^" in str(caught.value)
+
+
+def test_lengths_that_differ_at_the_call() -> None:
+    halves = gradc.compile("u: param[n]\nsum(reshape(u, (2, -1))[0])", backend="python", cache=False)
+    assert halves([1.0, 2.0, 3.0, 4.0]) == 3.0
+    with pytest.raises(gradc.InputError, match="must be equal"):
+        halves([1.0, 2.0, 3.0])
+    column = gradc.compile(
+        "u: param[n]\nv: param[d]\nsum(concatenate([u[None, :], [[v[0]]]], axis=0))", backend="python"
+    )
+    assert column([2.0], [3.0]) == 5.0
+    with pytest.raises(gradc.InputError, match="lengths n and 1 must be equal"):
+        column([2.0, 1.0], [3.0])
+
+
+def test_lists_of_literal_size_are_written_out() -> None:
+    """A rotation is four products, not a loop with conditions."""
+    text = "t: param\nv: param[2]\nR = [[cos(t), -sin(t)], [sin(t), cos(t)]]\ny = R @ v\ny @ [1, 2]"
+    source = gradc.compile(text, backend="python", cache=False).source
+    assert "for " not in source
+    assert " if " not in source
+    wide = "x: param[n]\ny: param[n]\nW: param[3, 2]\nsum(tanh(stack([x, y], axis=1) @ W.T))"
+    source = gradc.compile(wide, backend="python", cache=False).source
+    assert " if " not in source[source.index("def value_rows") :].split("try:")[0]
+
+
+def test_sums_over_parts_are_sums_of_sums() -> None:
+    text = "x: data[n, d]\nw: param[d + 1]\ny = concatenate([ones((n, 1)), x], axis=1) @ w\nmean(y**2)"
+    source = gradc.compile(text, backend="python", cache=False).source
+    assert " if " not in source[source.index("def value_rows") :].split("try:")[0]
+    assert source.count("in_chunks(value_and_grad_rows") == 1
+
+
+def test_reshaping_along_rows_divides_nothing() -> None:
+    text = "x: param[n, 6]\nw: param[3]\nz = reshape(reshape(x, -1), (n, 2, 3))\nsum(sin(z @ w))"
+    source = gradc.compile(text, backend="python", cache=False).source
+    body = source[source.index("def value_and_grad_rows") : source.index("def value_and_grad(")]
+    assert "//" not in body
+    assert "%" not in body
+    assert "raise" not in body
+
+
+def test_long_lists() -> None:
+    text = "x: param\n" + f"y = [{', '.join(f'sin({k}*x)' for k in range(300))}]\nsum(y*y) + y[7]"
+    function = gradc.compile(text, backend="python", cache=False)
+    expected = sum(np.sin(k * 0.3) ** 2 for k in range(300)) + np.sin(7 * 0.3)
+    assert function(0.3) == pytest.approx(expected, rel=1e-13)
+    assert function.check(0.3).ok
+    chain = "x: param\ny = [x, 2*x]\n" + "y = [y[1] - y[0], sin(y[0])]\n" * 3000 + "y[0] + y[1]"
+    assert np.isfinite(gradc.compile(chain, backend="python", cache=False).program.result.node.number)
+
+
+def test_products_of_what_may_be_zero() -> None:
+    for x in ([0.0, 2.0, 3.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]):
+        gradient = gradc.compile("x: param[n]\nprod(x)", backend="python").grad(x).x
+        others = [np.prod([v for j, v in enumerate(x) if j != k]) for k in range(3)]
+        np.testing.assert_array_equal(gradient, others)
+        lists = gradc.compile("x: param[3]\nprod([x[0], x[1], x[2]])", backend="python").grad(x).x
+        np.testing.assert_array_equal(lists, others)
+
+
+def test_variance_keeps_its_digits_far_from_zero() -> None:
+    x = 1e9 + np.arange(5.0)
+    assert gradc.compile("x: param[n]\nvar(x)", backend="python")(x) == 2.0
+    np.testing.assert_array_equal(
+        gradc.compile("x: param[n]\nvar(x)", backend="python").grad(x).x, [-0.8, -0.4, 0, 0.4, 0.8]
+    )
+
+
+def test_an_arm_that_is_not_taken_is_not_read() -> None:
+    """Where an array that was put together is read only under a condition."""
+    text = "u: param[n]\nv: param[d]\nk: index[m]\nc: data[m]\n"
+    text += "y = exp(concatenate([u, 1/v]))\nsum(y[k[i]] if c[i] > 0 else 0 for i in range(m))"
+    function = gradc.compile(text, backend="python", cache=False)
+    value, gradient = function.value_and_grad([1.0, 2.0], [0.0, 4.0], [0, 3, 1], [1.0, 1.0, -1.0])
+    assert value == pytest.approx(np.exp(1.0) + np.exp(0.25))
+    np.testing.assert_allclose(gradient.u, [np.exp(1.0), 0.0])
+    np.testing.assert_allclose(gradient.v, [0.0, -np.exp(0.25) / 16])

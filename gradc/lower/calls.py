@@ -108,7 +108,7 @@ class Calls(Comprehensions):
         for p in sign.params:
             argument = given.get(p) or sign.defaults[p]
             if p in KINDS:
-                settings[p] = self._setting(p, argument)
+                settings[p] = self._setting(p, argument, takes)
             elif not (_is_none(argument) and p in sign.defaults):
                 values[p] = self.argument(argument)
         return Call(name, span, values, settings, tuple(self.argument(a) for a in rest))
@@ -126,7 +126,8 @@ class Calls(Comprehensions):
             tree = ast.copy_location(ast.List(tree.elts, ast.Load()), tree)
         return self.visit(tree)
 
-    def _setting(self, name: str, tree: ast.expr) -> Any:
+    def _setting(self, name: str, tree: ast.expr, takes: str) -> Any:
+        """What a parameter says that is no value."""
         kind = KINDS[name]
         if kind == "flag":
             if not (isinstance(tree, ast.Constant) and isinstance(tree.value, bool)):
@@ -148,20 +149,18 @@ class Calls(Comprehensions):
         if kind == "order of axes" and not isinstance(tree, ast.Tuple | ast.List):
             raise ParseError(f"{name} must be a tuple of integers", self.span(tree), "transpose(x, (0, 2, 1))")
         if kind in ("axis", "order of axes") and isinstance(tree, ast.Tuple | ast.List):
-            return tuple(int(self._number(name, e, "int")) for e in tree.elts)
+            return tuple(self._number(name, e, takes) for e in tree.elts)
         if kind == "length":
             return self._length(tree)
-        return self._number(name, tree, "float" if kind == "order" else "int")
+        return self._number(name, tree, takes)
 
-    def _number(self, name: str, tree: ast.expr, type_: str) -> float:
-        node = self.scalar(tree, name)
-        if node.op != "const" or node.type == "bool" or (type_ == "int" and node.type != "int"):
-            raise ParseError(
-                f"{name} must be an integer" if type_ == "int" else f"{name} must be a number",
-                self.span(tree),
-                "a number that stands in the text, not one that is computed",
-            )
-        return node.value
+    def _number(self, name: str, tree: ast.expr, takes: str) -> float:
+        value = self.visit(tree)
+        wanted = ("int", "float") if KINDS[name] == "order" else ("int",)
+        if value.axes or value.node.op != "const" or value.node.type not in wanted:
+            kind = "a number" if "float" in wanted else "an integer"
+            raise ParseError(f"{name} must be {kind} that stands in the text", self.span(tree), takes)
+        return value.node.value
 
     def _shape(self, tree: ast.expr) -> tuple[Poly, ...]:
         if isinstance(tree, ast.Attribute) and tree.attr == "shape":

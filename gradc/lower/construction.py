@@ -84,7 +84,8 @@ def linspace(arrays: Arrays, start: Value, stop: Value, num: Poly, endpoint: boo
 def diagonal(arrays: Arrays, matrix: Value, k: int, span: Span, what: str) -> Value:
     """The elements k above the diagonal of a matrix."""
     if len(matrix.axes) != 2:
-        raise ShapeError(f"{what} of an array of {len(matrix.axes)} axes", span, "it takes a matrix")
+        hint = "it takes a vector or a matrix" if what == "diag" else "it takes a matrix"
+        raise ShapeError(f"{what} of an array of {len(matrix.axes)} axes", span, hint)
     build, (row, column) = arrays.build, matrix.axes
     rows, columns = matrix.shape
     down, right = max(-k, 0), max(k, 0)

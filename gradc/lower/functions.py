@@ -52,7 +52,7 @@ class Functions:
             **self._construction(),
         }
         self.special: dict[tuple[str, str], Row] = {
-            ("np", "round"): ("x, decimals=0", self.round),
+            **dict.fromkeys([("np", "round"), ("", "round")], ("x, decimals=0", self.round)),
             ("math", "log"): ("x, base=None", self.logarithm),
         }
 
