@@ -11,7 +11,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.guards import Guard, Use, guards
+from gradc.autodiff.guards import Guard, Partly, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
@@ -192,7 +192,9 @@ class _Reverse:
         if guard is Use.ALWAYS:
             return contribution
         zero = self.build.const(0.0)
-        condition = self.build.op("ne", bar, zero) if isinstance(guard, Use) else guard
+        condition = guard if isinstance(guard, Node) else self.build.op("ne", bar, zero)
+        if isinstance(guard, Partly):
+            condition = self.build.op("and", guard.condition, condition)
         return self.build.select(condition, contribution, zero)
 
     # structure
@@ -272,7 +274,7 @@ class _Reverse:
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]
-        return guard if isinstance(guard, Node) and needs_guard(y) else None
+        return condition_of(guard) if not isinstance(guard, Use) and needs_guard(y) else None
 
     def _total(self, x: Node) -> Value:
         """The adjoint of an input: one sum if all contributions are over whole axes, else a scatter of them all."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gradc.algebra import COMPARISONS
 from gradc.bounds import checked_here
-from gradc.build import COMPARISONS
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import OPS
