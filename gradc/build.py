@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from gradc.bounds import in_range, integer_poly
-from gradc.extents import Index, Poly, Term, in_order
+from gradc.extents import Atom, Entry, Index, Poly, Term, in_order
 from gradc.ir import Graph, Node, Number, Place, Read, Reduce, Type
 from gradc.numerics import FUNCTIONS
 from gradc.ops import ARITHMETIC, OPS
@@ -55,17 +55,25 @@ class Builder:
         for monomial, coefficient in sorted(poly.terms, key=lambda t: t[1] < 0):
             term: Node | None = None
             for atom in monomial:
-                if isinstance(atom, Term):
-                    name = {"//": "floordiv", "min": "minimum", "max": "maximum"}[atom.op]
-                    factor = self.op(name, *(self.integer(p) for p in atom.args))
-                else:
-                    factor = self.index(atom) if isinstance(atom, Index) else self.dim(atom)
+                factor = self._atom(atom)
                 term = factor if term is None else self.op("mul", term, factor)
             size = self.const(abs(coefficient))
             term = size if term is None else self.op("mul", size, term)
             sign = "sub" if coefficient < 0 else "add"
             total = self.op(sign, self.const(0) if total is None else total, term) if total or coefficient < 0 else term
         return total or self.const(0)
+
+    def _atom(self, atom: Atom) -> Node:
+        if isinstance(atom, Entry):
+            source = self.input(atom.name, atom.axes, "int")
+            return self.read(source, atom.axes, [self.integer(p) for p in atom.at])
+        if not isinstance(atom, Term):
+            return self.index(atom) if isinstance(atom, Index) else self.dim(atom)
+        a, b = (self.integer(p) for p in atom.args)
+        if atom.op == "wrap":
+            return self.select(self.op("ge", a, self.const(0)), a, self.integer(atom.args[0] + atom.args[1]))
+        name = {"//": "floordiv", "%": "mod", "min": "minimum", "max": "maximum"}[atom.op]
+        return self.op(name, a, b)
 
     # scalar functions
 
@@ -146,10 +154,15 @@ class Builder:
         return self.graph.node("scan", (value,), index)
 
     def read(self, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
-        """The value with each axis replaced by an integer expression, all at once."""
+        """The value with each axis replaced by an integer expression, all at once.
+
+        A value is the same along an axis it does not have, but there has to be such a position.
+        """
         plain = (self._plain_position(e) for e in at)
-        places = {a: e for a, e in zip(axes, plain, strict=True) if a in value.indices and not _is_index(e, a)}
-        if value.op != "input" and any(in_range(e, a) != "proved" for a, e in places.items()):
+        places = {a: e for a, e in zip(axes, plain, strict=True) if not _is_index(e, a)}
+        unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
+        places = {a: e for a, e in places.items() if a in value.indices or a in unproved}
+        if unproved and (value.op != "input" or unproved - value.indices):
             axes = in_order(places)  # stays a read of this value, so that it is this value's length that is checked
             return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
         return self._read(value, places) if places else value

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, Span, UnsupportedError
-from gradc.extents import Index, Poly
+from gradc.extents import ZERO, Index, Poly, floor_div
 from gradc.ir import Node
 from gradc.lower.base import Lowering
 from gradc.lower.functions import NEVER_EMPTY
@@ -116,16 +116,25 @@ class Comprehensions(Lowering):
         return self.arrays.renamed(array, axes), tuple(axes[1:])
 
     def _range(self, tree: ast.Call) -> tuple[Index, list[tuple[Node, tuple[Index | None, ...]]]]:
-        bounds = []
-        for a in tree.args:
-            poly = integer_poly(self.scalar(a, "a bound of range()"))
-            if poly is None:
-                raise UnsupportedError(
-                    "the bounds of range() must be made of numbers, dims and loop variables", self.span(a)
-                )
-            bounds.append(poly)
-        if not 1 <= len(bounds) <= 2:
-            raise UnsupportedError("range() takes one or two bounds", self.span(tree))
-        start = bounds[0] if len(bounds) == 2 else Poly.const(0)
-        index = self.arrays.fresh(bounds[-1] - start)
-        return index, [(self.build.integer(start + Poly.atom(index)), ())]
+        if not 1 <= len(tree.args) <= 3:
+            raise ParseError(f"range() takes one to three arguments, {len(tree.args)} given", self.span(tree))
+        bounds = [self._range_bound(a) for a in tree.args]
+        start = bounds[0] if len(bounds) > 1 else ZERO
+        step = bounds[2].constant if len(bounds) == 3 else 1
+        if not step:
+            raise UnsupportedError("the step of range() must be a number other than 0", self.span(tree.args[2]))
+        length = bounds[min(1, len(bounds) - 1)] - start if step > 0 else start - bounds[1]
+        index = self.arrays.fresh(floor_div(length + Poly.const(abs(step) - 1), Poly.const(abs(step))))
+        return index, [(self.build.integer(start + Poly.const(step) * Poly.atom(index)), ())]
+
+    def _range_bound(self, tree: ast.expr) -> Poly:
+        node = self.scalar(tree, "a bound of range()")
+        if node.type != "int":
+            raise ShapeError("a bound of range() must be an integer", self.span(tree), "declare it as `index`")
+        poly = integer_poly(node)
+        if poly is None:
+            raise UnsupportedError(
+                "the bounds of range() must be made of numbers, dims, loop variables and elements of `index` inputs",
+                self.span(tree),
+            )
+        return poly

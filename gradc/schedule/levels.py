@@ -23,6 +23,12 @@ RECOMPUTE_INNER = 4
 NEVER = 1 << 30
 
 
+def cannot_be_stored(n: Node) -> bool:
+    """Whether the node has a value for each turn of a loop of which nobody knows how long it gets."""
+    return not all(i.extent.has_bound for i in n.indices)
+
+
+
 @dataclass(eq=False)
 class Loop:
     """A loop of the schedule: its index and what is in it, in order."""
@@ -47,6 +53,7 @@ class Levels:
             for a in self.deps[n]:
                 self.users[a].append(n)
         self.needed, self.row = needed, row
+        self.transient = {n for n in self.nodes if cannot_be_stored(n)}
 
     def arrange(self) -> list[Item]:
         return self._arrange(self.nodes, frozenset())
@@ -70,9 +77,18 @@ class Levels:
         return items
 
     def _next_loop(self, group: list[Node], free: list[Index]) -> Index:
-        """Rows outermost, then whatever leaves contiguous elements to the innermost loop."""
+        """Rows outermost, then loops over which nothing can be stored, then contiguous elements innermost."""
         score = contiguity(access for n in group for access in self.touched[n])
-        return min(free, key=lambda f: (not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence))
+        return min(
+            free,
+            key=lambda f: (
+                not is_row(f, self.row),
+                f.extent.has_bound,
+                score.get(f, 0),
+                str(f.extent),
+                f.occurrence,
+            ),
+        )
 
     def _levels(self, group: list[Node], i: Index) -> dict[Node, int]:
         """As early as arguments allow, then as late as users do, so that little has to be kept in between."""
@@ -93,7 +109,7 @@ class Levels:
         for n in group:
             if not self.loops[n] & inside:
                 cost[n] = 0
-            elif n.op in ("reduce", "place", "scatter", "scan", "output"):
+            elif n.op in ("place", "scatter", "scan", "output") or (n.op == "reduce" and n not in self.transient):
                 cost[n] = NEVER
             else:
                 own = OPS[n.op].weight if n.op in OPS else ARITHMETIC
@@ -120,7 +136,9 @@ class Levels:
                     if a in here or a not in level or self.rises(a, n, i):
                         continue
                     if i in self.loops[a]:
-                        again = level[a] < k and along[a] <= limit
+                        again = level[a] < k and along[a] <= (NEVER - 1 if a in self.transient else limit)
+                    elif a in self.transient and not a.indices - {i} <= opened:
+                        again = across[a] < NEVER and not self.deps[n][a]
                     else:
                         again = 0 < across[a] <= RECOMPUTE_INNER and not self.deps[n][a]
                     if again:

@@ -58,7 +58,7 @@ def routine(
     fields = None if gradient is None else [root(v, f"{field}_bar") for field, v in gradient.items()]
     nodes = reachable(roots)
     written_out = leaves(nodes) - {r for r in roots if r.op == "read"}
-    row = row_dim(inputs)
+    row = row_dim(inputs, nodes)
     levels = Levels(nodes, written_out, set(roots), row)
     items = levels.arrange()
     storage = plan(items, levels, direct)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradc.bounds import checked_here
+from gradc.errors import UnsupportedError
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
 from gradc.loops import (
@@ -152,7 +153,7 @@ class Writer:
                     start = home(n, path)
                     self.starts.setdefault(id(path[len(start)]), []).append(n)
             if self._running_axes(n):
-                shape = tuple(a.extent.bounding() for a in self._running_axes(n))
+                shape = tuple(self._bound(n, a) for a in self._running_axes(n))
                 self.allocs.setdefault(position, []).append(Alloc(self.names.of(n), shape, n.type))
             if n in self.storage.axes or n.op == "output":
                 name = self._array(n)
@@ -356,6 +357,8 @@ class Writer:
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
+        if not v.indices.intersection(n.axes):
+            return self._expr(v, path)
         places = {a: self._expr(e, path) for a, e in zip(n.axes, n.subscripts, strict=True)}
         axes = v.axes if v.op == "input" else self.storage.axes[v]
         name = v.name if v.op == "input" else self._array(v)
@@ -383,7 +386,17 @@ class Writer:
 
     def _shape(self, n: Node) -> tuple[Poly, ...]:
         axes = n.axes if n.op == "output" else self.storage.axes[n]
-        return tuple(ONE if a is None else a.extent.bounding() for a in axes)
+        return tuple(ONE if a is None else self._bound(n, a) for a in axes)
+
+    def _bound(self, n: Node, axis: Index) -> Poly:
+        if not axis.extent.has_bound:
+            origin = self.provenance.origins.get(n)
+            raise UnsupportedError(
+                f"a value for each turn of a loop over {axis} would have to be stored, whose length only a call knows",
+                origin.span if origin else None,
+                "reduce over the loop where it stands",
+            )
+        return axis.extent.bounding()
 
     # comments
 
