@@ -162,7 +162,7 @@ class Builder:
         places = {a: e for a, e in zip(axes, plain, strict=True) if not _is_index(e, a)}
         unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
         places = {a: e for a, e in places.items() if a in value.indices or a in unproved}
-        if unproved and (value.op != "input" or unproved - value.indices):
+        if unproved and (not _is_renamed_input(value) or unproved - value.indices):
             axes = in_order(places)  # stays a read of this value, so that it is this value's length that is checked
             return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
         return self._read(value, places) if places else value
@@ -365,7 +365,12 @@ class Builder:
             return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
         if value.op == "read" and value.guard is None:
             inner = dict(zip(value.axes, value.subscripts, strict=True))
-            moved = {a: self.read(e, list(places), list(places.values())) for a, e in inner.items()}
+            moved = {
+                a: places[e.index]
+                if e.op == "index" and e.index in places
+                else self.read(e, list(places), list(places.values()))
+                for a, e in inner.items()
+            }
             moved |= {a: e for a, e in places.items() if a in value.args[0].indices and a not in inner}
             return self.read(value.args[0], list(moved), list(moved.values()))
         if (value.op in OPS or value.op in ("select", "convert", "stop")) and self._pushable(value):
@@ -389,6 +394,14 @@ class Builder:
             elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
                 return False
         return cost <= PUSH_LIMIT
+
+
+def _is_renamed_input(node: Node) -> bool:
+    """Whether it is an input, at whatever indices over the whole of its axes."""
+    if node.op != "read" or node.guard is not None:
+        return node.op == "input"
+    pairs = zip(node.axes, node.subscripts, strict=True)
+    return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
 
 
 def _is_const(node: Node, value: float) -> bool:

@@ -534,7 +534,7 @@ def test_rule_guards_of_places_are_conditions(g: Graph) -> None:
 
 
 def test_reads_along_what_a_value_lacks_are_checked(g: Graph) -> None:
-    constant = read(g, data(g, "c"), {I: data(g, "k", type_="int")})
+    constant = read(g, data(g, "c"), {I: data(g, "k", kind="int")})
     for k in (0, 2):
         assert evaluate([constant], {"c": 7.0, "k": k}, {"n": 3}) == [7.0]
     for k in (-1, 3):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradc.bounds import checked_here
-from gradc.errors import UnsupportedError
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
 from gradc.loops import (
@@ -153,7 +152,7 @@ class Writer:
                     start = home(n, path)
                     self.starts.setdefault(id(path[len(start)]), []).append(n)
             if self._running_axes(n):
-                shape = tuple(self._bound(n, a) for a in self._running_axes(n))
+                shape = tuple(a.extent.bounding() for a in self._running_axes(n))
                 self.allocs.setdefault(position, []).append(Alloc(self.names.of(n), shape, n.type))
             if n in self.storage.axes or n.op == "output":
                 name = self._array(n)
@@ -386,17 +385,7 @@ class Writer:
 
     def _shape(self, n: Node) -> tuple[Poly, ...]:
         axes = n.axes if n.op == "output" else self.storage.axes[n]
-        return tuple(ONE if a is None else self._bound(n, a) for a in axes)
-
-    def _bound(self, n: Node, axis: Index) -> Poly:
-        if not axis.extent.has_bound:
-            origin = self.provenance.origins.get(n)
-            raise UnsupportedError(
-                f"a value for each turn of a loop over {axis} would have to be stored, whose length only a call knows",
-                origin.span if origin else None,
-                "reduce over the loop where it stands",
-            )
-        return axis.extent.bounding()
+        return tuple(ONE if a is None else a.extent.bounding() for a in axes)
 
     # comments
 
