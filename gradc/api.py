@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradc.collector import paused
 from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
+from gradc.frontends import function as python
 from gradc.frontends import text as frontend
 from gradc.function import Function
 from gradc.program import Program
 
 
 def compile(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Callable[..., Any],
     *,
     wrt: Sequence[str] | None = None,
     dtype: str = "float64",
@@ -27,8 +28,9 @@ def compile(
 ) -> Function:
     """Compiles a loss.
 
-    `source` is a path ending in `.gradc`, the text of a program, or one plain expression, whose free names become
-    scalar params in order of first appearance. `wrt` names the inputs to differentiate by; all params by default.
+    `source` is a path ending in `.gradc`, the text of a program, one plain expression, whose free names become scalar
+    params in order of first appearance, or a Python function, which is read and never called. `wrt` names the inputs
+    to differentiate by; all params by default.
     `dtype` is "float64", or "float32" to store and compute in float32, sums over rows in float64.
     `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
     `fast_math_library=False` takes `exp`, `log`, `sin` ... from the C library, where gradc has its own, which work on
@@ -43,11 +45,10 @@ def compile(
     return restore(origin, options)
 
 
-def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
-    """A Function from (name, text) and checked options."""
-    name, text = origin
+def restore(origin: Origin, options: dict[str, Any]) -> Function:
+    """A Function from its source and checked options."""
     with paused():
-        program = parse(text, name)
+        program = python.program(origin) if isinstance(origin, python.PythonProgram) else parse(*origin[::-1])
         derived = derive(program, options["wrt"])
     return Function(derived, origin, options, restore)
 
@@ -61,8 +62,10 @@ def parse(text: str, name: str = "<text>") -> Program:
     return frontend.program_or_expression(text) if name == TEXT else frontend.program(text, name)
 
 
-def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
-    """(name, text) of a source."""
+def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
+    """(name, text) of a source, or a function by its text."""
+    if callable(source):
+        return python.read(source)
     named = isinstance(source, str) and source.endswith(".gradc") and not {"\n", "\0"} & set(source)
     if isinstance(source, os.PathLike) or named:
         data = Path(source).read_bytes()
@@ -100,4 +103,6 @@ def _options(**options: Any) -> dict[str, Any]:
     return options
 
 
+Origin = tuple[str, str] | python.PythonProgram
+"""What a Function is made of again from a pickle: (name, text), or a function by its text."""
 EXPRESSION, TEXT = "<expression>", "<text>"

@@ -113,7 +113,7 @@ class _Reverse:
             self._scan(y, bar)
         elif y.op == "scatter":
             for p in y.args:
-                self._send(y, p, bar)
+                self._receive(p, bar, y.indices - set(y.axes))
         elif isinstance(y.attr, Place):
             moved = self.build.read(bar, y.axes, y.subscripts)
             if y.guard is not None:

@@ -55,7 +55,8 @@ class Comprehensions(Lowering):
         self, generators: Sequence[ast.comprehension], inside: Callable[[list[Index], Node | None], Value]
     ) -> Value:
         """Opens the loops of a comprehension, runs `inside` with their indices and their filter, closes them."""
-        outer, depth = dict(self.names), len(self.arrays.reserved)
+        outer, depth = self.names, len(self.arrays.reserved)
+        self.names = dict(outer)
         indices: list[Index] = []
         where: Node | None = None
         try:
