@@ -66,9 +66,16 @@ class Builder(Algebra):
         return self.graph.node("scan", (value,), index)
 
     def read(self, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
-        """The value with each axis replaced by an integer expression, all at once."""
+        """The value with each axis replaced by an integer expression, all at once.
+
+        A value is the same along an axis it does not have, but there has to be such a position.
+        """
         plain = (self._plain_position(e) for e in at)
-        places = {a: e for a, e in zip(axes, plain, strict=True) if a in value.indices and not _is_index(e, a)}
+        places = {a: e for a, e in zip(axes, plain, strict=True) if not _is_index(e, a)}
+        unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
+        places = {a: e for a, e in places.items() if a in value.indices or a in unproved}
+        if unproved and (not _is_renamed_input(value) or unproved - value.indices):
+            return self._plain_read(value, places)  # of this value, so that it is this value's length that is checked
         return self._moved(value, places)
 
     def _plain_position(self, e: Node) -> Node:
@@ -183,7 +190,7 @@ class Builder(Algebra):
             return n
         if n.op == "index":
             return places[n.index]
-        if n.op != "input" and any(in_range(e, a) != "proved" for a, e in places.items()):
+        if not _is_renamed_input(n) and any(in_range(e, a) != "proved" for a, e in places.items()):
             return self._plain_read(n, places)  # of this value, so that it is this value's length that is checked
         if n.op == "read" and n.guard is None:
             inner: Places = {}
@@ -209,7 +216,8 @@ class Builder(Algebra):
         return self._plain_read(n, places)
 
     def _plain_read(self, value: Node, places: Places) -> Node:
-        axes = [a for a in (value.axes if value.op == "input" else in_order(places)) if a in places]
+        plain = value.op == "input" and places.keys() <= set(value.axes)
+        axes = [a for a in (value.axes if plain else in_order(places)) if a in places]
         return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
 
     def _goes_through(self, value: Node, places: Places) -> bool:
@@ -228,6 +236,14 @@ class Builder(Algebra):
             elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
                 return False
         return cost <= PUSH_LIMIT
+
+
+def _is_renamed_input(node: Node) -> bool:
+    """Whether it is an input, at whatever indices over the whole of its axes."""
+    if node.op != "read" or node.guard is not None:
+        return node.op == "input"
+    pairs = zip(node.axes, node.subscripts, strict=True)
+    return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
 
 
 def _is_index(node: Node, index: Index) -> bool:

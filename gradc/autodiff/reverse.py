@@ -254,22 +254,28 @@ class _Reverse:
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
             self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
-        kept = v.indices - set(y.axes)
-        renamed = _renaming(y.axes, y.subscripts, kept)
+        own = {a: e for a, e in zip(y.axes, y.subscripts, strict=True) if a in v.indices}
+        if not own:
+            taken = bar if guard is None else build.select(guard, bar, build.const(0.0))
+            self._receive(v, taken, y.indices)
+            return
+        axes, at = tuple(own), tuple(own.values())
+        kept = v.indices - set(axes)
+        renamed = _renaming(axes, at, kept)
         if renamed is not None and guard is None:
             total = self._summed(bar, y.indices - kept - set(renamed))
-            back = build.read(total, renamed, [build.index(a) for a in y.axes])
+            back = build.read(total, renamed, [build.index(a) for a in axes])
             self.bars.setdefault(v, []).append(Bar(back, self.factor))
-        elif y.indices <= kept and not any(a in y.indices for a in y.axes):
+        elif y.indices <= kept and not any(a in y.indices for a in axes):
             hit = guard
-            for a, e in zip(y.axes, y.subscripts, strict=True):
+            for a, e in own.items():
                 here = build.op("eq", build.index(a), e)
                 hit = here if hit is None else build.op("and", hit, here)
             assert hit is not None
             self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
         else:
             varies = bar.indices.union(*(e.indices for e in y.args[1:]))
-            place = build.place(bar, y.axes, y.subscripts, kept & varies, guard)
+            place = build.place(bar, axes, at, kept & varies, guard)
             self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
 
     def _needed_guard(self, y: Node) -> Node | None:

@@ -381,6 +381,8 @@ class Writer:
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
+        if not v.indices.intersection(n.axes):
+            return self._expr(v, path)
         places = {a: self._expr(e, path) for a, e in zip(n.axes, n.subscripts, strict=True)}
         axes = v.axes if v.op == "input" else self.storage.axes[v]
         name = v.name if v.op == "input" else self._array(v)
