@@ -14,8 +14,9 @@ from gradc.frontends.sympy import scalars
 from gradc.frontends.sympy.integers import Integers, Scope
 from gradc.frontends.sympy.walk import Part
 from gradc.lower.arrays import Arrays
-from gradc.lower.functions import Functions, transpose
+from gradc.lower.functions import Functions
 from gradc.lower.linear import LinearAlgebra
+from gradc.lower.shaping import transpose
 from gradc.program import Value
 
 HIGHEST = 64
