@@ -356,6 +356,8 @@ def _flat(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 TWO_BY_ROOT_PI = 2 / math.sqrt(math.pi)
+
+
 def _solve(a: Any, b: Any) -> Any:
     try:
         return np.linalg.solve(a, b)
