@@ -98,7 +98,7 @@ def test_compiled() -> None:
 
 @pytest.mark.parametrize("backend", ["python", "numba"])
 def test_sizes(backend: str) -> None:
-    text = "A: param[d, d]\nb: param[d]\nK = A @ A.T\ndet(A) + logdet(K) + sum(solve(A, b)) + sum(inv(A)) + sum(cholesky(K))"
+    text = "A: param[d, d]\nb: param[d]\nK = A@A.T\ndet(A) + logdet(K) + sum(solve(A, b)) + sum(inv(A) + cholesky(K))"
     function = gradc.compile(text, backend=backend)
     for d in (0, 1, 2, 7, 40):
         values = {name: v for name, v in data(d, d=d).items() if name in ("A", "b")}
