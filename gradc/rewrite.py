@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from gradc.build import Builder
 from gradc.extents import in_order
@@ -19,20 +19,27 @@ def rebuild(
     build: Builder,
     provenance: Provenance,
     roots: Iterable[Node],
+    ops: Container[str],
     rule: Rule,
     also: Callable[[Node], tuple[Node, ...]] | None = None,
 ) -> dict[Node, Node]:
-    """Makes every node again over its rewritten arguments; `rule` may return another node and a note on it.
+    """Makes every node again over its rewritten arguments.
 
-    `also` names other nodes that a node will need: `rule` is given them behind the arguments, rewritten.
+    `rule` may return another node and a note on it; it is asked about nodes of these `ops`. `also` names other nodes
+    that a node will need: `rule` is given them behind the arguments, rewritten.
     """
-    done: dict[Node, Node] = {}
-    for old in reachable(roots) if also is None else _needed_first(roots, also):
-        args = tuple(done[a] for a in old.args)
+    nodes = reachable(roots) if also is None else _needed_first(roots, also)
+    done: dict[Node, Node] = {n: n for n in nodes}
+    if not any(n.op in ops for n in nodes):
+        return done
+    for old in nodes:
+        args = tuple(map(done.__getitem__, old.args))
+        if args == old.args and old.op not in ops:
+            continue
         if also is not None:
             args += tuple(done.get(a, a) for a in also(old))
         before = len(build.graph.nodes)
-        ruled = rule(build, old.op, args, old)
+        ruled = rule(build, old.op, args, old) if old.op in ops else None
         new = ruled[0] if ruled else remake(build, old, args[: len(old.args)])
         for made in build.graph.nodes[before:]:
             if old in provenance.origins:
@@ -93,18 +100,18 @@ def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
 
 def stabilise(build: Builder, provenance: Provenance, root: Node) -> Node:
     """Forms that overflow or cancel, replaced by the functions that do not: `log(sigmoid(z))` by `log_sigmoid(z)`."""
-    return rebuild(build, provenance, [root], _stable)[root]
+    return rebuild(build, provenance, [root], ("log", "log1p", "sub", "div"), _stable)[root]
 
 
 def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Once everything is differentiated, a value with no derivative is a value like any other."""
-    done = rebuild(build, provenance, roots, lambda b, op, args, old: (args[0], "") if op == "stop" else None)
+    done = rebuild(build, provenance, roots, ("stop",), lambda b, op, args, old: (args[0], ""))
     return [done[r] for r in roots]
 
 
 def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Cheaper forms of values whose derivatives are there already: from these the derivatives would lose digits."""
-    done = rebuild(build, provenance, roots, _condensed)
+    done = rebuild(build, provenance, roots, ("add",), _condensed)
     return [done[r] for r in roots]
 
 
@@ -130,8 +137,14 @@ def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]
         if n.op in LOGISTIC:
             families.setdefault(_magnitude(n.args[0]), set()).add(n)
     shared = {n for family in families.values() if len(family) > 1 for n in family}
+    if not shared:
+        return roots
     done = rebuild(
-        build, provenance, roots, lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None
+        build,
+        provenance,
+        roots,
+        LOGISTIC,
+        lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None,
     )
     return [done[r] for r in roots]
 
