@@ -405,7 +405,7 @@ def test_names_of_the_users_win() -> None:
         ("sum(cholesky(S[0, :2]))", 5, "cholesky() needs a square matrix"),
         ("sum(inv(A, A))", 5, "inv() takes 1 arguments, 2 given"),
         ("sum(solve(A))", 5, "solve() needs 'b'"),
-        ("sum(inv(A, axis=0))", 5, "inv() takes no axis"),
+        ("sum(inv(A, axis=0))", 5, "inv(): argument 'axis' unknown"),
     ],
 )
 def test_errors(expression: str, column: int, message: str) -> None:
