@@ -3,6 +3,7 @@
 from gradc.api import compile
 from gradc.errors import GradcError, InputError, ParseError, ShapeError, UnsupportedError
 from gradc.function import Function
+from gradc.kinds import data, index, option, param
 from gradc.version import VERSION
 
 __version__ = VERSION
@@ -16,4 +17,8 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "compile",
+    "data",
+    "index",
+    "option",
+    "param",
 ]

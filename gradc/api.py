@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradc.collector import paused
 from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
+from gradc.frontends import function as python
 from gradc.frontends import text as frontend
+from gradc.frontends.symbolic import Symbolic, is_sympy, symbolic
 from gradc.function import Function
 from gradc.program import Program
 
 
 def compile(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Callable[..., Any] | Any,
     *,
-    wrt: Sequence[str] | None = None,
+    wrt: Sequence[str] | Sequence[Any] | None = None,
     dtype: str = "float64",
     backend: str = "numba",
     threads: int | str = "auto",
@@ -27,8 +29,9 @@ def compile(
 ) -> Function:
     """Compiles a loss.
 
-    `source` is a path ending in `.gradc`, the text of a program, or one plain expression, whose free names become
-    scalar params in order of first appearance. `wrt` names the inputs to differentiate by; all params by default.
+    `source` is a path ending in `.gradc`, the text of a program, one plain expression, whose free names become scalar
+    params in order of first appearance, a SymPy expression, or a Python function, which is read and never called. `wrt`
+    names the inputs to differentiate by (or gives SymPy's symbols); all params by default.
     `dtype` is "float64", or "float32" to store and compute in float32, sums over rows in float64.
     `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
     `fast_math_library=False` takes `exp`, `log`, `sin` ... from the C library, where gradc has its own, which work on
@@ -36,20 +39,27 @@ def compile(
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """
-    origin = _read(source)
+    origin = symbolic(source, wrt) if is_sympy(source) else _read(source)
+    if isinstance(origin, Symbolic):
+        wrt = origin.names()
     options = _options(
         wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache, fast_math_library=fast_math_library
     )
     return restore(origin, options)
 
 
-def restore(origin: tuple[str, str], options: dict[str, Any]) -> Function:
-    """A Function from (name, text) and checked options."""
-    name, text = origin
+def restore(origin: Origin, options: dict[str, Any]) -> Function:
+    """A Function from its source and checked options."""
     with paused():
-        program = parse(text, name)
+        program = _program(origin)
         derived = derive(program, options["wrt"])
     return Function(derived, origin, options, restore)
+
+
+def _program(origin: Origin) -> Program:
+    if isinstance(origin, Symbolic):
+        return origin.program()
+    return python.program(origin) if isinstance(origin, python.PythonProgram) else parse(*origin[::-1])
 
 
 def parse(text: str, name: str = "<text>") -> Program:
@@ -61,8 +71,10 @@ def parse(text: str, name: str = "<text>") -> Program:
     return frontend.program_or_expression(text) if name == TEXT else frontend.program(text, name)
 
 
-def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
-    """(name, text) of a source."""
+def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
+    """(name, text) of a source, or a function by its text."""
+    if callable(source):
+        return python.read(source)
     named = isinstance(source, str) and source.endswith(".gradc") and not {"\n", "\0"} & set(source)
     if isinstance(source, os.PathLike) or named:
         data = Path(source).read_bytes()
@@ -100,4 +112,6 @@ def _options(**options: Any) -> dict[str, Any]:
     return options
 
 
+Origin = tuple[str, str] | python.PythonProgram | Symbolic
+"""What a Function is made of again from a pickle: (name, text), a function by its text, or a SymPy expression."""
 EXPRESSION, TEXT = "<expression>", "<text>"

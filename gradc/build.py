@@ -13,7 +13,7 @@ import numpy as np
 
 from gradc.bounds import in_range, integer_poly
 from gradc.extents import Index, Poly, Term, in_order
-from gradc.ir import Graph, Node, Number, Place, Read, Reduce, Type
+from gradc.ir import Graph, Linear, Node, Number, Place, Read, Reduce, Type
 from gradc.numerics import FUNCTIONS
 from gradc.ops import ARITHMETIC, OPS
 
@@ -176,6 +176,19 @@ class Builder:
                 p = self.graph.node("place", (self.op("mul", self.const(times), p.args[0]), *p.args[1:]), p.attr)
             summands.append(p)
         return self.graph.node("scatter", tuple(summands), places[0].axes)
+
+    def linear(
+        self, kind: str, arrays: Sequence[tuple[Node, tuple[Index, ...]]], axes: tuple[Index, ...], guard: Node | None
+    ) -> Node:
+        """A function of whole arrays, each given with the axes that it takes whole; `axes` are those of the result."""
+        whole = tuple(self.whole(self.convert(a, "float"), inner) for a, inner in arrays)
+        attr = Linear(kind, tuple(inner for _, inner in arrays), axes, guard is not None)
+        return self.graph.node("linear", whole if guard is None else (*whole, guard), attr)
+
+    def whole(self, value: Node, axes: tuple[Index, ...]) -> Node:
+        """The value with all these axes, so that it can be stored as an array over them."""
+        fits = value.indices.issuperset(axes) and value.op not in ("const", "dim", "index")
+        return value if fits else self.graph.node("spread", (value,), axes)
 
     # inside
 

@@ -32,7 +32,7 @@ SINGLE_RTOL = 1e-3
 LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "trace", "write"})
 
 
-Restore = Callable[[tuple[str, str], dict[str, Any]], "Function"]
+Restore = Callable[[Any, dict[str, Any]], "Function"]
 
 
 class GraphView:
@@ -60,7 +60,7 @@ class Function:
     once. Every call raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
     """
 
-    def __init__(self, derived: Derived, origin: tuple[str, str], options: dict[str, Any], restore: Restore) -> None:
+    def __init__(self, derived: Derived, origin: Any, options: dict[str, Any], restore: Restore) -> None:
         """`restore(origin, options)` makes the function again, from a pickle."""
         self._derived, self._origin, self._options, self._restore = derived, origin, options, restore
         self._lock = threading.RLock()

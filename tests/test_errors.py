@@ -25,7 +25,7 @@ WRONG: list[tuple[str, type[gradc.GradcError], int, int, str]] = [
     ("sum(w[w])", gradc.ShapeError, 5, 5, "must be an integer"),
     ("sum(w[w > 0])", gradc.UnsupportedError, 5, 5, "masks are not supported"),
     ("sum(sum(w[: i - 1]) for i in range(d))", gradc.UnsupportedError, 5, 9, "whether the bound"),
-    ("sum(solve(x, w))", gradc.UnsupportedError, 5, 5, "'solve' is not supported yet"),
+    ("sum(solve(x, w))", gradc.ShapeError, 5, 5, "solve() needs a square matrix: lengths n and d"),
     ("sum(w)*lambda", gradc.ParseError, 5, 8, "call it lam"),
     ("sum(w)^2", gradc.UnsupportedError, 5, 1, "a power is **"),
     ("sum(w) +", gradc.ParseError, 5, 9, "invalid syntax"),

@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 import gradc
-from gradc.lower.expressions import ALL_FUNCTIONS, DEFAULTS
+from gradc.lower.calls import ALL_FUNCTIONS, DEFAULTS
 from gradc.numerics import FUNCTIONS
 from gradc.ops import ALIASES, CALLABLE, OPS, Interval
 

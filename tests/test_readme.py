@@ -10,7 +10,7 @@ import pytest
 from cases import CASES
 
 import gradc
-from gradc.lower.expressions import ALL_FUNCTIONS, LATER
+from gradc.lower.calls import ALL_FUNCTIONS, LATER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

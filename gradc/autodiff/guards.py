@@ -7,7 +7,7 @@ from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
-from gradc.ir import Node, Read, reachable
+from gradc.ir import Linear, Node, Read, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -20,6 +20,8 @@ class Use(Enum):
 
 
 Guard = Node | Use
+LOOK = 64
+"""How many parts of a condition are looked at to tell whether it follows from another."""
 
 
 def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
@@ -27,13 +29,13 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
     found: dict[Node, Guard] = {}
 
     def add(node: Node, guard: Guard) -> None:
-        if isinstance(guard, Node) and not guard.indices <= node.indices:
+        if isinstance(guard, Node) and not guard.indices <= (node.each if node.op == "linear" else node.indices):
             guard = Use.SOMETIMES
         known = found.get(node)
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
         elif isinstance(known, Node) and isinstance(guard, Node):
-            found[node] = build.op("or", known, guard)
+            found[node] = _either(build, known, guard)
         elif known is not Use.ALWAYS:
             found[node] = Use.SOMETIMES
 
@@ -47,7 +49,8 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(a, _both(build, guard, condition))
             add(b, _both(build, guard, build.op("not", condition)))
         elif n.op == "read" and n.args[0].op != "input":
-            add(n.args[0], Use.ALWAYS if guard is Use.ALWAYS else Use.SOMETIMES)
+            same = isinstance(guard, Use) or guard.indices.isdisjoint(n.axes)
+            add(n.args[0], guard if same else Use.SOMETIMES)
             for e in n.args[1:]:
                 add(e, guard)
         elif n.op == "scan" and isinstance(guard, Node) and n.index in guard.indices:
@@ -59,16 +62,41 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
 
 
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
-    """Reads that are only meant under a condition, and may be out of range without it, become guarded reads."""
+    """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
     known = guards(build, [root])
 
-    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-        guard = known[old]
-        if isinstance(guard, Use) or not needs_guard(old):
-            return None
-        return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        meant = n.op == "linear" or (n.op == "read" and needs_guard(n))
+        return (guard,) if meant and isinstance(guard, Node) else ()
 
-    return rebuild(build, provenance, [root], ("read",), rule)[root]
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if not condition(old):
+            return None
+        *given, guard = args
+        if old.guard is not None:
+            guard = build.op("and", given.pop(), guard)
+        if isinstance(old.attr, Linear):
+            return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
+        return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
+
+    return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
+
+
+def _either(build: Builder, known: Node, guard: Node) -> Node:
+    """One or the other. What holds only where the other does adds nothing: a condition is no part of its own guard."""
+    if _parts("or", known) & _parts("and", guard):
+        return known
+    return guard if _parts("or", guard) & _parts("and", known) else build.op("or", known, guard)
+
+
+def _parts(op: str, condition: Node) -> set[Node]:
+    """What a condition joins by `op`, as far as it is worth looking."""
+    found = [condition]
+    for n in found:
+        if n.op == op and len(found) < LOOK:
+            found += n.args
+    return {n for n in found if n.op != op}
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:

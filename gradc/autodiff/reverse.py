@@ -1,7 +1,8 @@
 """Reverse mode: adjoints in reverse topological order, fan-out summed.
 
-Scalar functions come from `gradc.ops`. Beside them there are three structural rules: the adjoint of a reduction is a
-broadcast, of a read a scatter, of a running sum a running sum from the other end.
+Scalar functions come from `gradc.ops`, linear algebra from `gradc.autodiff.linear`. Beside them there are three
+structural rules: the adjoint of a reduction is a broadcast, of a read a scatter, of a running sum a running sum from
+the other end.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from gradc.autodiff.guards import Guard, Use, guards
+from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
 from gradc.errors import Source
 from gradc.extents import Index, in_order
-from gradc.ir import Node, Place, Reduce, reachable
+from gradc.ir import Linear, Node, Place, Reduce, reachable
 from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
@@ -111,9 +113,13 @@ class _Reverse:
             self._reduce(y, y.attr, bar)
         elif y.op == "scan":
             self._scan(y, bar)
+        elif isinstance(y.attr, Linear):
+            self._linear(y, bar)
+        elif y.op == "spread":
+            self._send(y, y.args[0], bar)
         elif y.op == "scatter":
             for p in y.args:
-                self._send(y, p, bar)
+                self._receive(p, bar, y.indices - set(y.axes))
         elif isinstance(y.attr, Place):
             moved = self.build.read(bar, y.axes, y.subscripts)
             if y.guard is not None:
@@ -220,6 +226,20 @@ class _Reverse:
         mirrored = build.op("sub", build.op("sub", build.integer(index.extent), build.const(1)), build.index(index))
         sums = build.scan(index, build.read(bar, [index], [mirrored]))
         self._receive(y.args[0], build.read(sums, [index], [mirrored]), y.indices)
+
+    def _linear(self, y: Node, bar: Node) -> None:
+        """What is not run contributes nothing: neither where nobody asks for y, nor where it makes no difference."""
+        build, guard = self.build, self.guards[y]
+        condition: Node | None = None
+        if isinstance(guard, Node):
+            condition = guard
+        elif guard is Use.SOMETIMES:
+            differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
+            condition = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+        for x, contribution in received(build, y, bar, condition):
+            if condition is not None:
+                contribution = build.select(condition, contribution, build.const(0.0))
+            self._receive(x.node, contribution, y.each.union(*(i.closure for i in x.axes)))
 
     def _read(self, y: Node, bar: Node) -> None:
         """Accumulates at the places that were read; a pure renaming is renamed back."""

@@ -38,6 +38,14 @@ def parse(source: Source) -> ast.Module:
         raise ParseError("nested too deeply", _deepest(source), SIMPLER) from None
 
 
+def title(body: list[ast.stmt]) -> tuple[str, list[ast.stmt]]:
+    """The docstring of a program on one line, empty if there is none, and the statements after it."""
+    first = body[0] if len(body) > 1 else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return " ".join(first.value.value.split()), body[1:]
+    return "", body
+
+
 def _tree(text: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

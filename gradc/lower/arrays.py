@@ -70,7 +70,7 @@ class Arrays:
             there = [a for p in padded if (a := p[position]) is not None]
             for other in there[1:]:
                 self.agree(there[0].extent, other.extent, what, span)
-            axes.append(self._choose(there, axes))
+            axes.append(self.choose(there, axes))
         nodes = [
             self.renamed(v, [b if a is not None else None for a, b in zip(p, axes, strict=True)][rank - len(v.axes) :])
             for v, p in zip(values, padded, strict=True)
@@ -98,7 +98,7 @@ class Arrays:
                 raise ShapeError(f"{what}: lengths 1 and {there[0].extent} do not agree", span)
             for other in there[1:]:
                 self.agree(there[0].extent, other.extent, what, span)
-            chosen[label] = self._choose(there, chosen.values())
+            chosen[label] = self.choose(there, chosen.values())
         product: Node | None = None
         for value, labels in operands:
             diagonal = self._diagonal(value, labels)
@@ -118,7 +118,8 @@ class Arrays:
                 moves.append((axis, self.build.index(first)))
         return Value(self.build.read(value.node, [a for a, _ in moves], [e for _, e in moves]), tuple(kept.values()))
 
-    def _choose(self, candidates: Sequence[Index | None], taken: Iterable[Index | None]) -> Index | None:
+    def choose(self, candidates: Sequence[Index | None], taken: Iterable[Index | None]) -> Index | None:
+        """An index for axes of one length: the first of them that is free; None if all are None."""
         taken = list(taken)
         for c in candidates:
             if c is not None and c not in taken and c not in self.reserved:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import Index, Poly
-from gradc.ir import Node
 from gradc.lower.arrays import Arrays
+from gradc.lower.linear import LinearAlgebra
 from gradc.lower.reductions import Reductions
 from gradc.program import Requirement, Value
 
@@ -36,6 +36,7 @@ class Functions:
         self.arrays = arrays
         self.build = arrays.build
         self.reductions = Reductions(arrays.build)
+        algebra = LinearAlgebra(arrays)
         one, two = ("x",), ("a", "b")
         self.table: dict[str, tuple[tuple[str, ...], Callable[[Call], Value]]] = {
             **dict.fromkeys(REDUCTIONS, (one, self.reduce)),
@@ -49,6 +50,11 @@ class Functions:
             "outer": (two, self.outer),
             "transpose": (one, lambda c: transpose(c.values["x"])),
             "where": (("c", "a", "b"), self.where),
+            "solve": (two, lambda c: algebra.solve(c.values["a"], c.values["b"], c.span)),
+            "inv": (("a",), lambda c: algebra.inv(c.values["a"], c.span)),
+            "det": (("a",), lambda c: algebra.determinant("det", c.values["a"], c.span)),
+            "logdet": (("a",), lambda c: algebra.determinant("logdet", c.values["a"], c.span)),
+            "cholesky": (("a",), lambda c: algebra.cholesky(c.values["a"], c.span)),
             "stop_gradient": (one, lambda c: Value(self.build.stop(c.values["x"].node), c.values["x"].axes)),
         }
 
@@ -173,9 +179,3 @@ class Functions:
 
 def transpose(value: Value) -> Value:
     return Value(value.node, value.axes[::-1])
-
-
-def scalar_node(value: Value, what: str, span: Span) -> Node:
-    if value.axes:
-        raise ShapeError(f"{what} must be a number, not an array", span)
-    return value.node

@@ -93,7 +93,7 @@ class Levels:
         for n in group:
             if not self.loops[n] & inside:
                 cost[n] = 0
-            elif n.op in ("reduce", "place", "scatter", "scan", "output"):
+            elif n.op in ("reduce", "place", "scatter", "scan", "linear", "output"):
                 cost[n] = NEVER
             else:
                 own = OPS[n.op].weight if n.op in OPS else ARITHMETIC

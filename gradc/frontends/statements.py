@@ -1,0 +1,221 @@
+"""Statements: assignments, `if`, helpers and the result. Both arms of an `if` are lowered, and selected from."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradc.build import Builder
+from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError
+from gradc.frontends.helpers import Helpers
+from gradc.frontends.syntax import title
+from gradc.ir import Node
+from gradc.program import Origin, Provenance, Value
+
+MOST_LOOPS = 16
+REFUSED: dict[type[ast.stmt], tuple[str, str | None]] = {
+    ast.For: ("`for` statements are not supported yet", "write a comprehension: sum(... for i in range(n))"),
+    ast.While: ("`while` statements are not supported yet", None),
+    ast.Import: ("imports are not part of the language", "functions are there without one: exp(x)"),
+    ast.ImportFrom: ("imports are not part of the language", "functions are there without one: exp(x)"),
+    ast.ClassDef: ("classes are not part of the language", "use arrays and `def` helpers"),
+    ast.AsyncFunctionDef: ("async is not part of the language", "write: def"),
+    ast.With: ("`with` is not part of the language", None),
+    ast.Try: ("`try` is not part of the language", "nothing raises here: 1/0 is inf, log(-1) is nan"),
+    ast.Raise: ("`raise` is not part of the language", None),
+    ast.Assert: ("`assert` is not part of the language", None),
+    ast.Delete: ("`del` is not part of the language", "names may be assigned again"),
+    ast.Global: ("`global` is not part of the language", "helpers see the names outside of them"),
+    ast.Nonlocal: ("`nonlocal` is not part of the language", "helpers see the names outside of them"),
+    ast.Match: ("`match` is not part of the language", "use if, elif and else"),
+    ast.Break: ("`break` is not part of the language", None),
+    ast.Continue: ("`continue` is not part of the language", None),
+}
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A value that is returned where the guard holds; everywhere, if there is none."""
+
+    value: Value
+    guard: Value | None
+
+
+class Statements(Helpers):
+    """Lowers statements in order. `inputs` are the names of inputs: one that is assigned becomes another value."""
+
+    def __init__(self, build: Builder, source: Source, dims: frozenset[str] = frozenset()) -> None:
+        super().__init__(build, source, dims)
+        self.provenance = Provenance()
+        self.inputs: set[str] = set()
+        self.bindings: dict[str, int] = {}
+        self.local_names: dict[Node, str] = {}
+
+    def result(self, body: Sequence[ast.stmt]) -> Value:
+        """Runs a whole body and gives what it returns. Raises ParseError if that is nothing."""
+        return self._chosen(self._run(body), body[-1])
+
+    def run_helper(self, tree: ast.FunctionDef) -> Value:
+        _, body = title(tree.body)
+        return self.result(body)
+
+    def declaration(self, tree: ast.AnnAssign) -> None:
+        """A statement `name: annotation`. Raises UnsupportedError where inputs are declared elsewhere."""
+        raise UnsupportedError("an annotation is not part of the language here", self.span(tree), "write: name = ...")
+
+    def _chosen(self, returned: list[Returned], last: ast.stmt) -> Value:
+        if not returned or returned[-1].guard is not None:
+            hint = "end with an expression, or `return` one" if not returned else "return something in every case"
+            raise ParseError(
+                "there is no result" if not returned else "not every case has a result", self.span(last), hint
+            )
+        value = returned[-1].value
+        for r in reversed(returned[:-1]):
+            assert r.guard is not None
+            value = self._select(r.guard, r.value, value, self.span(last))
+        return value
+
+    def _run(self, body: Sequence[ast.stmt]) -> list[Returned]:
+        """Runs statements until one of them returns in every case."""
+        returned: list[Returned] = []
+        for position, statement in enumerate(body):
+            if returned and returned[-1].guard is None:
+                raise ParseError("this is never reached", self.span(statement), "the result is returned before")
+            before = len(self.build.graph.nodes)
+            try:
+                returned += self._statement(statement, last=position == len(body) - 1)
+            except RecursionError:
+                raise ParseError("nested too deeply", self.span(statement), "give parts of it names") from None
+            if not self.inside_helper:
+                self._record(statement, before)
+        return returned
+
+    def _statement(self, statement: ast.stmt, last: bool) -> list[Returned]:
+        match statement:
+            case ast.Assign():
+                if len(statement.targets) != 1:
+                    raise UnsupportedError("one name is assigned at a time", self.span(statement))
+                name = self._target(statement.targets[0])
+                if not self.alias(name, statement.value):
+                    self._assign(name, self.lower(statement.value))
+            case ast.AugAssign():
+                name = self._target(statement.target)
+                current = ast.copy_location(ast.Name(name, ast.Load()), statement.target)
+                updated = ast.copy_location(ast.BinOp(current, statement.op, statement.value), statement)
+                self._assign(name, self.lower(updated))
+            case ast.AnnAssign():
+                self.declaration(statement)
+            case ast.If():
+                return self._if(statement)
+            case ast.FunctionDef():
+                if self.inside_helper or self.inside_arm:
+                    raise UnsupportedError(
+                        "a helper inside another block", self.span(statement), "define it further out"
+                    )
+                self.define(statement)
+            case ast.Return():
+                if statement.value is None:
+                    raise ParseError("return without a value", self.span(statement), "return the result")
+                return [Returned(self.lower(statement.value), None)]
+            case ast.Expr():
+                return self._bare(statement, last)
+            case ast.Pass():
+                pass
+            case _:
+                message, hint = REFUSED.get(
+                    type(statement), (f"{type(statement).__name__} is not part of the language", None)
+                )
+                raise UnsupportedError(message, self.span(statement), hint)
+        return []
+
+    def _bare(self, statement: ast.Expr, last: bool) -> list[Returned]:
+        if last and not self.inside_helper and not self.inside_arm:
+            return [Returned(self.lower(statement.value), None)]
+        hint = "return it" if self.inside_helper or self.inside_arm else "assign it to a name"
+        raise ParseError("only the last statement can be the result", self.span(statement), hint)
+
+    # assignment
+
+    def _target(self, target: ast.expr) -> str:
+        if not isinstance(target, ast.Name):
+            raise UnsupportedError("only names can be assigned", self.span(target), "write: name = expression")
+        self.check_name(target.id, target)
+        return target.id
+
+    def _assign(self, name: str, value: Value) -> None:
+        self.bind(name, value)
+        if value.node.op in ("const", "dim", "index", "input"):
+            return
+        if self.inside_helper or self.inside_arm:
+            self.local_names.setdefault(value.node, name)
+            return
+        times = self.bindings[name] = self.bindings.get(name, 0) + 1
+        shown = name if times == 1 and name not in self.inputs else f"{name}_{times + (name in self.inputs)}"
+        self.provenance.names.setdefault(value.node, shown)
+
+    def _record(self, statement: ast.stmt, before: int) -> None:
+        """Every node the statement made comes from it, unless a statement inside it made the node."""
+        span = self.span(statement)
+        text = self.source.line(span.line).split("#")[0].strip()
+        if statement.end_lineno not in (None, statement.lineno):
+            text += " ..."
+        target = getattr(statement, "target", None) or getattr(statement, "targets", [None])[0]
+        origin = Origin(text, span, target.id if isinstance(target, ast.Name) else "result")
+        for node in self.build.graph.nodes[before:]:
+            self.provenance.origins.setdefault(node, origin)
+            if len(node.indices) > MOST_LOOPS:
+                raise UnsupportedError(f"more than {MOST_LOOPS} loops inside one another", span, "use fewer axes")
+        if not self.inside_arm:
+            for node, name in self.local_names.items():
+                self.provenance.names.setdefault(node, name)
+            self.local_names.clear()
+
+    # if
+
+    def _if(self, tree: ast.If) -> list[Returned]:
+        """Both arms are lowered; what they assign and return is selected, so that only the arm taken counts."""
+        condition = self.lower(tree.test)
+        condition = Value(self.build.convert(condition.node, "bool"), condition.axes)
+        opposite = Value(self.build.op("not", condition.node), condition.axes)
+        span = self.span(tree)
+        yes, assigned_yes = self._arm(tree.body)
+        no, assigned_no = self._arm(tree.orelse)
+        over_yes, over_no = (bool(r) and r[-1].guard is None for r in (yes, no))
+        for name in {**assigned_yes, **assigned_no}:
+            a, b = (found.get(name) or self.names.get(name) for found in (assigned_yes, assigned_no))
+            if over_yes and over_no:
+                continue
+            value = b if over_yes else a if over_no else None
+            if value is None and a is not None and b is not None:
+                value = self._merged(name, condition, a, b, span)
+                self.local_names.pop(a.node, None)
+                self.local_names.pop(b.node, None)
+            if value is None:
+                self.unassign(name, f"'{name}' is assigned in one arm of the `if` alone", span)
+            else:
+                self._assign(name, value)
+        guarded = [self._under(r, condition, span) for r in yes] + [self._under(r, opposite, span) for r in no]
+        if over_yes and over_no:
+            guarded[-1] = Returned(guarded[-1].value, None)
+        return guarded
+
+    def _arm(self, body: Sequence[ast.stmt]) -> tuple[list[Returned], dict[str, Value]]:
+        """What an arm returns and assigns; the names are then what they were."""
+        with self.arm() as before:
+            returned = self._run(body)
+            assigned = {name: self.names[name] for name in before if name in self.names}
+        return returned, assigned
+
+    def _merged(self, name: str, condition: Value, a: Value, b: Value, span: Span) -> Value:
+        if not condition.axes and len(a.axes) != len(b.axes):
+            message = f"'{name}' has {len(a.axes)} axes in one arm of the `if` and {len(b.axes)} in the other"
+            raise ShapeError(message, span, "give it the same shape in both")
+        return self._select(condition, a, b, span)
+
+    def _select(self, condition: Value, a: Value, b: Value, span: Span) -> Value:
+        return a if a == b else self.arrays.select(condition, a, b, span)
+
+    def _under(self, r: Returned, condition: Value, span: Span) -> Returned:
+        guard = condition if r.guard is None else self.arrays.elementwise("and", [condition, r.guard], span)
+        return Returned(r.value, guard)

@@ -1,0 +1,198 @@
+# ruff: noqa: F821, F722
+"""Python functions as sources: the same graph as the text, what their names mean, errors at the user's own lines."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable
+from math import exp as exponential
+from typing import Any
+
+import numpy as np
+import numpy as onp
+import pytest
+
+import gradc
+
+ALPHA = 0.25
+TABLE = np.ones(3)
+
+
+def text_of(function: gradc.Function) -> str:
+    """The generated module, but for the comments that say where things come from."""
+    return "\n".join(line.split("  # ")[0] for line in function.source.splitlines() if not line.strip().startswith("#"))
+
+
+def soft(v, a=ALPHA):
+    return np.log(1 + onp.exp(v)) * a
+
+
+def both(v):
+    return soft(v) + soft(v, a=2 * ALPHA)
+
+
+def logistic(
+    w: gradc.param[d],
+    b: gradc.param,
+    x: gradc.data[n, d],
+    t: gradc.data[n],
+    lam: gradc.data = 0.01,
+) -> Any:
+    """L2-regularised logistic regression."""
+    z = x @ w + b
+    y = sigmoid(z)
+    return np.mean(bce(y, t)) + lam / 2 * np.sum(w**2)
+
+
+LOGISTIC = '''"""L2-regularised logistic regression."""
+w: param[d]
+b: param
+x: data[n, d]
+t: data[n]
+lam: data = 0.01
+z = x @ w + b
+y = sigmoid(z)
+mean(bce(y, t)) + lam/2*sum(w**2)
+'''
+
+
+def test_a_function_gives_the_same_code_as_the_text() -> None:
+    function, text = gradc.compile(logistic), gradc.compile(LOGISTIC)
+    assert text_of(function) == text_of(text)
+    assert list(map(str, function.signature)) == list(map(str, text.signature))
+    line = logistic.__code__.co_firstlineno + 8
+    assert f"# z = x @ w + b   (test_python_source.py:{line})" in function.source
+
+
+def made(scale: float) -> gradc.Function:
+    shift = np.float64(0.5)
+
+    @gradc.compile
+    def loss(w: gradc.param[d], s: gradc.param = 2.0):
+        def inner(z):
+            return z * scale
+
+        if s > 0:  # noqa: SIM108
+            u = inner(w)
+        else:
+            u = w - shift
+        return np.sum(both(u)) + exponential(-s) + ALPHA * math.pi
+
+    return loss
+
+
+def test_functions_take_numbers_and_helpers_from_around_them() -> None:
+    loss, w = made(3.0), np.array([0.2, -0.4])
+
+    def soft_value(v: Any, a: float = 0.25) -> Any:
+        return np.log1p(np.exp(v)) * a
+
+    expected = np.sum(soft_value(3 * w) + soft_value(3 * w, 0.5)) + np.exp(-2.0) + 0.25 * np.pi
+    assert loss(w) == pytest.approx(expected, rel=1e-14)
+    assert loss.check(w).ok
+    expected = np.sum(soft_value(w - 0.5) + soft_value(w - 0.5, 0.5)) + np.exp(1.0) + 0.25 * np.pi
+    assert loss(w, -1.0) == pytest.approx(expected, rel=1e-14)
+
+
+def test_functions_pickle_with_what_they_took() -> None:
+    loss, w = made(1.5), np.array([0.2, -0.4])
+    again = pickle.loads(pickle.dumps(loss))
+    assert again.source == loss.source
+    assert again.value_and_grad(w)[0] == loss.value_and_grad(w)[0]
+
+
+def test_the_function_is_never_called() -> None:
+    def loss(w: gradc.param):
+        return float(w) * print(w)
+
+    with pytest.raises(gradc.ParseError, match="unknown function 'print'"):
+        gradc.compile(loss)
+
+
+def undefined(w: gradc.param[d]):
+    return nonsense(w)
+
+
+def looped(w: gradc.param[d]):
+    with w:
+        return w
+
+
+def bare(w):
+    return w
+
+
+def recursive(w: gradc.param):
+    return recursive(w)
+
+
+def tabled(w: gradc.param[d]):
+    return sum(w * TABLE)
+
+
+def unhelpful(w: gradc.param):
+    return wrong_helper(w)
+
+
+def wrong_helper(v):
+    return v + missing_name
+
+
+def starred(*w: gradc.param):
+    return w
+
+
+def badly_shaped(w: gradc.param["import os"]):
+    return sum(w)
+
+
+async def waiting(w: gradc.param):
+    return w
+
+
+@pytest.mark.parametrize(
+    ("function", "message", "at"),
+    [
+        (undefined, "unknown function 'nonsense'", 1),
+        (looped, "`with` is not part of the language", 1),
+        (bare, "'w' has no annotation", 0),
+        (recursive, "'recursive' calls itself", 1),
+        (tabled, "'TABLE' is a value of type ndarray from outside", 1),
+        (starred, "* and ** arguments", 0),
+        (badly_shaped, "a dim is an integer", 0),
+        (waiting, "expected a function written with def", None),
+    ],
+)
+def test_errors_point_into_the_users_file(function: Callable[..., Any], message: str, at: int | None) -> None:
+    with pytest.raises(gradc.GradcError) as caught:
+        gradc.compile(function)
+    assert message in caught.value.message
+    if at is not None:
+        assert caught.value.line == function.__code__.co_firstlineno + at
+        assert caught.value.file == __file__
+
+
+def test_an_error_in_a_helper_points_into_the_helper() -> None:
+    with pytest.raises(gradc.ParseError) as caught:
+        gradc.compile(unhelpful)
+    assert caught.value.line == wrong_helper.__code__.co_firstlineno + 1
+    assert caught.value.column == 16
+
+
+@pytest.mark.parametrize("source", [lambda w: w, print, int, np.exp, made, 3, None])
+def test_what_is_not_a_function_with_a_source_is_refused(source: Any) -> None:
+    with pytest.raises(gradc.GradcError):
+        gradc.compile(source)
+
+
+def test_a_function_without_a_source_is_refused() -> None:
+    space: dict[str, Any] = {"gradc": gradc}
+    exec("def f(w: gradc.param):\n    return w", space)
+    with pytest.raises(gradc.UnsupportedError, match="cannot be found"):
+        gradc.compile(space["f"])
+
+
+def test_kinds_say_what_they_are() -> None:
+    assert repr(gradc.param["n", "d"]) == "gradc.param['n', 'd']"
+    assert repr(gradc.index) == "gradc.index"
