@@ -7,7 +7,8 @@ A node is the value of an array's element *at* its indices: `z = sum_j x[i, j]*w
     dim       -                        name                the length bound to a dim name
     index     -                        Index               the value of a loop index
     input     -                        (name, axes, type)  an element of an input, at its axes
-    read      v, e1 .. ek [, guard]    Read                v with its axes replaced by the integers e1 .. ek
+    read      v, e1 .. ek [, guard]    Read                v with its axes replaced by the integers e1 .. ek; along axes
+                                                           that v does not have, e is only checked to be a position
     reduce    v                        Reduce              sum, prod, max, min over some indices of v
     scan      v                        Index               running sum along the index, this element included
     place     v, e1 .. ek [, guard]    Place               v accumulated at e1 .. ek, over all its other indices
@@ -206,8 +207,6 @@ def _problems(n: Node) -> Iterator[str]:
             yield "a subscript that is not an integer"
         if n.guard is not None and n.guard.type != "bool":
             yield "a guard that is not a condition"
-        if n.op == "read" and not set(n.axes) <= n.args[0].indices:
-            yield "reads along an index its value does not have"
     elif n.op == "reduce":
         if not n.over or not n.over <= n.args[0].indices:
             yield "reduces over an index its value does not have"
@@ -242,7 +241,8 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
             else frozenset()
         )
     if isinstance(attr, Read):
-        return (args[0].indices - set(attr.axes)).union(*(a.indices for a in args[1:]))
+        around = (a.closure - {a} for a in attr.axes if a not in args[0].indices)
+        return (args[0].indices - set(attr.axes)).union(*around, *(a.indices for a in args[1:]))
     if isinstance(attr, Linear):
         outer = _outer(args, attr.inner).union(*(a.indices for a in args[len(attr.inner) :]))
         return outer.union(*(i.closure for i in attr.axes))

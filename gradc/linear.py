@@ -1,8 +1,8 @@
 """Linear algebra: what each function of a `linear` node returns, in NumPy, and how much work it is.
 
-`lu` is A as the product of two triangular matrices, once for all that is done with it; its last row says which rows of A
-were exchanged. What it holds otherwise is up to whoever factors: only the other functions look at it, so that here,
-where nobody is in a hurry, it is A itself. Where there is no result, as with a singular matrix, it is not finite.
+`lu` is A as the product of two triangular matrices, made once for all that is done with it; its last row says which
+rows of A were exchanged. What it holds otherwise is up to whoever factors: only the other functions look at it, so that
+here, where nobody is in a hurry, it is A itself. Where there is no result, as with a singular matrix, it is not finite.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random programs of linear algebra: solutions, inverses, determinants and factors of one another, in loops and arms."""
+"""Random programs of linear algebra."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gradc"
 FLOORS = {
-    0: ("errors", "kinds", "extents", "ops", "version", "resources", "collector"),
-    1: ("ir", "numerics", "build", "bounds", "linear", "program", "evaluate"),
+    0: ("errors", "kinds", "extents", "division", "ops", "version", "resources", "collector"),
+    1: ("ir", "numerics", "algebra", "build", "bounds", "linear", "pieces", "program", "evaluate"),
     2: ("lower",),
     3: ("rewrite", "autodiff"),
     4: ("frontends", "loops", "count", "schedule", "derive", "batch"),

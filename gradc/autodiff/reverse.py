@@ -11,7 +11,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.guards import Guard, Use, guards
+from gradc.autodiff.guards import Guard, Partly, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
@@ -192,7 +192,9 @@ class _Reverse:
         if guard is Use.ALWAYS:
             return contribution
         zero = self.build.const(0.0)
-        condition = self.build.op("ne", bar, zero) if isinstance(guard, Use) else guard
+        condition = guard if isinstance(guard, Node) else self.build.op("ne", bar, zero)
+        if isinstance(guard, Partly):
+            condition = self.build.op("and", guard.condition, condition)
         return self.build.select(condition, contribution, zero)
 
     # structure
@@ -252,27 +254,33 @@ class _Reverse:
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
             self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
-        kept = v.indices - set(y.axes)
-        renamed = _renaming(y.axes, y.subscripts, kept)
+        own = {a: e for a, e in zip(y.axes, y.subscripts, strict=True) if a in v.indices}
+        if not own:
+            taken = bar if guard is None else build.select(guard, bar, build.const(0.0))
+            self._receive(v, taken, y.indices)
+            return
+        axes, at = tuple(own), tuple(own.values())
+        kept = v.indices - set(axes)
+        renamed = _renaming(axes, at, kept)
         if renamed is not None and guard is None:
             total = self._summed(bar, y.indices - kept - set(renamed))
-            back = build.read(total, renamed, [build.index(a) for a in y.axes])
+            back = build.read(total, renamed, [build.index(a) for a in axes])
             self.bars.setdefault(v, []).append(Bar(back, self.factor))
-        elif y.indices <= kept and not any(a in y.indices for a in y.axes):
+        elif y.indices <= kept and not any(a in y.indices for a in axes):
             hit = guard
-            for a, e in zip(y.axes, y.subscripts, strict=True):
+            for a, e in own.items():
                 here = build.op("eq", build.index(a), e)
                 hit = here if hit is None else build.op("and", hit, here)
             assert hit is not None
             self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
         else:
             varies = bar.indices.union(*(e.indices for e in y.args[1:]))
-            place = build.place(bar, y.axes, y.subscripts, kept & varies, guard)
+            place = build.place(bar, axes, at, kept & varies, guard)
             self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]
-        return guard if isinstance(guard, Node) and needs_guard(y) else None
+        return condition_of(guard) if not isinstance(guard, Use) and needs_guard(y) else None
 
     def _total(self, x: Node) -> Value:
         """The adjoint of an input: one sum if all contributions are over whole axes, else a scatter of them all."""

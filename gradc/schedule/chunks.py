@@ -106,7 +106,7 @@ def _parameters(
         if isinstance(s, Product):
             names += [v.array for v in (s.target, s.left, s.right)]
         for poly in lengths(s):
-            names += sorted(poly.dims)
+            names += sorted(poly.dims | {e.name for e in poly.entries})
         used.update(dict.fromkeys(sorted(names)))
     free = [name for name in used if name not in made]
     order = list(shapes)

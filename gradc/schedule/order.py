@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gradc.algebra import COMPARISONS
 from gradc.bounds import checked_here
-from gradc.build import COMPARISONS
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import OPS
@@ -19,7 +19,7 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
     """
     nodes = list(nodes)
     found: set[Node] = set()
-    read_elsewhere = {n.args[0] for n in nodes if n.op == "read"}
+    read_elsewhere = {n.args[0] for n in nodes if n.op == "read" and n.args[0].indices.intersection(n.axes)}
     read_elsewhere.update(a for n in nodes if n.op == "linear" for a in n.arrays)
     for n in nodes:
         if n in read_elsewhere and n.op != "input":
@@ -44,7 +44,7 @@ def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]
         for k, a in enumerate(user.args):
             moved: frozenset[Index] = frozenset()
             if user.op == "read" and k == 0:
-                moved = frozenset(user.axes)
+                moved = a.indices.intersection(user.axes)
             elif user.op == "linear" and k < len(user.inner):
                 moved = frozenset(user.inner[k])
             stack.append((a, moved))
@@ -101,19 +101,21 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
     return score
 
 
-def row_dim(inputs: Sequence[Input]) -> str | None:
+def row_dim(inputs: Sequence[Input], nodes: Iterable[Node]) -> str | None:
     """The dim of the rows: one that data arrays have and, if possible, no param, and that leads most of them.
 
-    Without data it is the first dim of a param. Where a loss is mapped over rows, it is those.
+    Without data it is the first dim of a param. Where a loss is mapped over rows, it is those. A dim that no loop runs
+    over, such as that of the entries of a sparse matrix whose rows are loops, is none.
     """
     mapped = next((i for i in inputs if i.per_row), None)
     if mapped is not None:
         return str(mapped.shape[0])
+    looped = {dim for n in nodes for i in loops_of(n) for dim in i.extent.atoms}
     weight: dict[str, int] = {}
     of_params: set[str] = set()
     for i in inputs:
         for axis, poly in enumerate(i.shape):
-            for dim in sorted(poly.dims):
+            for dim in sorted(poly.dims & looped):
                 weight.setdefault(dim, 0)
                 if i.kind == "param":
                     of_params.add(dim)

@@ -212,7 +212,7 @@ class Tiling:
 
     def _alloc(self, name: str) -> Alloc | None:
         if name in self.kept:
-            shape = tuple(loop.index.extent for loop in self.kept[name])
+            shape = tuple(loop.index.extent.bounding() for loop in self.kept[name])
             return Alloc(name, (*shape, self._rows), self.roles.scalars[name])
         if name in self.arrays:
             return replace(self.arrays[name], shape=(*self.arrays[name].shape, self._rows), fill=None)

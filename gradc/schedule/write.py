@@ -376,10 +376,13 @@ class Writer:
         if n.op == "spread":
             return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
-        return Apply(op, tuple(self._expr(a, path) for a in n.args), n.type)
+        args = tuple(self._expr(a, path) for a in n.args)
+        return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
+        if not v.indices.intersection(n.axes):
+            return self._expr(v, path)
         places = {a: self._expr(e, path) for a, e in zip(n.axes, n.subscripts, strict=True)}
         axes = v.axes if v.op == "input" else self.storage.axes[v]
         name = v.name if v.op == "input" else self._array(v)
@@ -444,3 +447,13 @@ class Writer:
             self.shown.add(text)
             return text
         return str(Origin(origin.target, origin.span))
+
+
+def _chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The parts of a choice; an arm that asks the same once more is the arm of it that is taken."""
+    condition, *arms = args
+    for k, holds in enumerate((condition, Apply("not", (condition,), "bool"))):
+        arm = arms[k]
+        if isinstance(arm, Apply) and arm.op == "select" and arm.args[0] == holds:
+            arms[k] = arm.args[1]
+    return condition, *arms

@@ -14,7 +14,9 @@ from gradc.frontends.sympy import scalars
 from gradc.frontends.sympy.integers import Integers, Scope
 from gradc.frontends.sympy.walk import Part
 from gradc.lower.arrays import Arrays
-from gradc.lower.functions import Call, Functions, transpose
+from gradc.lower.functions import Functions
+from gradc.lower.linear import LinearAlgebra
+from gradc.lower.shaping import transpose
 from gradc.program import Value
 
 HIGHEST = 64
@@ -26,7 +28,7 @@ class Matrices:
 
     def __init__(self, arrays: Arrays, integers: Integers, span: Span) -> None:
         self.arrays, self.build, self.integers, self.span = arrays, arrays.build, integers, span
-        self.functions = Functions(arrays)
+        self.functions, self.algebra = Functions(arrays), LinearAlgebra(arrays)
         self.rules: dict[type, Callable[[Part, Sequence[Value]], Value]] = {
             m.MatAdd: lambda e, args: reduce(lambda a, b: arrays.elementwise("add", [a, b], span), args),
             m.MatMul: self.product,
@@ -36,22 +38,14 @@ class Matrices:
             m.Transpose: lambda e, args: transpose(args[0]),
             m.Adjoint: lambda e, args: transpose(args[0]),
             m.Trace: self.trace,
-            m.Inverse: lambda e, args: self.linear_algebra("inv", args[0]),
-            m.Determinant: lambda e, args: self.linear_algebra("det", args[0]),
+            m.Inverse: lambda e, args: self.algebra.inv(args[0], span),
+            m.Determinant: lambda e, args: self.algebra.determinant("det", args[0], span),
             m.DotProduct: self.dot,
             m.Identity: self.identity,
             m.ZeroMatrix: lambda e, args: Value(self.build.const(0.0), self._axes(e)),
             m.OneMatrix: lambda e, args: Value(self.build.const(1.0), self._axes(e)),
             sympy.MatrixBase: self.entries,
         }
-
-    def linear_algebra(self, name: str, value: Value) -> Value:
-        """A function that is more than sums and products, if gradc has it."""
-        if name not in self.functions.table:
-            what = {"inv": "the inverse of a matrix", "det": "a determinant"}[name]
-            raise UnsupportedError(f"{what} is not supported yet")
-        (param, *_), implementation = self.functions.table[name]
-        return implementation(Call(name, {param: value}, None, False, self.span))
 
     def product(self, e: Part, args: Sequence[Value]) -> Value:
         """From the end at which there is a vector."""
@@ -89,7 +83,7 @@ class Matrices:
         if k is None or abs(k) > HIGHEST:
             raise UnsupportedError(f"a matrix is raised to integers up to {HIGHEST}", hint="write the product out")
         if k < 0:
-            return self.linear_algebra("inv", self._repeated(base, -int(k)))
+            return self.algebra.inv(self._repeated(base, -int(k)), self.span)
         return self._repeated(base, int(k))
 
     def _repeated(self, base: Value, times: int) -> Value:
