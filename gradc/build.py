@@ -20,6 +20,9 @@ from gradc.ops import ARITHMETIC, OPS
 PUSH_LIMIT = 4
 """A read of a value at other places recomputes it there when that costs no more than this; otherwise it is stored."""
 
+SMALL_CONDITION = 16
+"""Conditions of more parts than this are not looked through."""
+
 LOGIC = frozenset({"and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
@@ -129,6 +132,9 @@ class Builder:
         over &= value.indices
         if not over:
             return value
+        if value.op == "select" and not over & value.args[0].indices:
+            arms = (self.reduce(kind, over, a) for a in value.args[1:])
+            return self.select(value.args[0], *arms)
         if kind != "sum":
             return self.graph.node("reduce", (value,), Reduce(kind, over))  # type: ignore[arg-type]
         factor, summand, divisor = self._split_factors(
@@ -249,12 +255,19 @@ class Builder:
             return self._power(a, b)
         if name in ("maximum", "minimum"):
             return a if a is b else None
-        if name in ("and", "or"):
-            absorbing = name == "or"
-            for p, q in ((a, b), (b, a)):
-                if p.op == "const":
-                    return p if bool(p.value) is absorbing else q
-            return a if a is b else None
+        return self._condition(name, a, b) if name in ("and", "or") else None
+
+    def _condition(self, name: str, a: Node, b: Node) -> Node | None:
+        """What `and` or `or` comes to, where one side says something of the other."""
+        absorbing, other = name == "or", "and" if name == "or" else "or"
+        for p, q in ((a, b), (b, a)):
+            if p.op == "const":
+                return p if bool(p.value) is absorbing else q
+            known = _parts(p, name)
+            if q in known or (q.op == other and not known.isdisjoint(_parts(q, other))):
+                return p
+            if self.op("not", q) in known:
+                return self.const(absorbing)
         return None
 
     def _sum(self, a: Node, b: Node) -> Node | None:
@@ -376,6 +389,17 @@ class Builder:
             elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
                 return False
         return cost <= PUSH_LIMIT
+
+
+def _parts(condition: Node, name: str) -> set[Node]:
+    """What a condition joins by `and` or `or`, if that is not much."""
+    found, stack = {condition}, [condition]
+    while stack and len(found) < SMALL_CONDITION:
+        n = stack.pop()
+        if n.op == name:
+            found.update(n.args)
+            stack += n.args
+    return found
 
 
 def _is_const(node: Node, value: float) -> bool:

@@ -15,10 +15,20 @@ Rule = Callable[[Builder, str, tuple[Node, ...], Node], tuple[Node, str] | None]
 LOGISTIC = ("sigmoid", "log_sigmoid", "softplus")
 
 
-def rebuild(build: Builder, provenance: Provenance, roots: Iterable[Node], rule: Rule) -> dict[Node, Node]:
-    """Makes every node again over its rewritten arguments; `rule` may return another node and a note on it."""
-    done: dict[Node, Node] = {}
-    for old in reachable(roots):
+def rebuild(
+    build: Builder,
+    provenance: Provenance,
+    roots: Iterable[Node],
+    rule: Rule,
+    order: Iterable[Node] | None = None,
+    done: dict[Node, Node] | None = None,
+) -> dict[Node, Node]:
+    """Makes every node again over its rewritten arguments; `rule` may return another node and a note on it.
+
+    Nodes are made in the given order, which has arguments before their users, and `done` is filled on the way.
+    """
+    done = {} if done is None else done
+    for old in reachable(roots) if order is None else order:
         args = tuple(map(done.__getitem__, old.args))
         before = len(build.graph.nodes)
         ruled = rule(build, old.op, args, old)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
-from gradc.ir import Node, Read, reachable
+from gradc.ir import Node, Read, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -33,7 +35,8 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
         elif isinstance(known, Node) and isinstance(guard, Node):
-            found[node] = build.op("or", known, guard)
+            either = build.op("or", known, guard)
+            found[node] = Use.ALWAYS if either.op == "const" else either
         elif known is not Use.ALWAYS:
             found[node] = Use.SOMETIMES
 
@@ -69,6 +72,51 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
         return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
 
     return rebuild(build, provenance, [root], rule)[root]
+
+
+def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
+    """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
+    known = guards(build, roots)
+    conditions = {n: g for n, g in known.items() if isinstance(n.attr, Reduce) and isinstance(g, Node)}
+    if not conditions:
+        return list(roots)
+    done: dict[Node, Node] = {}
+
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if old not in conditions or not isinstance(old.attr, Reduce):
+            return None
+        guarded = build.graph.node("reduce", (*args, done[conditions[old]]), replace(old.attr, guarded=True))
+        return guarded, ""
+
+    rebuild(build, provenance, roots, rule, _in_order(roots, conditions), done)
+    return [done[r] for r in roots]
+
+
+def _in_order(roots: Sequence[Node], conditions: dict[Node, Node]) -> list[Node]:
+    """All nodes, arguments and conditions before what they are for. A condition that would need its own is dropped."""
+    nodes = reachable([*roots, *conditions.values()])
+    users: dict[Node, list[Node]] = {n: [] for n in nodes}
+    missing: dict[Node, int] = {}
+    for n in nodes:
+        before = {*n.args, conditions[n]} if n in conditions else set(n.args)
+        missing[n] = len(before)
+        for a in before:
+            users[a].append(n)
+    order: list[Node] = []
+    ready = [(n.number, n) for n in nodes if not missing[n]]
+    while ready:
+        _, n = heapq.heappop(ready)
+        order.append(n)
+        for u in users[n]:
+            missing[u] -= 1
+            if not missing[u]:
+                heapq.heappush(ready, (u.number, u))
+    if len(order) < len(nodes):
+        done = set(order)
+        for n in [n for n in conditions if n not in done]:
+            del conditions[n]
+        return _in_order(roots, conditions)
+    return order
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:

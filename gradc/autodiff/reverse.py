@@ -152,14 +152,15 @@ class _Reverse:
     # scalar functions
 
     def _elementwise(self, y: Node, bar: Node) -> None:
+        inside = self._inside_guard(y, bar)
         for x, partial in zip(y.args, OPS[y.op].partials, strict=True):
             if partial is None or x not in self.active:
                 continue
             factor = self._partial(y, partial)
-            contribution = self._scaled(bar, factor)
+            contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, contribution if factor.op == "const" else self._guarded(y, bar, contribution))
+            self._send(y, x, contribution if factor.op == "const" else self._guarded(y, inside, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         names = zip(OPS[y.op].params, y.args, strict=True)
@@ -185,6 +186,20 @@ class _Reverse:
         zero = self.build.const(0.0)
         condition = self.build.op("ne", bar, zero) if isinstance(guard, Use) else guard
         return self.build.select(condition, contribution, zero)
+
+    def _inside_guard(self, y: Node, bar: Node) -> Node:
+        """The adjoint of y as it is where y is used: what it is elsewhere, nobody asks."""
+        guard = self.guards[y]
+        holds = _conjuncts(guard) if isinstance(guard, Node) else frozenset()
+        while bar.op == "select":
+            condition = bar.args[0]
+            if condition in holds:
+                bar = bar.args[1]
+            elif condition.op != "not" and any(c.op == "not" and c.args[0] is condition for c in holds):
+                bar = bar.args[2]
+            else:
+                break
+        return bar
 
     # structure
 
@@ -275,6 +290,17 @@ class _Reverse:
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
+
+
+def _conjuncts(condition: Node) -> frozenset[Node]:
+    """The conditions that all hold where this one does."""
+    found, stack = set(), [condition]
+    while stack:
+        c = stack.pop()
+        found.add(c)
+        if c.op == "and":
+            stack += c.args
+    return frozenset(found)
 
 
 def _renaming(axes: tuple[Index, ...], at: tuple[Node, ...], kept: frozenset[Index]) -> tuple[Index, ...] | None:
