@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
-from gradc.ir import Node, Read, Reduce, reachable
+from gradc.extents import Index
+from gradc.ir import Linear, Node, Read, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -21,7 +21,14 @@ class Use(Enum):
     SOMETIMES = "sometimes"
 
 
-Guard = Node | Use
+@dataclass(frozen=True)
+class Partly:
+    """Used only where the condition holds, and not everywhere there."""
+
+    condition: Node
+
+
+Guard = Node | Use | Partly
 
 
 def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
@@ -29,16 +36,20 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
     found: dict[Node, Guard] = {}
 
     def add(node: Node, guard: Guard) -> None:
-        if isinstance(guard, Node) and not guard.indices <= node.indices:
+        if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
             guard = Use.SOMETIMES
         known = found.get(node)
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
-        elif isinstance(known, Node) and isinstance(guard, Node):
-            either = build.op("or", known, guard)
-            found[node] = Use.ALWAYS if either.op == "const" else either
-        elif known is not Use.ALWAYS:
-            found[node] = Use.SOMETIMES
+        elif isinstance(known, Use) or isinstance(guard, Use):
+            found[node] = Use.ALWAYS if known is Use.ALWAYS else Use.SOMETIMES
+        else:
+            either = build.op("or", condition_of(known), condition_of(guard))
+            exactly = isinstance(known, Node) and isinstance(guard, Node)
+            if either.op == "const":
+                found[node] = Use.ALWAYS if exactly else Use.SOMETIMES
+            else:
+                found[node] = either if exactly else Partly(either)
 
     for root in roots:
         add(root, Use.ALWAYS)
@@ -49,11 +60,15 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(condition, guard)
             add(a, _both(build, guard, condition))
             add(b, _both(build, guard, build.op("not", condition)))
+        elif n.op in ("and", "or"):
+            first, second = n.args
+            add(first, guard)
+            add(second, _both(build, guard, first if n.op == "and" else build.op("not", first)))
         elif n.op == "read" and n.args[0].op != "input":
-            add(n.args[0], Use.ALWAYS if guard is Use.ALWAYS else Use.SOMETIMES)
+            add(n.args[0], guard if isinstance(guard, Use) else _elsewhere(guard, n))
             for e in n.args[1:]:
                 add(e, guard)
-        elif n.op == "scan" and isinstance(guard, Node) and n.index in guard.indices:
+        elif n.op == "scan" and not isinstance(guard, Use) and n.index in condition_of(guard).indices:
             add(n.args[0], Use.SOMETIMES)  # an element is in the running sums behind it, whose conditions are others
         else:
             for a in n.args:
@@ -62,64 +77,64 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
 
 
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
-    """Reads that are only meant under a condition, and may be out of range without it, become guarded reads."""
+    """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
     known = guards(build, [root])
 
-    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-        guard = known[old]
-        if op != "read" or isinstance(guard, Use) or not needs_guard(old):
-            return None
-        return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        meant = n.op == "linear" or (n.op == "read" and needs_guard(n))
+        return (condition_of(guard),) if meant and not isinstance(guard, Use) else ()
 
-    return rebuild(build, provenance, [root], rule)[root]
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if not condition(old):
+            return None
+        *given, guard = args
+        if old.guard is not None:
+            guard = build.op("and", given.pop(), guard)
+        if isinstance(old.attr, Linear):
+            return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
+        return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
+
+    return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
+
+
+def _elsewhere(guard: Node | Partly, read: Node) -> Guard:
+    """How the value of a read is used: at some places, where the condition holds if that does not change with them."""
+    condition = condition_of(guard)
+    return Partly(condition) if condition.indices.isdisjoint(read.axes) else Use.SOMETIMES
+
+
+def _each(node: Node) -> frozenset[Index]:
+    """The indices along which a node is used or not."""
+    return node.each if node.op == "linear" else node.indices
+
+
+def condition_of(guard: Node | Partly) -> Node:
+    """What holds wherever the value is used."""
+    return guard.condition if isinstance(guard, Partly) else guard
 
 
 def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
     """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
     known = guards(build, roots)
-    conditions = {n: g for n, g in known.items() if isinstance(n.attr, Reduce) and isinstance(g, Node)}
-    if not conditions:
-        return list(roots)
-    done: dict[Node, Node] = {}
+
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        return (condition_of(guard),) if isinstance(n.attr, Reduce) and not isinstance(guard, Use) else ()
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-        if old not in conditions or not isinstance(old.attr, Reduce):
+        if not condition(old) or not isinstance(old.attr, Reduce):
             return None
-        guarded = build.graph.node("reduce", (*args, done[conditions[old]]), replace(old.attr, guarded=True))
-        return guarded, ""
+        return build.graph.node("reduce", args, replace(old.attr, guarded=True)), ""
 
-    rebuild(build, provenance, roots, rule, _in_order(roots, conditions), done)
+    if not any(condition(n) for n in known):
+        return list(roots)
+    done = rebuild(build, provenance, roots, ("reduce",), rule, condition)
     return [done[r] for r in roots]
 
 
-def _in_order(roots: Sequence[Node], conditions: dict[Node, Node]) -> list[Node]:
-    """All nodes, arguments and conditions before what they are for. A condition that would need its own is dropped."""
-    nodes = reachable([*roots, *conditions.values()])
-    users: dict[Node, list[Node]] = {n: [] for n in nodes}
-    missing: dict[Node, int] = {}
-    for n in nodes:
-        before = {*n.args, conditions[n]} if n in conditions else set(n.args)
-        missing[n] = len(before)
-        for a in before:
-            users[a].append(n)
-    order: list[Node] = []
-    ready = [(n.number, n) for n in nodes if not missing[n]]
-    while ready:
-        _, n = heapq.heappop(ready)
-        order.append(n)
-        for u in users[n]:
-            missing[u] -= 1
-            if not missing[u]:
-                heapq.heappush(ready, (u.number, u))
-    if len(order) < len(nodes):
-        done = set(order)
-        for n in [n for n in conditions if n not in done]:
-            del conditions[n]
-        return _in_order(roots, conditions)
-    return order
-
-
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:
-    if guard is Use.ALWAYS:
-        return condition
-    return guard if isinstance(guard, Use) else build.op("and", guard, condition)
+    if isinstance(guard, Use):
+        return condition if guard is Use.ALWAYS else Partly(condition)
+    both = build.op("and", condition_of(guard), condition)
+    return both if isinstance(guard, Node) else Partly(both)
