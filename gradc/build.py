@@ -16,6 +16,8 @@ PUSH_LIMIT = 4
 """A read of a value at other places recomputes it there when that costs no more than this; otherwise it is stored."""
 
 
+MOST_CHOICES = 32
+"""A reduction of a choice becomes a choice of reductions, of so many at most."""
 NEVER = 1 << 30
 Places = dict[Index, Node]
 Moved = tuple[Node, tuple[tuple[Index, Node], ...]]
@@ -35,6 +37,8 @@ class Builder(Algebra):
         An extreme only takes part where such an index has a range at all.
         """
         over = frozenset(over)
+        if kind == "sum" and value.op == "const" and not value.value:
+            return self.convert(value, "int") if value.type == "bool" else value
         for i in reversed(in_order(over)):
             if i not in value.indices and kind in ("sum", "prod"):
                 count = self.length(i.extent)
@@ -48,6 +52,9 @@ class Builder(Algebra):
             return value
         if kind == "sum" and value.type == "bool":
             value = self.convert(value, "int")
+        if _is_choice(value, over):
+            arms = (self.reduce(kind, over, a) for a in value.args[1:])
+            return self.select(value.args[0], *arms)
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None
         if apart is not None:
             return apart
@@ -244,6 +251,17 @@ def _is_renamed_input(node: Node) -> bool:
         return node.op == "input"
     pairs = zip(node.axes, node.subscripts, strict=True)
     return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
+
+
+def _is_choice(value: Node, over: frozenset[Index]) -> bool:
+    """Whether it is chosen between few values in the same way all along these indices."""
+    stack, found = [value], 0
+    while stack and found <= MOST_CHOICES:
+        n = stack.pop()
+        if n.op == "select" and not over & n.args[0].indices:
+            found += 1
+            stack += n.args[1:]
+    return 0 < found <= MOST_CHOICES
 
 
 def _is_index(node: Node, index: Index) -> bool:
