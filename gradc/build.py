@@ -71,6 +71,15 @@ class Builder(Algebra):
         places = {a: e for a, e in zip(axes, plain, strict=True) if a in value.indices and not _is_index(e, a)}
         return self._moved(value, places)
 
+    def read_where(self, guard: Node, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
+        """A read that is only run under a condition."""
+        if guard.op == "const":
+            return self.read(value, axes, at) if guard.value else self.convert(self.const(False), value.type)
+        places = {a: e for a, e in zip(axes, at, strict=True) if a in value.indices}
+        if not places:
+            return value
+        return self.graph.node("read", (value, *places.values(), guard), Read(tuple(places), guarded=True))
+
     def _plain_position(self, e: Node) -> Node:
         """A position made of numbers, dims and indices, in its one normal form."""
         poly = integer_poly(e) if e.op not in ("const", "dim", "index", "read") else None
@@ -178,6 +187,8 @@ class Builder(Algebra):
                 inner[a] = self._plain_position(_sent((yield e, places)))
             inner |= {a: e for a, e in places.items() if a in n.args[0].indices and a not in n.axes}
             return _sent((yield n.args[0], inner))
+        if n.op == "read" and n.guard is not None:
+            return (yield from self._moving_guarded(n, places))
         if n.op == "select" and self._goes_through(n, places):
             condition = _sent((yield n.args[0], places))
             if condition.op == "const":
@@ -195,6 +206,16 @@ class Builder(Algebra):
             return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 
+    def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
+        """A read under a condition moves with its condition."""
+        assert n.guard is not None
+        guard = _sent((yield n.guard, places))
+        at = []
+        for e in n.subscripts:
+            at.append(_sent((yield e, places)))
+        rest = {a: e for a, e in places.items() if a in n.args[0].indices and a not in n.axes}
+        return self.read_where(guard, _sent((yield n.args[0], rest)), n.axes, at)
+
     def _plain_read(self, value: Node, places: Places) -> Node:
         axes = [a for a in (value.axes if value.op == "input" else in_order(places)) if a in places]
         return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
@@ -202,13 +223,15 @@ class Builder(Algebra):
     def _goes_through(self, value: Node, places: Places) -> bool:
         """Whether a scalar function is computed again at other places: at few, or where it has one formula of many."""
         few = all(e.op == "const" and (a.extent.constant or NEVER) <= MOST_PIECES for a, e in places.items())
-        return few or self._pushable(value) or not self.pieces.indices(value).isdisjoint(places)
+        return few or self._pushable(value, places) or not self.pieces.indices(value).isdisjoint(places)
 
-    def _pushable(self, value: Node) -> bool:
-        """Whether it costs next to nothing to compute the value again at another place."""
+    def _pushable(self, value: Node, places: Places) -> bool:
+        """Whether it costs next to nothing to compute the value again at other places."""
         cost, stack = 0, [value]
         while stack and cost <= PUSH_LIMIT:
             n = stack.pop()
+            if places.keys().isdisjoint(n.indices):
+                continue
             if n.op in OPS or n.op in ("select", "convert", "stop"):
                 cost += OPS[n.op].weight if n.op in OPS else ARITHMETIC
                 stack += n.args

@@ -8,7 +8,7 @@ from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
-from gradc.ir import Node, Read, reachable
+from gradc.ir import Node, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -75,7 +75,7 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
         guard = known[old]
         if op != "read" or isinstance(guard, Use) or not needs_guard(old):
             return None
-        return build.graph.node("read", (*args, condition_of(guard)), Read(old.axes, guarded=True)), ""
+        return build.read_where(condition_of(guard), args[0], old.axes, args[1:]), ""
 
     return rebuild(build, provenance, [root], rule)[root]
 
