@@ -6,13 +6,14 @@ An identity keeps the value for every argument, NaN and infinities included, up 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from gradc.bounds import integer_poly
 from gradc.division import digits
-from gradc.extents import ONE, Index, Poly, Term
+from gradc.extents import ONE, Atom, Entry, Index, Poly, Term
 from gradc.ir import Graph, Node, Number, Type
 from gradc.numerics import FUNCTIONS
 from gradc.ops import OPS
@@ -52,17 +53,29 @@ class Algebra:
         for monomial, coefficient in sorted(poly.terms, key=lambda t: t[1] < 0):
             term: Node | None = None
             for atom in monomial:
-                if isinstance(atom, Term):
-                    name = {"//": "floordiv", "min": "minimum", "max": "maximum"}[atom.op]
-                    factor = self.op(name, *(self.integer(p) for p in atom.args))
-                else:
-                    factor = self.index(atom) if isinstance(atom, Index) else self.dim(atom)
+                factor = self._atom(atom)
                 term = factor if term is None else self.op("mul", term, factor)
             size = self.const(abs(coefficient))
             term = size if term is None else self.op("mul", size, term)
             sign = "sub" if coefficient < 0 else "add"
             total = self.op(sign, self.const(0) if total is None else total, term) if total or coefficient < 0 else term
         return total or self.const(0)
+
+    def _atom(self, atom: Atom) -> Node:
+        if isinstance(atom, Entry):
+            source = self.input(atom.name, atom.axes, "int")
+            return self.read(source, atom.axes, [self.integer(p) for p in atom.at])
+        if not isinstance(atom, Term):
+            return self.index(atom) if isinstance(atom, Index) else self.dim(atom)
+        a, b = (self.integer(p) for p in atom.args)
+        if atom.op == "wrap":
+            return self.select(self.op("ge", a, self.const(0)), a, self.integer(atom.args[0] + atom.args[1]))
+        name = {"//": "floordiv", "%": "mod", "min": "minimum", "max": "maximum"}[atom.op]
+        return self.op(name, a, b)
+
+    def read(self, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
+        """The value with each axis replaced by an integer expression, all at once."""
+        raise NotImplementedError
 
     # scalar functions
 
@@ -201,7 +214,7 @@ class Algebra:
         """A comparison of integers made of dims and loop indices that holds everywhere, or nowhere."""
         if name in ("gt", "ge"):
             return self._decided("lt" if name == "gt" else "le", b, a)
-        p, q = (integer_poly(e) if _is_short(e) else None for e in (a, b))
+        p, q = (integer_poly(e) if is_short(e) else None for e in (a, b))
         if p is None or q is None:
             return None
         gap = p - q
@@ -285,7 +298,7 @@ def _is_const(node: Node, value: float) -> bool:
     return node.op == "const" and node.value == value
 
 
-def _is_short(node: Node) -> bool:
+def is_short(node: Node) -> bool:
     """A few operations on dims and loop indices, and no data."""
     count, stack = 0, [node]
     while stack and count < 30:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from itertools import count, pairwise
 
-from gradc.algebra import Algebra
+from gradc.algebra import Algebra, is_short
 from gradc.bounds import in_range, integer_poly
 from gradc.extents import ONE, Index, Poly, in_order
-from gradc.ir import Graph, Node, Place, Read, Reduce
+from gradc.ir import Graph, Linear, Node, Place, Read, Reduce
 from gradc.ops import ARITHMETIC, OPS
 from gradc.pieces import MOST_PIECES, Pieces
 
@@ -66,9 +66,16 @@ class Builder(Algebra):
         return self.graph.node("scan", (value,), index)
 
     def read(self, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
-        """The value with each axis replaced by an integer expression, all at once."""
+        """The value with each axis replaced by an integer expression, all at once.
+
+        A value is the same along an axis it does not have, but there has to be such a position.
+        """
         plain = (self._plain_position(e) for e in at)
-        places = {a: e for a, e in zip(axes, plain, strict=True) if a in value.indices and not _is_index(e, a)}
+        places = {a: e for a, e in zip(axes, plain, strict=True) if not _is_index(e, a)}
+        unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
+        places = {a: e for a, e in places.items() if a in value.indices or a in unproved}
+        if unproved and (not _is_renamed_input(value) or unproved - value.indices):
+            return self._plain_read(value, places)  # of this value, so that it is this value's length that is checked
         return self._moved(value, places)
 
     def read_where(self, guard: Node, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
@@ -102,6 +109,19 @@ class Builder(Algebra):
                 p = self.graph.node("place", (self.op("mul", self.const(times), p.args[0]), *p.args[1:]), p.attr)
             summands.append(p)
         return self.graph.node("scatter", tuple(summands), places[0].axes)
+
+    def linear(
+        self, kind: str, arrays: Sequence[tuple[Node, tuple[Index, ...]]], axes: tuple[Index, ...], guard: Node | None
+    ) -> Node:
+        """A function of whole arrays, each given with the axes that it takes whole; `axes` are those of the result."""
+        whole = tuple(self.whole(self.convert(a, "float"), inner) for a, inner in arrays)
+        attr = Linear(kind, tuple(inner for _, inner in arrays), axes, guard is not None)
+        return self.graph.node("linear", whole if guard is None else (*whole, guard), attr)
+
+    def whole(self, value: Node, axes: tuple[Index, ...]) -> Node:
+        """The value with all these axes, so that it can be stored as an array over them."""
+        fits = value.indices.issuperset(axes) and value.op not in ("const", "dim", "index")
+        return value if fits else self.graph.node("spread", (value,), axes)
 
     # inside
 
@@ -179,7 +199,7 @@ class Builder(Algebra):
             return n
         if n.op == "index":
             return places[n.index]
-        if n.op != "input" and any(in_range(e, a) != "proved" for a, e in places.items()):
+        if not _is_renamed_input(n) and any(in_range(e, a) != "proved" for a, e in places.items()):
             return self._plain_read(n, places)  # of this value, so that it is this value's length that is checked
         if n.op == "read" and n.guard is None:
             inner: Places = {}
@@ -217,7 +237,8 @@ class Builder(Algebra):
         return self.read_where(guard, _sent((yield n.args[0], rest)), n.axes, at)
 
     def _plain_read(self, value: Node, places: Places) -> Node:
-        axes = [a for a in (value.axes if value.op == "input" else in_order(places)) if a in places]
+        plain = value.op == "input" and places.keys() <= set(value.axes)
+        axes = [a for a in (value.axes if plain else in_order(places)) if a in places]
         return self.graph.node("read", (value, *(places[a] for a in axes)), Read(tuple(axes)))
 
     def _goes_through(self, value: Node, places: Places) -> bool:
@@ -226,7 +247,9 @@ class Builder(Algebra):
         return few or self._pushable(value, places) or not self.pieces.indices(value).isdisjoint(places)
 
     def _pushable(self, value: Node, places: Places) -> bool:
-        """Whether it costs next to nothing to compute the value again at other places."""
+        """Whether it costs next to nothing to compute the value again at other places, or is made of positions."""
+        if value.type != "float" and is_short(value):
+            return True
         cost, stack = 0, [value]
         while stack and cost <= PUSH_LIMIT:
             n = stack.pop()
@@ -238,6 +261,14 @@ class Builder(Algebra):
             elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
                 return False
         return cost <= PUSH_LIMIT
+
+
+def _is_renamed_input(node: Node) -> bool:
+    """Whether it is an input, at whatever indices over the whole of its axes."""
+    if node.op != "read" or node.guard is not None:
+        return node.op == "input"
+    pairs = zip(node.axes, node.subscripts, strict=True)
+    return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
 
 
 def _is_index(node: Node, index: Index) -> bool:

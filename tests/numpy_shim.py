@@ -392,8 +392,41 @@ def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> An
 
 
 TWO_BY_ROOT_PI = 2 / math.sqrt(math.pi)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:
+        return np.full(b.shape, np.nan)
+
+
+def _logdet(a: Any) -> Any:
+    det = np.linalg.det(a)
+    return np.where(np.real(det) < 0, np.nan, np.log(det + 0j))[()]
+
+
+def _cholesky(a: Any) -> Any:
+    """Column by column, so that complex numbers are no different from real ones."""
+    a = (a + np.swapaxes(a, -1, -2)) / 2
+    factor = np.zeros(a.shape, complex)
+    for k in range(a.shape[-1]):
+        row = factor[..., k, :k]
+        column = a[..., k:, k] - (factor[..., k:, :k] @ row[..., None])[..., 0]
+        factor[..., k:, k] = column / np.sqrt(column[..., :1])
+    real = np.isrealobj(a)
+    bad = ~(np.real(np.einsum("...ii->...i", factor)) > 0).all(-1)
+    factor[bad] = np.nan
+    return factor.real if real else factor
+
+
 NORM = _reduction(_norm)
 FUNCTIONS: dict[str, Any] = {
+    "solve": _solve,
+    "inv": lambda a: _solve(a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)),
+    "det": np.linalg.det,
+    "logdet": _logdet,
+    "cholesky": _cholesky,
     "array_": _array,
     "choose_": _choose,
     "compare_": _compare,

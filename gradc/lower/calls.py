@@ -205,7 +205,7 @@ def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
     return table
 
 
-LATER = frozenset({"solve", "inv", "det", "logdet", "cholesky", "grad"})
+LATER: frozenset[str] = frozenset({"grad"})
 """Functions the language will have."""
 FORMULAS = _formulas(COMPOSITES)
 DEFAULTS: dict[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}}

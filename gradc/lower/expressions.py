@@ -52,6 +52,8 @@ class Expressions(Calls):
         return self.visit(tree)
 
     def _check_depth(self, tree: ast.expr) -> None:
+        if tree.end_lineno and tree.end_lineno == tree.lineno and (tree.end_col_offset or 0) < DEPTH_LIMIT:
+            return  # every level takes a character
         level: list[ast.AST] = [tree]
         for _ in range(DEPTH_LIMIT):
             below: list[ast.AST] = []

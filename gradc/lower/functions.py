@@ -10,6 +10,7 @@ from gradc.extents import Index, Poly
 from gradc.ir import Graph, Node, Type
 from gradc.lower import construction, contractions, shaping
 from gradc.lower.arrays import Arrays
+from gradc.lower.linear import LinearAlgebra
 from gradc.lower.reductions import Reductions
 from gradc.lower.signatures import Call, Row
 from gradc.program import Requirement, Value
@@ -48,6 +49,7 @@ class Functions:
             "int": ("x", lambda c: self._converted(c, "int")),
             "float": ("x", lambda c: self._converted(c, "float")),
             **self._contractions(),
+            **self._algebra(),
             **self._shaping(),
             **self._construction(),
         }
@@ -66,6 +68,16 @@ class Functions:
                 "subscripts, *operands",
                 lambda c: contractions.einsum(arrays, c.settings["subscripts"], c.rest, c.span),
             ),
+        }
+
+    def _algebra(self) -> dict[str, Row]:
+        algebra = LinearAlgebra(self.arrays)
+        return {
+            "solve": ("a, b", lambda c: algebra.solve(c.values["a"], c.values["b"], c.span)),
+            "inv": ("a", lambda c: algebra.inv(c.values["a"], c.span)),
+            "det": ("a", lambda c: algebra.determinant("det", c.values["a"], c.span)),
+            "logdet": ("a", lambda c: algebra.determinant("logdet", c.values["a"], c.span)),
+            "cholesky": ("a", lambda c: algebra.cholesky(c.values["a"], c.span)),
         }
 
     def _shaping(self) -> dict[str, Row]:
