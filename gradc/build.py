@@ -248,12 +248,10 @@ class Builder(Algebra):
 
     def _pushable(self, value: Node, places: Places) -> bool:
         """Whether it costs next to nothing to compute the value again at other places, or is made of positions."""
-        if value.type != "float" and is_short(value):
-            return True
         cost, stack = 0, [value]
         while stack and cost <= PUSH_LIMIT:
             n = stack.pop()
-            if places.keys().isdisjoint(n.indices):
+            if n.type != "float" and is_short(n):
                 continue
             if n.op in OPS or n.op in ("select", "convert", "stop"):
                 cost += OPS[n.op].weight if n.op in OPS else ARITHMETIC

@@ -172,7 +172,7 @@ class Calls(Comprehensions):
     def _length(self, tree: ast.expr) -> Poly:
         node: Node = self.scalar(tree, "a length")
         poly = integer_poly(node)
-        if poly is None:
+        if poly is None or poly.entries:
             hint = "write an integer" if node.type == "float" else None
             raise ShapeError("a length is made of numbers and dims", self.span(tree), hint)
         return poly
