@@ -10,7 +10,7 @@ from gradc.bounds import in_range, integer_poly
 from gradc.extents import ONE, Index, Poly, in_order
 from gradc.ir import Graph, Linear, Node, Place, Read, Reduce
 from gradc.ops import ARITHMETIC, OPS
-from gradc.pieces import MOST_PIECES, Pieces
+from gradc.pieces import MOST_PIECES, Pieces, unclipped
 
 PUSH_LIMIT = 4
 """A read of a value at other places recomputes it there when that costs no more than this; otherwise it is stored."""
@@ -148,7 +148,8 @@ class Builder(Algebra):
         if high - low == ONE:
             return self._moved(value, {i: self.integer(low)}), frozenset()
         taken = value.indices - {i}
-        index = next(j for j in (Index(high - low, k) for k in count()) if j not in taken)
+        length = unclipped(high - low)
+        index = next(j for j in (Index(length, k) for k in count()) if j not in taken)
         return self._moved(value, {i: self.integer(low + Poly.atom(index))}), frozenset({index})
 
     def _split_factors(self, value: Node, over: frozenset[Index]) -> tuple[Node | None, Node, Node | None]:

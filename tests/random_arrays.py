@@ -51,7 +51,7 @@ class Grower:
             text, shape = self.named(text, shape)
             text = f"sum({text}*{self.together(text, shape)})"
         else:
-            text = f"sum(sin({text}))" if shape else f"sin({text})"
+            text = f"sum(tanh({text}))" if shape else f"tanh({text})"
         declared = [f"{name}: param{_brackets(shape)}" for name, shape in self.inputs.items()]
         declared += [
             f"spare_{d}: data[{d}]"
