@@ -223,7 +223,7 @@ class Algebra:
         """A comparison of integers made of dims and loop indices that holds everywhere, or nowhere."""
         if name in ("gt", "ge"):
             return self._decided("lt" if name == "gt" else "le", b, a)
-        p, q = (integer_poly(e) if _is_short(e) else None for e in (a, b))
+        p, q = (integer_poly(e) if is_short(e) else None for e in (a, b))
         if p is None or q is None:
             return None
         gap = p - q
@@ -318,7 +318,7 @@ def _is_const(node: Node, value: float) -> bool:
     return node.op == "const" and node.value == value
 
 
-def _is_short(node: Node) -> bool:
+def is_short(node: Node) -> bool:
     """A few operations on dims and loop indices, and no data."""
     count, stack = 0, [node]
     while stack and count < 30:

@@ -43,7 +43,8 @@ CHOICES = (
     "abs({0}) + (k // 2)*{1} + (3 if k % 2 == 0 else j)*{2}",
     "polygamma(2, {0}) + a[2]*{1} - m[1, j]*{2}",
 )
-FORMS = (*(f"{name}({{}})" for name in UNARY), *BINARY, *INFIX, *CHOICES)
+CALLED = {"truncate": "int"}
+FORMS = (*(f"{CALLED.get(name, name)}({{}})" for name in UNARY), *BINARY, *INFIX, *CHOICES)
 HEAD = "a: param[3]\nm: param[2, 2]\nu: param\nv: param\nk: index\nj: index\n"
 
 EVERYTHING = f"p: param[{len(FORMS)}]\n{HEAD}" + " + ".join(

@@ -9,7 +9,7 @@ from enum import Enum
 from gradc.bounds import needs_guard
 from gradc.build import Builder
 from gradc.extents import Index
-from gradc.ir import Linear, Node, Read, Reduce, reachable
+from gradc.ir import Linear, Node, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -93,7 +93,7 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
             guard = build.op("and", given.pop(), guard)
         if isinstance(old.attr, Linear):
             return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
-        return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
+        return build.read_where(guard, given[0], old.axes, given[1:]), ""
 
     return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
 
