@@ -85,7 +85,9 @@ class _Moved:
         if isinstance(atom, Entry):
             at, axes = tuple(map(self._poly, atom.at)), atom.axes
             own = atom.name in self.batched
-            return Entry(atom.name, (self.row, *axes), (Poly.atom(self.row), *at)) if own else Entry(atom.name, axes, at)
+            return (
+                Entry(atom.name, (self.row, *axes), (Poly.atom(self.row), *at)) if own else Entry(atom.name, axes, at)
+            )
         return atom
 
 

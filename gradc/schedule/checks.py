@@ -53,7 +53,9 @@ def before(found: Range, length: Poly, message: str, names: Names) -> list[Check
         some = Apply("gt", (expression(extent, names), Const(0)), "bool")
         guard = some if guard is None else Apply("and", (guard, some), "bool")
     ends = [
-        p for p in dict.fromkeys((found.low, found.high)) if not (p.is_nonnegative() and (length - ONE - p).is_nonnegative())
+        p
+        for p in dict.fromkeys((found.low, found.high))
+        if not (p.is_nonnegative() and (length - ONE - p).is_nonnegative())
     ]
     return [Check(expression(p, names), length, message, guard) for p in ends]
 
