@@ -79,7 +79,8 @@ def check_seeds(seeds: Iterable[int], backend: str = "python") -> None:
             else:
                 check(random_ranges.generate(seed), backend)
         except gradc.UnsupportedError as error:
-            assert "would have to be stored" in error.message
+            if "would have to be stored" not in error.message:
+                raise
             refused += 1
     assert refused <= 1 + len(seeds) // 20
 
