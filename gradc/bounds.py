@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from gradc.division import divides
 from gradc.extents import ONE, Entry, Index, Poly, Term
 from gradc.ir import Node, reachable
 
@@ -19,7 +20,7 @@ def in_range(subscript: Node, axis: Index) -> Range:
     it beforehand.
     """
     poly = integer_poly(subscript)
-    if poly is not None and is_position(poly, axis):
+    if (poly is not None and is_position(poly, axis)) or _is_digit(subscript, axis):
         return "proved"
     if index_input(subscript) is not None:
         return "kernel" if axis.extent.indices else "call"
@@ -59,8 +60,60 @@ def checked_here(node: Node) -> list[tuple[Index, Node]]:
     return [
         (a, e)
         for a, e in pairs
-        if in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved")
+        if (in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved"))
+        and not (node.guard is not None and _follows(e, a, node.guard))
     ]
+
+
+def _is_digit(subscript: Node, axis: Index) -> bool:
+    """Whether it is `p % q` on an axis of q or more, or `p // q` where p is below q times the length."""
+    if subscript.op not in ("mod", "floordiv") or subscript.type != "int":
+        return False
+    p, q = subscript.args
+    divisor = integer_poly(q)
+    if divisor is None or not divisor.is_nonnegative():
+        return False
+    if subscript.op == "mod":  # by 0 it is 0, which need not be a position
+        positive = (divisor - ONE).is_nonnegative() or any(divides(divisor, i.extent) for i in p.indices)
+        return positive and (axis.extent - divisor).is_nonnegative()
+    dividend = integer_poly(p)
+    if dividend is None or not dividend.is_nonnegative():
+        return False
+    return (axis.extent * divisor - ONE - dividend).is_nonnegative()
+
+
+def _follows(subscript: Node, axis: Index, guard: Node) -> bool:
+    """Whether a condition on loop indices implies that a subscript is in range."""
+    poly = integer_poly(subscript)
+    if poly is None:
+        return False
+    facts = _facts(guard)
+    return all(
+        needed.is_nonnegative() or any((needed - fact).is_nonnegative() for fact in facts)
+        for needed in (poly, axis.extent - ONE - poly)
+    )
+
+
+def _facts(condition: Node) -> list[Poly]:
+    """Integers that are at least 0 where the condition holds."""
+    found: list[Poly] = []
+    stack = [(condition, True)]
+    while stack:
+        n, holds = stack.pop()
+        if n.op == "not":
+            stack.append((n.args[0], not holds))
+        elif n.op == ("and" if holds else "or"):
+            stack += [(a, holds) for a in n.args]
+        elif n.op in ("lt", "le", "gt", "ge", "eq", "ne"):
+            a, b = (integer_poly(e) for e in n.args)
+            if a is None or b is None:
+                continue
+            op = n.op if holds else {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne", "ne": "eq"}[n.op]
+            if op in ("le", "lt", "eq"):
+                found.append(b - a - ONE if op == "lt" else b - a)
+            if op in ("ge", "gt", "eq"):
+                found.append(a - b - ONE if op == "gt" else a - b)
+    return found
 
 
 def integer_poly(node: Node) -> Poly | None:

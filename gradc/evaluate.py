@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradc.extents import Atom, Index, in_order
-from gradc.ir import Node, Reduce, Type, reachable
+from gradc.ir import Linear, Node, Reduce, Type, reachable
+from gradc.linear import REFERENCE
 from gradc.numerics import FUNCTIONS
 from gradc.ops import OPS
 
@@ -144,6 +145,10 @@ class _Run:
                 result = self.place(node)
             case "scatter":
                 result = sum(self.over(p, axes) for p in args)
+            case "linear":
+                result = self.linear(node)
+            case "spread":
+                result = self.over(args[0], axes)
             case "select":
                 result = np.where(*(self.over(a, axes) for a in args))
             case "convert" | "stop":
@@ -197,6 +202,29 @@ class _Run:
         result = np.zeros(self.space.shape(self.axes(node)), _DTYPES[node.type])
         np.add.at(result, places, np.broadcast_to(self.over(v, loops), runs.shape)[runs])
         return result
+
+    def linear(self, node: Node) -> Array:
+        """One matrix after the other; each as long as its axes are there."""
+        assert isinstance(node.attr, Linear)
+        each = self.space.axes(node.each)
+        axes = self.axes(node)
+        made = np.zeros(self.space.shape((*each, *node.axes)), np.float64)
+        given = [self.over(a, (*each, *inner)) for a, inner in zip(node.arrays, node.inner, strict=True)]
+        inside = self.space.inside(each)
+        runs = inside if node.guard is None else inside & self.over(node.guard, each)
+        for at in np.argwhere(runs):
+            place: dict[Atom, int] = dict(zip(each, map(int, at), strict=True))
+            whole = []
+            for g, inner in zip(given, node.inner, strict=True):
+                stretched = np.broadcast_to(g, self.space.shape((*each, *inner)))
+                whole.append(stretched[self._part(place, inner)])
+            made[self._part(place, node.axes)] = REFERENCE[node.attr.kind](*whole)
+        return _aligned(made, (*each, *node.axes), axes)
+
+    def _part(self, at: Mapping[Atom, int], inner: Axes) -> tuple[int | slice, ...]:
+        """Where in an array over the places `at` and then `inner` one matrix lies."""
+        lengths = (i.extent.length({**self.space.known, **at}) for i in inner)
+        return (*at.values(), *(slice(length) for length in lengths))
 
     def runs(self, node: Node, loops: Axes) -> Array:
         """Where in its loops a read or place is performed."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from gradc.build import Builder
 from gradc.extents import in_order
-from gradc.ir import Node, Place, Read, Reduce, reachable
+from gradc.ir import Linear, Node, Place, Read, Reduce, reachable
 from gradc.lower.reductions import Reductions
 from gradc.ops import OPS
 from gradc.program import Provenance
@@ -15,14 +15,32 @@ Rule = Callable[[Builder, str, tuple[Node, ...], Node], tuple[Node, str] | None]
 LOGISTIC = ("sigmoid", "log_sigmoid", "softplus")
 
 
-def rebuild(build: Builder, provenance: Provenance, roots: Iterable[Node], rule: Rule) -> dict[Node, Node]:
-    """Makes every node again over its rewritten arguments; `rule` may return another node and a note on it."""
-    done: dict[Node, Node] = {}
-    for old in reachable(roots):
+def rebuild(
+    build: Builder,
+    provenance: Provenance,
+    roots: Iterable[Node],
+    ops: Container[str],
+    rule: Rule,
+    also: Callable[[Node], tuple[Node, ...]] | None = None,
+) -> dict[Node, Node]:
+    """Makes every node again over its rewritten arguments.
+
+    `rule` may return another node and a note on it; it is asked about nodes of these `ops`. `also` names other nodes
+    that a node will need: `rule` is given them behind the arguments, rewritten.
+    """
+    nodes = reachable(roots) if also is None else _needed_first(roots, also)
+    done: dict[Node, Node] = {n: n for n in nodes}
+    if not any(n.op in ops for n in nodes):
+        return done
+    for old in nodes:
         args = tuple(map(done.__getitem__, old.args))
+        if args == old.args and old.op not in ops:
+            continue
+        if also is not None:
+            args += tuple(done.get(a, a) for a in also(old))
         before = len(build.graph.nodes)
-        ruled = rule(build, old.op, args, old)
-        new = ruled[0] if ruled else remake(build, old, args)
+        ruled = rule(build, old.op, args, old) if old.op in ops else None
+        new = ruled[0] if ruled else remake(build, old, args[: len(old.args)])
         for made in build.graph.nodes[before:]:
             if old in provenance.origins:
                 provenance.origins.setdefault(made, provenance.origins[old])
@@ -34,6 +52,21 @@ def rebuild(build: Builder, provenance: Provenance, roots: Iterable[Node], rule:
             provenance.notes.setdefault(new, ruled[1])
         done[old] = new
     return done
+
+
+def _needed_first(roots: Iterable[Node], also: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
+    """The roots and all they are made of and need, in this order where needs do not go round in circles."""
+    made: dict[Node, None] = {}
+    begun: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        n = stack[-1]
+        if n not in begun:
+            begun.add(n)
+            stack += [a for a in (*also(n), *n.args) if a not in begun]
+        else:
+            made.setdefault(stack.pop())
+    return list(made)
 
 
 def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
@@ -54,6 +87,11 @@ def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
         return build.reduce(old.attr.kind, in_order(old.attr.over), args[0])
     if isinstance(old.attr, Read) and not old.attr.guarded:
         return build.read(args[0], old.attr.axes, args[1:])
+    if isinstance(old.attr, Linear):
+        arrays = list(zip(args, old.inner, strict=False))
+        return build.linear(old.kind, arrays, old.axes, args[-1] if old.attr.guarded else None)
+    if old.op == "spread":
+        return build.whole(args[0], old.axes)
     if isinstance(old.attr, Place):
         at = args[1 : 1 + len(old.axes)]
         return build.place(args[0], old.attr.axes, at, old.attr.kept, args[-1] if old.attr.guarded else None)
@@ -62,18 +100,18 @@ def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
 
 def stabilise(build: Builder, provenance: Provenance, root: Node) -> Node:
     """Forms that overflow or cancel, replaced by the functions that do not: `log(sigmoid(z))` by `log_sigmoid(z)`."""
-    return rebuild(build, provenance, [root], _stable)[root]
+    return rebuild(build, provenance, [root], ("log", "log1p", "sub", "div"), _stable)[root]
 
 
 def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Once everything is differentiated, a value with no derivative is a value like any other."""
-    done = rebuild(build, provenance, roots, lambda b, op, args, old: (args[0], "") if op == "stop" else None)
+    done = rebuild(build, provenance, roots, ("stop",), lambda b, op, args, old: (args[0], ""))
     return [done[r] for r in roots]
 
 
 def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Cheaper forms of values whose derivatives are there already: from these the derivatives would lose digits."""
-    done = rebuild(build, provenance, roots, _condensed)
+    done = rebuild(build, provenance, roots, ("add",), _condensed)
     return [done[r] for r in roots]
 
 
@@ -99,8 +137,14 @@ def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]
         if n.op in LOGISTIC:
             families.setdefault(_magnitude(n.args[0]), set()).add(n)
     shared = {n for family in families.values() if len(family) > 1 for n in family}
+    if not shared:
+        return roots
     done = rebuild(
-        build, provenance, roots, lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None
+        build,
+        provenance,
+        roots,
+        LOGISTIC,
+        lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None,
     )
     return [done[r] for r in roots]
 

@@ -1,7 +1,8 @@
 """Reverse mode: adjoints in reverse topological order, fan-out summed.
 
-Scalar functions come from `gradc.ops`. Beside them there are three structural rules: the adjoint of a reduction is a
-broadcast, of a read a scatter, of a running sum a running sum from the other end.
+Scalar functions come from `gradc.ops`, linear algebra from `gradc.autodiff.linear`. Beside them there are three
+structural rules: the adjoint of a reduction is a broadcast, of a read a scatter, of a running sum a running sum from
+the other end.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.guards import Guard, Use, guards
+from gradc.autodiff.guards import Guard, Partly, Use, condition_of, guards
+from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
 from gradc.errors import Source
 from gradc.extents import Index, in_order
-from gradc.ir import Node, Place, Reduce, reachable
+from gradc.ir import Linear, Node, Place, Reduce, reachable
 from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
@@ -111,6 +113,10 @@ class _Reverse:
             self._reduce(y, y.attr, bar)
         elif y.op == "scan":
             self._scan(y, bar)
+        elif isinstance(y.attr, Linear):
+            self._linear(y, bar)
+        elif y.op == "spread":
+            self._send(y, y.args[0], bar)
         elif y.op == "scatter":
             for p in y.args:
                 self._receive(p, bar, y.indices - set(y.axes))
@@ -162,7 +168,10 @@ class _Reverse:
             self._send(y, x, contribution if factor.op == "const" else self._guarded(y, bar, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
-        names = zip(OPS[y.op].params, y.args, strict=True)
+        params = OPS[y.op].params
+        if text in params:
+            return y.args[params.index(text)]
+        names = zip(params, y.args, strict=True)
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
 
@@ -183,7 +192,9 @@ class _Reverse:
         if guard is Use.ALWAYS:
             return contribution
         zero = self.build.const(0.0)
-        condition = self.build.op("ne", bar, zero) if isinstance(guard, Use) else guard
+        condition = guard if isinstance(guard, Node) else self.build.op("ne", bar, zero)
+        if isinstance(guard, Partly):
+            condition = self.build.op("and", guard.condition, condition)
         return self.build.select(condition, contribution, zero)
 
     # structure
@@ -217,6 +228,20 @@ class _Reverse:
         mirrored = build.op("sub", build.op("sub", build.integer(index.extent), build.const(1)), build.index(index))
         sums = build.scan(index, build.read(bar, [index], [mirrored]))
         self._receive(y.args[0], build.read(sums, [index], [mirrored]), y.indices)
+
+    def _linear(self, y: Node, bar: Node) -> None:
+        """What is not run contributes nothing: neither where nobody asks for y, nor where it makes no difference."""
+        build, guard = self.build, self.guards[y]
+        condition: Node | None = None
+        if isinstance(guard, Node):
+            condition = guard
+        elif guard is Use.SOMETIMES:
+            differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
+            condition = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+        for x, contribution in received(build, y, bar, condition):
+            if condition is not None:
+                contribution = build.select(condition, contribution, build.const(0.0))
+            self._receive(x.node, contribution, y.each.union(*(i.closure for i in x.axes)))
 
     def _read(self, y: Node, bar: Node) -> None:
         """Accumulates at the places that were read; a pure renaming is renamed back."""
@@ -255,7 +280,7 @@ class _Reverse:
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]
-        return guard if isinstance(guard, Node) and needs_guard(y) else None
+        return condition_of(guard) if not isinstance(guard, Use) and needs_guard(y) else None
 
     def _total(self, x: Node) -> Value:
         """The adjoint of an input: one sum if all contributions are over whole axes, else a scatter of them all."""

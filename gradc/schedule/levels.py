@@ -125,7 +125,7 @@ class Levels:
         for n in group:
             if not self.loops[n] & inside:
                 cost[n] = 0
-            elif n.op in ("place", "scatter", "scan", "output") or (n.op == "reduce" and not self.endless[n]):
+            elif n.op in ("place", "scatter", "scan", "linear", "output") or (n.op == "reduce" and not self.endless[n]):
                 cost[n] = NEVER
             else:
                 own = OPS[n.op].weight if n.op in OPS else ARITHMETIC

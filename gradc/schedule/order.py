@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gradc.algebra import COMPARISONS
 from gradc.bounds import checked_here
-from gradc.build import COMPARISONS
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import OPS
@@ -20,6 +20,7 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
     nodes = list(nodes)
     found: set[Node] = set()
     read_elsewhere = {n.args[0] for n in nodes if n.op == "read" and n.args[0].indices.intersection(n.axes)}
+    read_elsewhere.update(a for n in nodes if n.op == "linear" for a in n.arrays)
     for n in nodes:
         if n in read_elsewhere and n.op != "input":
             continue
@@ -40,8 +41,12 @@ def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]
     stack: list[tuple[Node, frozenset[Index]]] = []
 
     def enter(user: Node) -> None:
-        for a in user.args:
-            moved = a.indices.intersection(user.axes) if user.op == "read" and a is user.args[0] else frozenset()
+        for k, a in enumerate(user.args):
+            moved: frozenset[Index] = frozenset()
+            if user.op == "read" and k == 0:
+                moved = a.indices.intersection(user.axes)
+            elif user.op == "linear" and k < len(user.inner):
+                moved = frozenset(user.inner[k])
             stack.append((a, moved))
 
     enter(n)
@@ -58,6 +63,8 @@ def loops_of(n: Node) -> frozenset[Index]:
     """The loops a node is computed in."""
     if n.op == "scatter":
         return n.args[0].indices
+    if n.op == "linear":
+        return n.each
     return n.indices | n.over
 
 
@@ -69,7 +76,7 @@ def accesses(n: Node, written_out: set[Node]) -> list[Access]:
     found: list[Access] = []
     if n.op == "output":
         found.append(tuple(frozenset() if a is None else a.closure for a in n.axes))
-    stack = list(n.args)
+    stack = list(n.args) if n.op != "linear" else []
     while stack:
         a = stack.pop()
         if a not in written_out:

@@ -42,7 +42,7 @@ def routine(
         array = names.claim(wanted)
         axes = tuple(a for a in v.axes if a is not None)
         if (
-            v.node.op in ("reduce", "scatter")
+            v.node.op in ("reduce", "scatter", "linear")
             and len(axes) == len(v.axes)
             and set(axes) == v.node.indices
             and v.node not in direct

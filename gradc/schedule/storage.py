@@ -68,8 +68,9 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
             storage.axes[n] = outputs[n][1]
             continue
         path = storage.paths[n.args[0]][0] if n.op == "scatter" else storage.paths[n][0]
-        around = [loop.index for loop in path if loop.index in indices]
-        axes = (*around, *n.axes) if n.op == "scatter" else tuple(around)
+        own = n.axes if n.op in ("scatter", "linear") else ()
+        around = [loop.index for loop in path if loop.index in indices and loop.index not in own]
+        axes = (*around, *own)
         if axes:
             storage.axes[n] = axes
         if not all(i.extent.has_bound for i in axes):

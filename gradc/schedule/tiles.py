@@ -24,6 +24,7 @@ from gradc.loops import (
     Expr,
     Fill,
     For,
+    Linear,
     Name,
     Product,
     Stmt,
@@ -63,6 +64,8 @@ class Tiling:
 
     def tiled(self) -> Tiles | None:
         """The loop over tiles; None if it has nothing to gain."""
+        if any(isinstance(s, Linear) for s, _ in walk(self.loop.body)):
+            return None  # what is done to a row's matrices outweighs the rest, and takes them as they are
         products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop))
         body = products.taken_out()
         self.kept.update(products.expanded)
