@@ -230,7 +230,9 @@ class Builder(Algebra):
                 return self.convert(args[0], n.type)
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
         inside = frozenset().union(*(e.indices for e in places.values()))
-        if n.op == "reduce" and self.pieces.indices(n) & places.keys() and not n.over & inside:
+        bounds = frozenset().union(*(i.extent.indices for i in n.over))
+        own_range = not n.over & inside and not bounds & places.keys()
+        if n.op == "reduce" and self.pieces.indices(n) & places.keys() and own_range:
             return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 
