@@ -35,6 +35,11 @@ class Op:
     result: Result = "float"
     kinks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
 
+    @property
+    def chooses(self) -> bool:
+        """Whether an argument may lose to another, or to a constant, and then has no influence at all."""
+        return any(p is not None and (" if " in p or "sign(" in p) for p in self.partials)
+
 
 def _unary(
     name: str,
