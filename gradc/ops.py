@@ -173,6 +173,9 @@ _ROWS = (
     _unary("sigmoid", "y*sigmoid(-x)"),
     _unary("log_sigmoid", "sigmoid(-x)"),
     _unary("softplus", "sigmoid(x)"),
+    Op("logaddexp", ("a", "b"), ("sigmoid(a - b)", "sigmoid(b - a)"), TRANSCENDENTAL, (REALS, REALS)),
+    _unary("log1mexp", "-1/expm1(-x)", (-INF, 0.0), kinks=((0.0, -INF),)),
+    _unary("log_cosh", "tanh(x)"),
     Op(
         "elu",
         ("x", "alpha"),

@@ -95,6 +95,9 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
     "log_sigmoid": lambda x: sp.log(1 / (1 + sp.exp(-x))),
     "softplus": lambda x: sp.log(1 + sp.exp(x)),
+    "logaddexp": lambda a, b: sp.log(sp.exp(a) + sp.exp(b)),
+    "log1mexp": lambda x: sp.log(1 - sp.exp(x)),
+    "log_cosh": lambda x: sp.log(sp.cosh(x)),
     "elu": lambda x, alpha: _where(x > 0, x, alpha * (sp.exp(x) - 1)),
 }
 
@@ -318,6 +321,9 @@ EXACT: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "log_sigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "logaddexp": lambda a, b: max(a, b) + mpmath.log1p(mpmath.exp(-abs(a - b))),
+    "log1mexp": lambda x: mpmath.log(-mpmath.expm1(x)),
+    "log_cosh": lambda x: mpmath.log1p(2 * mpmath.sinh(x / 2) ** 2),
     "elu": lambda x, alpha: x if x > 0 else alpha * mpmath.expm1(x),
 }
 
