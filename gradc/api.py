@@ -12,14 +12,15 @@ from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
 from gradc.frontends import function as python
 from gradc.frontends import text as frontend
+from gradc.frontends.symbolic import Symbolic, is_sympy, symbolic
 from gradc.function import Function
 from gradc.program import Program
 
 
 def compile(
-    source: str | os.PathLike[str] | Callable[..., Any],
+    source: str | os.PathLike[str] | Callable[..., Any] | Any,
     *,
-    wrt: Sequence[str] | None = None,
+    wrt: Sequence[str] | Sequence[Any] | None = None,
     dtype: str = "float64",
     backend: str = "numba",
     threads: int | str = "auto",
@@ -29,8 +30,8 @@ def compile(
     """Compiles a loss.
 
     `source` is a path ending in `.gradc`, the text of a program, one plain expression, whose free names become scalar
-    params in order of first appearance, or a Python function, which is read and never called. `wrt` names the inputs
-    to differentiate by; all params by default.
+    params in order of first appearance, a SymPy expression, or a Python function, which is read and never called. `wrt`
+    names the inputs to differentiate by (or gives SymPy's symbols); all params by default.
     `dtype` is "float64", or "float32" to store and compute in float32, sums over rows in float64.
     `backend` is "numba", or "python" to run the generated source uncompiled. `cache=False` keeps nothing on disk.
     `fast_math_library=False` takes `exp`, `log`, `sin` ... from the C library, where gradc has its own, which work on
@@ -38,7 +39,9 @@ def compile(
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """
-    origin = _read(source)
+    origin = symbolic(source, wrt) if is_sympy(source) else _read(source)
+    if isinstance(origin, Symbolic):
+        wrt = origin.names()
     options = _options(
         wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache, fast_math_library=fast_math_library
     )
@@ -48,9 +51,15 @@ def compile(
 def restore(origin: Origin, options: dict[str, Any]) -> Function:
     """A Function from its source and checked options."""
     with paused():
-        program = python.program(origin) if isinstance(origin, python.PythonProgram) else parse(*origin[::-1])
+        program = _program(origin)
         derived = derive(program, options["wrt"])
     return Function(derived, origin, options, restore)
+
+
+def _program(origin: Origin) -> Program:
+    if isinstance(origin, Symbolic):
+        return origin.program()
+    return python.program(origin) if isinstance(origin, python.PythonProgram) else parse(*origin[::-1])
 
 
 def parse(text: str, name: str = "<text>") -> Program:
@@ -103,6 +112,6 @@ def _options(**options: Any) -> dict[str, Any]:
     return options
 
 
-Origin = tuple[str, str] | python.PythonProgram
-"""What a Function is made of again from a pickle: (name, text), or a function by its text."""
+Origin = tuple[str, str] | python.PythonProgram | Symbolic
+"""What a Function is made of again from a pickle: (name, text), a function by its text, or a SymPy expression."""
 EXPRESSION, TEXT = "<expression>", "<text>"

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
-from gradc.extents import ONE, Index, Poly, Term
+from gradc.division import divides
+from gradc.extents import ONE, Entry, Index, Poly, Term
 from gradc.ir import Node, reachable
 
 Range = Literal["proved", "call", "kernel"]
+TERMS = {"floordiv": "//", "mod": "%", "minimum": "min", "maximum": "max"}
 
 
 def in_range(subscript: Node, axis: Index) -> Range:
     """How it is known that an integer is a position of an axis.
 
-    "call": it depends on sizes alone, or is an element of an index input, so that the call can check it beforehand.
+    "call": it depends on sizes and index scalars alone, or is an element of an index input, so that the call can check
+    it beforehand.
     """
     poly = integer_poly(subscript)
-    if poly is not None:
-        if poly.is_nonnegative() and (axis.extent - ONE - poly).is_nonnegative():
-            return "proved"
-        return "kernel" if poly.indices else "call"
-    return "call" if index_input(subscript) is not None and not axis.extent.indices else "kernel"
+    if (poly is not None and is_position(poly, axis)) or _is_digit(subscript, axis):
+        return "proved"
+    if index_input(subscript) is not None:
+        return "kernel" if axis.extent.indices else "call"
+    return "kernel" if poly is None or poly.indices or axis.extent.indices else "call"
+
+
+def is_position(poly: Poly, axis: Index) -> bool:
+    """Whether it is proved to be a position of the axis."""
+    return poly.is_nonnegative() and (axis.extent - ONE - poly).is_nonnegative()
 
 
 def index_input(subscript: Node) -> str | None:
     """The name of the index input a subscript is an element of, if it is nothing else."""
     node = subscript.args[0] if subscript.op == "read" else subscript
     return node.name if node.op == "input" else None
+
+
+def places_of_bounds(indices: Iterable[Index]) -> list[tuple[Entry, Index, Poly]]:
+    """The elements of index inputs that the bounds of loops are made of: each with an axis and the place on it."""
+    entries = {e for i in indices for e in i.extent.entries}
+    return [
+        (e, axis, at)
+        for e in sorted(entries, key=lambda e: str(Poly.atom(e)))
+        for axis, at in zip(e.axes, e.at, strict=True)
+        if not is_position(at, axis)
+    ]
 
 
 def needs_guard(node: Node) -> bool:
@@ -40,12 +60,64 @@ def checked_here(node: Node) -> list[tuple[Index, Node]]:
     return [
         (a, e)
         for a, e in pairs
-        if in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved")
+        if (in_range(e, a) == "kernel" or (node.guard is not None and in_range(e, a) != "proved"))
+        and not (node.guard is not None and _follows(e, a, node.guard))
     ]
 
 
+def _is_digit(subscript: Node, axis: Index) -> bool:
+    """Whether it is `p % q` on an axis of q or more, or `p // q` where p is below q times the length."""
+    if subscript.op not in ("mod", "floordiv") or subscript.type != "int":
+        return False
+    p, q = subscript.args
+    divisor = integer_poly(q)
+    if divisor is None or not divisor.is_nonnegative():
+        return False
+    if subscript.op == "mod":  # by 0 it is 0, which need not be a position
+        positive = (divisor - ONE).is_nonnegative() or any(divides(divisor, i.extent) for i in p.indices)
+        return positive and (axis.extent - divisor).is_nonnegative()
+    dividend = integer_poly(p)
+    if dividend is None or not dividend.is_nonnegative():
+        return False
+    return (axis.extent * divisor - ONE - dividend).is_nonnegative()
+
+
+def _follows(subscript: Node, axis: Index, guard: Node) -> bool:
+    """Whether a condition on loop indices implies that a subscript is in range."""
+    poly = integer_poly(subscript)
+    if poly is None:
+        return False
+    facts = _facts(guard)
+    return all(
+        needed.is_nonnegative() or any((needed - fact).is_nonnegative() for fact in facts)
+        for needed in (poly, axis.extent - ONE - poly)
+    )
+
+
+def _facts(condition: Node) -> list[Poly]:
+    """Integers that are at least 0 where the condition holds."""
+    found: list[Poly] = []
+    stack = [(condition, True)]
+    while stack:
+        n, holds = stack.pop()
+        if n.op == "not":
+            stack.append((n.args[0], not holds))
+        elif n.op == ("and" if holds else "or"):
+            stack += [(a, holds) for a in n.args]
+        elif n.op in ("lt", "le", "gt", "ge", "eq", "ne"):
+            a, b = (integer_poly(e) for e in n.args)
+            if a is None or b is None:
+                continue
+            op = n.op if holds else {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne", "ne": "eq"}[n.op]
+            if op in ("le", "lt", "eq"):
+                found.append(b - a - ONE if op == "lt" else b - a)
+            if op in ("ge", "gt", "eq"):
+                found.append(a - b - ONE if op == "gt" else a - b)
+    return found
+
+
 def integer_poly(node: Node) -> Poly | None:
-    """An integer expression of numbers, dims and loop indices as a polynomial; None if it reads data."""
+    """An integer expression of numbers, dims, loop indices and elements of index inputs; None for any other."""
     if node.type != "int":
         return None
     polys: dict[Node, Poly] = {}
@@ -54,10 +126,21 @@ def integer_poly(node: Node) -> Poly | None:
             poly = Poly.const(int(n.value))
         elif n.op in ("dim", "index"):
             poly = Poly.atom(n.name if n.op == "dim" else n.index)
-        elif n.op in ("add", "sub", "mul", "neg", "floordiv", "minimum", "maximum") and all(a in polys for a in n.args):
+        elif n.op == "input" or (n.op == "read" and n.args[0].op == "input" and n.guard is None):
+            places = {} if n.op == "input" else dict(zip(n.axes, n.subscripts, strict=True))
+            source = n if n.op == "input" else n.args[0]
+            if source.type != "int" or any(e not in polys for e in places.values()):
+                return None
+            at = tuple(polys[places[a]] if a in places else Poly.atom(a) for a in source.axes)
+            poly = Poly.atom(Entry(source.name, source.axes, at))
+        elif n.op == "select" and _is_wrap(n):
+            poly = Poly.atom(Term("wrap", (polys[n.args[1]], polys[n.args[2]] - polys[n.args[1]])))
+        elif n.op == "ge" and all(a in polys for a in n.args):
+            continue
+        elif n.op in (*TERMS, "add", "sub", "mul", "neg") and all(a in polys for a in n.args):
             parts = [polys[a] for a in n.args]
-            if n.op in ("floordiv", "minimum", "maximum"):
-                poly = Poly.atom(Term({"floordiv": "//", "minimum": "min", "maximum": "max"}[n.op], tuple(parts)))
+            if n.op in TERMS:
+                poly = Poly.atom(Term(TERMS[n.op], tuple(parts)))
             elif n.op == "neg":
                 poly = -parts[0]
             else:
@@ -69,3 +152,9 @@ def integer_poly(node: Node) -> Poly | None:
             return None
         polys[n] = poly
     return polys[node]
+
+
+def _is_wrap(n: Node) -> bool:
+    """Whether it is `k if k >= 0 else k + size`."""
+    test, k, end = n.args
+    return test.op == "ge" and test.args[0] is k and test.args[1].op == "const" and end.type == "int"

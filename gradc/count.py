@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from gradc.extents import Atom, Index, Monomial, Poly
-from gradc.loops import Accumulate, Apply, Assign, Expr, For, Product, Routine, Stmt, Sweep, Tiles, parts
+from gradc.loops import Accumulate, Apply, Assign, Expr, For, Linear, Product, Routine, Stmt, Sweep, Tiles, parts
 from gradc.ops import ARITHMETIC, OPS
 
 Counts = dict[Monomial, Fraction]
@@ -55,6 +55,10 @@ def _block_at(body: tuple[Stmt, ...], values: dict[Atom, int]) -> int:
         if isinstance(s, Tiles | Sweep):
             total += _block_at(s.body, values)
             continue
+        if isinstance(s, Linear):
+            times, of = s.work
+            total += round(times * math.prod(length.length(values) for length in of))
+            continue
         if not isinstance(s, For):
             total += cost(s) * (math.prod(i.extent.length(values) for i in s.loops) if isinstance(s, Product) else 1)
             continue
@@ -78,6 +82,12 @@ def _block(body: tuple[Stmt, ...]) -> Counts:
             total = _add(total, _summed(_block(s.body), s.index))
         elif isinstance(s, Tiles | Sweep):
             total = _add(total, _block(s.body))
+        elif isinstance(s, Linear):
+            times, of = s.work
+            work: Counts = {(): times}
+            for length in of:
+                work = _times(work, {m: Fraction(c) for m, c in length.terms})
+            total = _add(total, work)
         elif isinstance(s, Product):
             part: Counts = {(): Fraction(cost(s))}
             for i in s.loops:

@@ -24,6 +24,15 @@ class Source:
     def line(self, number: int) -> str:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
+    def span(self, number: int, start: int, end: int | None) -> Span:
+        """The bytes of a line from `start` below `end`, or to the line's end: Python's parser counts in bytes."""
+        text = self.line(number)
+        if text.isascii():
+            return Span(self, number, start + 1, max(1, (len(text) if end is None else end) - start))
+        code = text.encode()
+        column = len(code[:start].decode(errors="ignore")) + 1
+        return Span(self, number, column, max(1, len(code[start:end].decode(errors="ignore"))))
+
 
 @dataclass(frozen=True)
 class Span:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradc.extents import Atom, Index, in_order
-from gradc.ir import Node, Reduce, Type, reachable
+from gradc.ir import Linear, Node, Reduce, Type, reachable
+from gradc.linear import REFERENCE
 from gradc.numerics import FUNCTIONS
 from gradc.ops import OPS
 
@@ -45,7 +46,7 @@ def evaluate_value(
 ) -> Array:
     """The array with these axes; None is an axis of length 1, an index the node lacks is broadcast along."""
     (array,) = evaluate([node], inputs, dims)
-    space = _Space(dims)
+    space = _Space(inputs, dims)
     shape = [1 if i is None else space.length(i) for i in axes]
     return np.array(np.broadcast_to(_aligned(array, space.axes(node.indices), axes), shape))
 
@@ -58,10 +59,11 @@ def _aligned(array: Array, own: Axes, axes: Sequence[Index | None]) -> Array:
 
 
 class _Space:
-    """The ranges of indices when the dims are known."""
+    """The ranges of indices when dims and index inputs are known."""
 
-    def __init__(self, dims: Mapping[str, int]) -> None:
-        self.dims: dict[Atom, int] = dict(dims.items())
+    def __init__(self, inputs: Mapping[str, Any], dims: Mapping[str, int]) -> None:
+        self.known: dict[Atom, Any] = {name: np.asarray(v) for name, v in inputs.items()}
+        self.known.update(dims.items())
         self._axes: dict[frozenset[Index], Axes] = {}
         self._bounds: dict[Index, Array] = {}
 
@@ -73,14 +75,18 @@ class _Space:
     def bound(self, index: Index) -> Array:
         """The true length of an index, over the indices its bound is made of; 0 where those are out of range."""
         if index not in self._bounds:
-            outer = self.axes(index.closure - {index})
+            outer = self.outer(index)
             inside = self.inside(outer)
             lengths = np.zeros(inside.shape, np.int64)
             for at in np.ndindex(inside.shape):
                 if inside[at]:
-                    lengths[at] = index.extent.length({**self.dims, **dict(zip(outer, at, strict=True))})
+                    lengths[at] = index.extent.length({**self.known, **dict(zip(outer, at, strict=True))})
             self._bounds[index] = lengths
         return self._bounds[index]
+
+    def outer(self, index: Index) -> Axes:
+        """The indices the bound of an index is made of."""
+        return self.axes(index.closure - {index})
 
     def length(self, index: Index) -> int:
         return int(self.bound(index).max(initial=0))
@@ -97,7 +103,7 @@ class _Space:
         inside = np.ones(self.shape(axes), np.bool_)
         for i in axes:
             if i.extent.indices:
-                inside &= self.position(i, axes) < _aligned(self.bound(i), self.axes(i.closure - {i}), axes)
+                inside &= self.position(i, axes) < _aligned(self.bound(i), self.outer(i), axes)
         return inside
 
 
@@ -106,7 +112,7 @@ class _Run:
 
     def __init__(self, inputs: Mapping[str, Any], dims: Mapping[str, int]) -> None:
         self.inputs = inputs
-        self.space = _Space(dims)
+        self.space = _Space(inputs, dims)
         self.values: dict[Node, Array] = {}
 
     def axes(self, node: Node) -> Axes:
@@ -123,7 +129,7 @@ class _Run:
             case "const":
                 result: Any = node.value
             case "dim":
-                result = self.space.dims[node.name]
+                result = self.space.known[node.name]
             case "index":
                 result = self.space.position(node.index, axes)
             case "input":
@@ -139,6 +145,10 @@ class _Run:
                 result = self.place(node)
             case "scatter":
                 result = sum(self.over(p, axes) for p in args)
+            case "linear":
+                result = self.linear(node)
+            case "spread":
+                result = self.over(args[0], axes)
             case "select":
                 result = np.where(*(self.over(a, axes) for a in args))
             case "convert" | "stop":
@@ -175,6 +185,10 @@ class _Run:
         at = [replaced[i] if i in replaced else self.space.position(i, axes) for i in self.axes(v)]
         runs = self.runs(node, axes)
         places = self.checked(node, self.axes(v), [np.broadcast_to(p, runs.shape)[runs] for p in at])
+        for i in replaced.keys() - v.indices:
+            inside = (replaced[i] >= 0) & (replaced[i] < _aligned(self.space.bound(i), self.space.outer(i), axes))
+            if not np.broadcast_to(inside, runs.shape)[runs].all():
+                raise IndexError(f"{node}: no such element along {i}")
         result = np.zeros(runs.shape, _DTYPES[node.type])
         result[runs] = self.values[v][places]
         return result
@@ -188,6 +202,29 @@ class _Run:
         result = np.zeros(self.space.shape(self.axes(node)), _DTYPES[node.type])
         np.add.at(result, places, np.broadcast_to(self.over(v, loops), runs.shape)[runs])
         return result
+
+    def linear(self, node: Node) -> Array:
+        """One matrix after the other; each as long as its axes are there."""
+        assert isinstance(node.attr, Linear)
+        each = self.space.axes(node.each)
+        axes = self.axes(node)
+        made = np.zeros(self.space.shape((*each, *node.axes)), np.float64)
+        given = [self.over(a, (*each, *inner)) for a, inner in zip(node.arrays, node.inner, strict=True)]
+        inside = self.space.inside(each)
+        runs = inside if node.guard is None else inside & self.over(node.guard, each)
+        for at in np.argwhere(runs):
+            place: dict[Atom, int] = dict(zip(each, map(int, at), strict=True))
+            whole = []
+            for g, inner in zip(given, node.inner, strict=True):
+                stretched = np.broadcast_to(g, self.space.shape((*each, *inner)))
+                whole.append(stretched[self._part(place, inner)])
+            made[self._part(place, node.axes)] = REFERENCE[node.attr.kind](*whole)
+        return _aligned(made, (*each, *node.axes), axes)
+
+    def _part(self, at: Mapping[Atom, int], inner: Axes) -> tuple[int | slice, ...]:
+        """Where in an array over the places `at` and then `inner` one matrix lies."""
+        lengths = (i.extent.length({**self.space.known, **at}) for i in inner)
+        return (*at.values(), *(slice(length) for length in lengths))
 
     def runs(self, node: Node, loops: Axes) -> Array:
         """Where in its loops a read or place is performed."""

@@ -7,11 +7,14 @@ A node is the value of an array's element *at* its indices: `z = sum_j x[i, j]*w
     dim       -                        name                the length bound to a dim name
     index     -                        Index               the value of a loop index
     input     -                        (name, axes, type)  an element of an input, at its axes
-    read      v, e1 .. ek [, guard]    Read                v with its axes replaced by the integers e1 .. ek
+    read      v, e1 .. ek [, guard]    Read                v with its axes replaced by the integers e1 .. ek; along axes
+                                                           that v does not have, e is only checked to be a position
     reduce    v                        Reduce              sum, prod, max, min over some indices of v
     scan      v                        Index               running sum along the index, this element included
     place     v, e1 .. ek [, guard]    Place               v accumulated at e1 .. ek, over all its other indices
     scatter   place ..                 axes                the sum of its places: zero where nothing is placed
+    linear    arrays [, guard]         Linear              an element of a result of linear algebra, at its axes
+    spread    v                        axes                v over these axes too, along which it is constant
     select    c, a, b                  -                   a where c, else b
     convert   v                        type                a bool or int as int or float
     stop      v                        -                   v, with no derivative
@@ -57,6 +60,19 @@ class Reduce:
     over: frozenset[Index]
 
 
+@dataclass(frozen=True)
+class Linear:
+    """A function of `gradc.linear`: the axes that it takes whole of each argument, and those of its result.
+
+    All other indices number what it is applied to: `solve(A[i], b[i])` takes a whole matrix and a whole vector each.
+    """
+
+    kind: str
+    inner: tuple[tuple[Index, ...], ...]
+    axes: tuple[Index, ...]
+    guarded: bool = False
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
     """One scalar expression. Nodes of a graph are unique, so equality is identity."""
@@ -88,11 +104,28 @@ class Node:
 
     @property
     def axes(self) -> tuple[Index, ...]:
-        """The axes of an `input`, a `read`, a `place`, a `scatter` or an `output`."""
-        if isinstance(self.attr, Read | Place):
+        """The axes of an `input`, a `read`, a `place`, a `scatter`, a `linear`, a `spread` or an `output`."""
+        if isinstance(self.attr, Read | Place | Linear):
             return self.attr.axes
         assert isinstance(self.attr, tuple)
-        return self.attr if self.op == "scatter" else self.attr[1]
+        return self.attr if self.op in ("scatter", "spread") else self.attr[1]
+
+    @property
+    def arrays(self) -> tuple[Node, ...]:
+        """What a `linear` is a function of."""
+        assert isinstance(self.attr, Linear)
+        return self.args[: len(self.attr.inner)]
+
+    @property
+    def inner(self) -> tuple[tuple[Index, ...], ...]:
+        """The axes of each of its `arrays` that a `linear` takes whole."""
+        assert isinstance(self.attr, Linear)
+        return self.attr.inner
+
+    @property
+    def each(self) -> frozenset[Index]:
+        """The indices that number the arrays a `linear` is applied to."""
+        return _outer(self.arrays, self.inner).union(*(a.indices for a in self.args[len(self.inner) :]))
 
     @property
     def subscripts(self) -> tuple[Node, ...]:
@@ -101,14 +134,14 @@ class Node:
 
     @property
     def guard(self) -> Node | None:
-        """The condition under which a `read` or `place` is run at all."""
-        assert isinstance(self.attr, Read | Place)
+        """The condition under which a `read`, `place` or `linear` is run at all."""
+        assert isinstance(self.attr, Read | Place | Linear)
         return self.args[-1] if self.attr.guarded else None
 
     @property
     def kind(self) -> str:
-        """How a `reduce` combines: sum, prod, max or min. A `scan` sums."""
-        return self.attr.kind if isinstance(self.attr, Reduce) else "sum"
+        """How a `reduce` combines: sum, prod, max or min. A `scan` sums. Which function a `linear` is."""
+        return self.attr.kind if isinstance(self.attr, Reduce | Linear) else "sum"
 
     @property
     def over(self) -> frozenset[Index]:
@@ -174,13 +207,20 @@ def _problems(n: Node) -> Iterator[str]:
             yield "a subscript that is not an integer"
         if n.guard is not None and n.guard.type != "bool":
             yield "a guard that is not a condition"
-        if n.op == "read" and not set(n.axes) <= n.args[0].indices:
-            yield "reads along an index its value does not have"
     elif n.op == "reduce":
         if not n.over or not n.over <= n.args[0].indices:
             yield "reduces over an index its value does not have"
         if any(i.closure & n.over for i in n.indices):
             yield "reduces over an index that bounds one it keeps"
+    elif isinstance(n.attr, Linear):
+        if any(a.type != "float" for a in n.arrays):
+            yield "a matrix of something other than floats"
+        if not all(set(axes) <= a.indices for a, axes in zip(n.arrays, n.inner, strict=True)):
+            yield "takes whole an axis its argument does not have"
+        if n.each & {*n.axes, *(i for axes in n.inner for i in axes)}:
+            yield "an axis of a matrix that also numbers matrices"
+        if n.guard is not None and n.guard.type != "bool":
+            yield "a guard that is not a condition"
     elif n.op == "scan" and n.index not in n.args[0].indices:
         yield "scans along an index its value does not have"
     elif n.op == "scatter" and any(p.op != "place" or p.axes != n.axes for p in n.args):
@@ -201,19 +241,28 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
             else frozenset()
         )
     if isinstance(attr, Read):
-        return (args[0].indices - set(attr.axes)).union(*(a.indices for a in args[1:]))
+        around = (a.closure - {a} for a in attr.axes if a not in args[0].indices)
+        return (args[0].indices - set(attr.axes)).union(*around, *(a.indices for a in args[1:]))
+    if isinstance(attr, Linear):
+        outer = _outer(args, attr.inner).union(*(a.indices for a in args[len(attr.inner) :]))
+        return outer.union(*(i.closure for i in attr.axes))
     if isinstance(attr, Reduce):
         return args[0].indices - attr.over
     if isinstance(attr, Place):
         return attr.kept
     if op == "output" and isinstance(attr, tuple):
         return args[0].indices.union(*(i.closure for i in attr[1] if i is not None))
-    if op == "scatter" and isinstance(attr, tuple):
+    if op in ("scatter", "spread") and isinstance(attr, tuple):
         return frozenset().union(*(i.closure for i in attr), *(p.indices for p in args))
-    if len(args) == 1:
-        return args[0].indices
-    first = args[0].indices
-    return first if all(a.indices is first for a in args) else first.union(*(a.indices for a in args[1:]))
+    found = args[0].indices
+    for a in args[1:]:
+        if not a.indices <= found:
+            found |= a.indices
+    return found
+
+
+def _outer(arrays: tuple[Node, ...], inner: tuple[tuple[Index, ...], ...]) -> frozenset[Index]:
+    return frozenset().union(*(a.indices - frozenset(axes) for a, axes in zip(arrays, inner, strict=False)))
 
 
 def _type(op: str, args: tuple[Node, ...], attr: Hashable) -> Type:
@@ -250,11 +299,21 @@ def format_node(n: Node) -> str:
     if n.op in ("read", "place"):
         at = ", ".join(f"{a} = {e!r}" for a, e in zip(n.axes, n.subscripts, strict=False))
         return f"{n.op} {n.args[0]!r} at {at}" + (f" where {n.guard!r}" if n.guard else "")
+    if isinstance(n.attr, Linear):
+        whole = (f"{a!r}{_axes(axes)}" for a, axes in zip(n.arrays, n.inner, strict=True))
+        where = f" where {n.guard!r}" if n.guard else ""
+        return f"{n.attr.kind}({', '.join(whole)}) at {_axes(n.axes)}{where}"
+    if n.op == "spread":
+        return f"{n.args[0]!r} along {_axes(n.axes)}"
     if n.op == "scan":
         return f"running sum along {n.index} of {n.args[0]!r}"
     if n.op == "convert":
         return f"{n.attr}({n.args[0]!r})"
     return f"{n.op}({', '.join(map(repr, n.args))})"
+
+
+def _axes(axes: tuple[Index, ...]) -> str:
+    return "[" + ", ".join(map(str, axes)) + "]"
 
 
 def format_graph(roots: Iterable[Node]) -> str:

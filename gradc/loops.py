@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from gradc.extents import Index, Poly
 from gradc.ir import Number, Type
@@ -109,6 +110,33 @@ class For:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A vector or matrix in an array: at these positions of its axes, and all along those where a length stands."""
+
+    array: str
+    at: tuple[Expr | Poly, ...]
+    transposed: bool = False
+
+    @property
+    def positions(self) -> tuple[Expr, ...]:
+        return tuple(e for e in self.at if not isinstance(e, Poly))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A function of `gradc.linear` applied to matrices and vectors; only where the guard holds, if there is one.
+
+    `work` is how many operations that is.
+    """
+
+    kind: str
+    given: tuple[Section, ...]
+    target: Section | Target
+    work: tuple[Fraction, tuple[Poly, ...]]
+    guard: Expr | None = None
+
+
+@dataclass(frozen=True)
 class View:
     """A vector or matrix made of an array: for each axis the bounds of a slice, or None for all of it."""
 
@@ -196,7 +224,7 @@ class Block:
     writes: tuple[Name, ...]
 
 
-Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Product | Tiles | Sweep | Block
+Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Linear | Product | Tiles | Sweep | Block
 Loop = (For, Tiles, Sweep)
 """Statements made of others, as `isinstance` takes them."""
 
@@ -221,8 +249,10 @@ class Routine:
 
     @property
     def has_matrices(self) -> bool:
-        """Whether matrices are multiplied."""
-        return any(isinstance(s, Product) and len(s.loops) == 3 for s, _ in self.statements())
+        """Whether matrices are multiplied or factored."""
+        return any(
+            isinstance(s, Linear) or (isinstance(s, Product) and len(s.loops) == 3) for s, _ in self.statements()
+        )
 
     def allocations(self) -> list[Alloc]:
         return [s for s, _ in self.statements() if isinstance(s, Alloc)]
@@ -272,6 +302,11 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
         return tuple(e for e in s.at if e is not None)
     if isinstance(s, Check):
         return (s.position,) if s.guard is None else (s.position, s.guard)
+    if isinstance(s, Linear):
+        target = s.target.at if isinstance(s.target, Element) else ()
+        sections = (*s.given, s.target) if isinstance(s.target, Section) else s.given
+        positions = (*(e for section in sections for e in section.positions), *target)
+        return positions if s.guard is None else (*positions, s.guard)
     return s.reads if isinstance(s, Block) else ()
 
 
@@ -285,6 +320,9 @@ def lengths(s: Stmt) -> tuple[Poly, ...]:
         return (s.elements, *(p for pair in s.products for p in pair))
     if isinstance(s, Sweep):
         return (s.index.extent, s.work, s.private, *(length for p in s.parts for _, length in p.axes))
+    if isinstance(s, Linear):
+        sections = (*s.given, s.target) if isinstance(s.target, Section) else s.given
+        return tuple(p for section in sections for p in section.at if isinstance(p, Poly) and p.indices)
     return (s.length,) if isinstance(s, Check) else ()
 
 

@@ -26,6 +26,14 @@ def _power(a: Any, b: Any) -> Any:
     return np.power(np.asarray(a, dtype=float) if whole and np.any(np.asarray(b) < 0) else a, b)
 
 
+def _truncate(x: Any) -> Any:
+    """Towards zero, to the nearest integer there is; NaN is 0."""
+    limits = np.iinfo(np.int64)
+    end = 2.0**63
+    inside = np.where(np.abs(x) < end, x, 0.0).astype(np.int64)
+    return np.where(x >= end, limits.max, np.where(x <= -end, limits.min, inside))
+
+
 def _sigmoid(x: Any) -> Any:
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
@@ -67,6 +75,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round": np.rint,
+    "truncate": _truncate,
     "step": lambda x: np.where(x >= 0, 1.0, np.where(np.isnan(x), np.nan, 0.0)),
     "relu": lambda x: np.maximum(x, 0.0),
     "leaky_relu": lambda x, slope: np.where(x >= 0, x, slope * x),

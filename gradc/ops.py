@@ -97,6 +97,7 @@ _ROWS = (
     _unary("floor", None, weight=ARITHMETIC, kinks=((1.0, 0.0),)),
     _unary("ceil", None, weight=ARITHMETIC, kinks=((1.0, 0.0),)),
     _unary("round", None, weight=ARITHMETIC, kinks=((0.5, 0.0),)),
+    _unary("truncate", None, weight=ARITHMETIC, result="int", kinks=((1.0, 0.0),)),
     _unary("step", None, weight=ARITHMETIC, kinks=((0.0, 0.0),)),
     _unary("relu", "1 if x > 0 else 0", weight=ARITHMETIC, kinks=((0.0, 0.0),)),
     Op(
@@ -174,7 +175,7 @@ _ROWS = (
     _unary("log_sigmoid", "sigmoid(-x)"),
     _unary("softplus", "sigmoid(x)"),
     Op("logaddexp", ("a", "b"), ("sigmoid(a - b)", "sigmoid(b - a)"), TRANSCENDENTAL, (REALS, REALS)),
-    _unary("log1mexp", "-1/expm1(-x)", (-INF, 0.0), kinks=((0.0, -INF),)),
+    _unary("log1mexp", "-1/abs(expm1(-x))", (-INF, 0.0), kinks=((0.0, -INF),)),
     _unary("log_cosh", "tanh(x)"),
     Op(
         "elu",
@@ -192,7 +193,6 @@ OPS: dict[str, Op] = {op.name: op for op in _ROWS}
 COMPOSITES: dict[str, str] = {
     "square(x)": "x*x",
     "reciprocal(x)": "1/x",
-    "clip(x, lo, hi)": "minimum(maximum(x, lo), hi)",
     "gelu(x)": "x/2*erfc(-x/1.4142135623730951)",
     "silu(x)": "x*sigmoid(x)",
     "squared_error(y, t)": "(y - t)**2",
@@ -221,5 +221,5 @@ ALIASES: dict[str, str] = {
 }
 """Other spellings of the same functions."""
 
-CALLABLE = frozenset(name for name, op in OPS.items() if op.infix is None) | {"power"}
-"""Rows a program may call by name; the others have operators of their own."""
+CALLABLE = frozenset(name for name, op in OPS.items() if op.infix is None) - {"truncate"} | {"power"}
+"""Rows a program may call by name; the others have operators of their own, and what truncates is called int()."""

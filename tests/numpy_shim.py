@@ -104,6 +104,19 @@ class _Rewriter(ast.NodeTransformer):
         name = {ast.Mod: "mod_", ast.FloorDiv: "floordiv_", ast.Pow: "power", ast.Div: "div_"}.get(type(node.op))
         return _call(name, node.left, node.right) if name else node
 
+    def visit_List(self, node: ast.List) -> ast.AST:
+        self.generic_visit(node)
+        return _call("array_", node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """A list of arrays that are put together need not make an array itself."""
+        if isinstance(node.func, ast.Name) and node.func.id in ("concatenate", "stack") and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.List):
+                node.args[0] = ast.Tuple(first.elts, ast.Load())
+        self.generic_visit(node)
+        return node
+
     def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
         self.generic_visit(node)
         return _call("array_", node)
@@ -239,16 +252,17 @@ def _softplus(x: Any) -> Any:
 
 
 def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Of an array along one axis, of several made one, or of a comprehension."""
+
+    def call(x: Any, axis: Any = None, keepdims: bool = False, **settings: Any) -> Any:
         if isinstance(x, Iterable) and not isinstance(x, np.ndarray):
             x, axis = _array(x), 0
         x = np.asarray(x)
-        if axis is None:
-            axes = tuple(range(x.ndim))
-            flat, at = x.reshape(-1), 0
-        else:
-            axes, flat, at = (axis % x.ndim,), x, axis % x.ndim
-        result = function(flat, at)
+        named = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = tuple(a % x.ndim for a in named)
+        together = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
+        lengths = together.shape[: x.ndim - len(axes)]
+        result = function(together.reshape(*lengths, math.prod(x.shape[a] for a in axes)), len(lengths), **settings)
         return np.expand_dims(result, axes) if keepdims else np.asarray(result)[()]
 
     return call
@@ -269,12 +283,16 @@ def _mean(x: Any, axis: int) -> Any:
     return np.true_divide(np.sum(x, axis=axis), x.shape[axis])
 
 
-def _var(x: Any, axis: int) -> Any:
+def _var(x: Any, axis: int, ddof: int = 0) -> Any:
     r = x - np.expand_dims(_mean(x, axis), axis)
-    return _mean(r * r, axis)
+    return np.true_divide(np.sum(r * r, axis=axis), x.shape[axis] - ddof)
 
 
-def _norm(x: Any, axis: int) -> Any:
+def _norm(x: Any, axis: int, ord: Any = None) -> Any:
+    if ord == 1:
+        return np.sum(ABS(x), axis=axis)
+    if ord == math.inf:
+        return _extreme(np.max)(ABS(x), axis)
     square = np.sum(x * x, axis=axis)
     return np.where(np.real(square) == 0, 0.0, SQRT(square))
 
@@ -355,8 +373,60 @@ def _flat(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: function(np.real(x))
 
 
+def _clip(x: Any, lo: Any = None, hi: Any = None) -> Any:
+    x = x if lo is None else MAXIMUM(x, lo)
+    return x if hi is None else MINIMUM(x, hi)
+
+
+def _truncated(x: Any) -> Any:
+    return np.trunc(np.real(x)).astype(np.int64)[()]
+
+
+def _one_hot(labels: Any, classes: int) -> Any:
+    return np.equal.outer(labels, np.arange(classes)) * 1.0
+
+
+def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
+    t = np.linspace(0.0, 1.0, num, endpoint)
+    return start * (1 - t) + stop * t
+
+
 TWO_BY_ROOT_PI = 2 / math.sqrt(math.pi)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:
+        return np.full(b.shape, np.nan)
+
+
+def _logdet(a: Any) -> Any:
+    det = np.linalg.det(a)
+    return np.where(np.real(det) < 0, np.nan, np.log(det + 0j))[()]
+
+
+def _cholesky(a: Any) -> Any:
+    """Column by column, so that complex numbers are no different from real ones."""
+    a = (a + np.swapaxes(a, -1, -2)) / 2
+    factor = np.zeros(a.shape, complex)
+    for k in range(a.shape[-1]):
+        row = factor[..., k, :k]
+        column = a[..., k:, k] - (factor[..., k:, :k] @ row[..., None])[..., 0]
+        factor[..., k:, k] = column / np.sqrt(column[..., :1])
+    real = np.isrealobj(a)
+    bad = ~(np.real(np.einsum("...ii->...i", factor)) > 0).all(-1)
+    factor[bad] = np.nan
+    return factor.real if real else factor
+
+
+NORM = _reduction(_norm)
 FUNCTIONS: dict[str, Any] = {
+    "solve": _solve,
+    "inv": lambda a: _solve(a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)),
+    "det": np.linalg.det,
+    "logdet": _logdet,
+    "cholesky": _cholesky,
     "array_": _array,
     "choose_": _choose,
     "compare_": _compare,
@@ -413,7 +483,7 @@ FUNCTIONS: dict[str, Any] = {
     "digamma": _smooth(special.digamma, lambda x: special.polygamma(1, x)),
     "maximum": MAXIMUM,
     "minimum": MINIMUM,
-    "clip": lambda x, lo, hi: MINIMUM(MAXIMUM(x, lo), hi),
+    "clip": _clip,
     "where": _where,
     "sigmoid": SIGMOID,
     "log_sigmoid": lambda x: -_softplus(-x),
@@ -439,8 +509,8 @@ FUNCTIONS: dict[str, Any] = {
     "any": _reduction(lambda x, axis: np.any(np.real(x) != 0, axis=axis).astype(np.int64)),
     "all": _reduction(lambda x, axis: np.all(np.real(x) != 0, axis=axis).astype(np.int64)),
     "var": _reduction(_var),
-    "std": _reduction(lambda x, axis: SQRT(_var(x, axis))),
-    "norm": _reduction(_norm),
+    "std": _reduction(lambda x, axis, ddof=0: SQRT(_var(x, axis, ddof))),
+    "norm": lambda x, ord=None, axis=None, keepdims=False: NORM(x, axis, keepdims, ord=ord),
     "logsumexp": _reduction(_logsumexp),
     "argmax": _reduction(_arg(np.argmax)),
     "argmin": _reduction(_arg(np.argmin)),
@@ -451,4 +521,23 @@ FUNCTIONS: dict[str, Any] = {
     "matmul": np.matmul,
     "outer": np.outer,
     "transpose": np.transpose,
+    "einsum": np.einsum,
+    "trace": np.trace,
+    "diag": np.diag,
+    "tril": np.tril,
+    "triu": np.triu,
+    "reshape": np.reshape,
+    "ravel": np.ravel,
+    "concatenate": np.concatenate,
+    "stack": np.stack,
+    "array": np.array,
+    "asarray": np.asarray,
+    "zeros": np.zeros,
+    "ones": np.ones,
+    "full": np.full,
+    "eye": np.eye,
+    "arange": np.arange,
+    "linspace": _linspace,
+    "one_hot": _one_hot,
+    "int": _truncated,
 }

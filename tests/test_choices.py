@@ -21,7 +21,7 @@ LOSERS = (
     "sinh(1e3*{x})**2",
 )
 """Infinite at 1, with an infinite derivative."""
-WRAPPERS = ("{u}", "{u}*{u}", "sqrt({u})", "{u} + sin({x})", "log(1 + {u})", "3*{u}/w", "sum(v*{u})", "max(v*{u})")
+WRAPPERS = ("{u}", "{u}*{u}", "sqrt({u})", "{u} + sin({x})", "2 + {u}", "3*{u}/w", "sum(v*{u})", "max(v*{u})")
 CHOICES = (
     "minimum({g}, {u})",
     "minimum({u}, {g})",

@@ -533,9 +533,13 @@ def test_rule_guards_of_places_are_conditions(g: Graph) -> None:
     refused(g, "not a condition")
 
 
-def test_rule_reads_replace_what_is_there(g: Graph) -> None:
-    read(g, data(g, "x", I), {J: const(g, 1)})
-    refused(g, "reads along an index")
+def test_reads_along_what_a_value_lacks_are_checked(g: Graph) -> None:
+    constant = read(g, data(g, "c"), {I: data(g, "k", kind="int")})
+    for k in (0, 2):
+        assert evaluate([constant], {"c": 7.0, "k": k}, {"n": 3}) == [7.0]
+    for k in (-1, 3):
+        with pytest.raises(IndexError, match="no such element"):
+            evaluate([constant], {"c": 7.0, "k": k}, {"n": 3})
 
 
 @pytest.mark.parametrize("over", [(), (J,), (I, J)])

@@ -6,11 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from gradc.extents import ONE, Atom, Index, Poly, Term, floor_div, in_order, maximum, minimum
+from gradc.extents import ONE, Atom, Entry, Index, Poly, Term, floor_div, in_order, maximum, minimum, wrapped
 
 N, M, K = (Poly.atom(d) for d in "nmk")
 I = Index(N, 0)  # noqa: E741
@@ -32,7 +33,9 @@ DIVISORS = st.one_of(
 OPAQUE = st.recursive(
     LEAVES,
     lambda e: st.one_of(
-        st.tuples(st.sampled_from(["+", "-", "*", "min", "max"]), e, e), st.tuples(st.just("//"), e, DIVISORS)
+        st.tuples(st.sampled_from(["+", "-", "*", "min", "max"]), e, e),
+        st.tuples(st.sampled_from(["//", "%"]), e, DIVISORS),
+        st.tuples(st.just("wrap"), e, st.sampled_from(["n", ("+", "m", 1)])),
     ),
     max_leaves=6,
 )
@@ -47,6 +50,10 @@ def poly_of(expression: object) -> Poly:
     op, a, b = expression[0], poly_of(expression[1]), poly_of(expression[2])
     if op == "//":
         return floor_div(a, b)
+    if op == "%":
+        return Poly.atom(Term("%", (a, b)))
+    if op == "wrap":
+        return wrapped(a, b)
     if op in ("min", "max"):
         return minimum(a, b) if op == "min" else maximum(a, b)
     return a + b if op == "+" else a - b if op == "-" else a * b
@@ -58,8 +65,10 @@ def value_of(expression: object, values: dict[Atom, int]) -> int:
     if not isinstance(expression, tuple):
         return values[expression]
     op, a, b = expression[0], value_of(expression[1], values), value_of(expression[2], values)
-    if op == "//":
-        return a // b
+    if op in ("//", "%"):
+        return a // b if op == "//" else a % b
+    if op == "wrap":
+        return a if a >= 0 else a + b
     if op in ("min", "max"):
         return min(a, b) if op == "min" else max(a, b)
     return a + b if op == "+" else a - b if op == "-" else a * b
@@ -193,6 +202,62 @@ def test_text_of_indices() -> None:
     assert (str(I), str(I2), str(J)) == ("[n]", "[n]1", "[[n] + 1]")
 
 
+START = Index(N + ONE, 0)
+
+
+def start(at: Poly) -> Poly:
+    return Poly.atom(Entry("start", (START,), (at,)))
+
+
+ROW = start(Poly.atom(I) + ONE) - start(Poly.atom(I))
+
+
+def test_elements_of_inputs() -> None:
+    assert ROW.render(NAMES.__getitem__) == "start[i + 1] - start[i]"
+    assert ROW.evaluate({I: 1, "start": np.array([0, 2, 7])}) == 5
+    assert ROW.length({I: 0, "start": np.array([5, 2])}) == 0
+    assert ROW.indices == {I}
+    assert ROW.dims == {"n"}
+    assert "n" not in ROW.atoms
+    assert {e.name for e in start(ROW).entries} == {"start"}
+    assert len(start(ROW).entries) == 3
+    assert Index(ROW, 0).closure == {I, Index(ROW, 0)}
+    scalar = Poly.atom(Entry("k", (), ()))
+    assert (str(scalar), scalar.evaluate({"k": 4}), scalar.bounding()) == ("k", 4, scalar)
+    with pytest.raises(IndexError):
+        start(Poly.const(-1)).evaluate({"start": np.array([1, 2])})
+
+
+def test_bounds_of_lengths_that_inputs_tell() -> None:
+    assert not ROW.has_bound
+    with pytest.raises(ValueError, match="no bound"):
+        ROW.bounding()
+    clipped = minimum(maximum(wrapped(start(Poly.atom(I) + ONE), M), Poly(())), M)
+    low = minimum(maximum(wrapped(start(Poly.atom(I)), M), Poly(())), M)
+    assert (clipped - low).bounding() == M
+    assert low.is_nonnegative()
+    assert (M - clipped).is_nonnegative()
+    inside = Poly.atom(Index(clipped - low, 0)) + low
+    assert inside.is_nonnegative()
+    assert (M - ONE - inside).is_nonnegative()
+    assert not (M - Poly.const(2) - inside).is_nonnegative()
+    assert not ROW.is_nonnegative()
+
+
+@settings(max_examples=300)
+@given(OPAQUE)
+@example(("-", ("min", ("+", I, 2), "n"), ("max", J, 1)))
+@example(("//", ("-", 3, I), ("*", 2, "n")))
+def test_a_bound_is_one(expression: object) -> None:
+    poly = poly_of(expression)
+    if poly.has_bound:
+        for values in points(poly.atoms, 3 if len(poly.dims) > 1 else 6):
+            try:
+                assert poly.evaluate(values) <= poly.bounding().evaluate(values), f"{poly} at {values}"
+            except ZeroDivisionError:
+                continue
+
+
 NONNEGATIVE_TRAPS = [
     ("*", "n", ("-", "m", 1)),
     ("-", ("-", "n", I), J),
@@ -202,6 +267,10 @@ NONNEGATIVE_TRAPS = [
     ("*", I, ("min", ("-", "n", 5), "m")),
     ("//", ("-", "n", 5), 2),
     ("-", ("*", I, L), ("*", J, "n")),
+    ("-", ("-", "n", 1), ("%", ("*", 7, I), "n")),
+    ("-", ("-", "n", 1), ("%", ("*", 7, I2), "m")),
+    ("-", ("wrap", ("-", I, 2), "n"), 0),
+    ("%", ("-", "n", 5), ("-", "m", 2)),
 ]
 
 
@@ -236,6 +305,11 @@ def check_sign(poly: Poly) -> None:
         Poly.atom(I) - Poly.atom(J),
         N - Poly.atom(I) - Poly.atom(L) - ONE,
         N - Poly.atom(P) - ONE,
+        N - ONE - Poly.atom(Term("%", (Poly.atom(I) * Poly.const(7), N))),
+        Poly.atom(Term("%", (Poly.atom(I) - Poly.const(5), N))),
+        N - ONE - floor_div(Poly.atom(I), Poly.const(2)),
+        N - minimum(N, M),
+        maximum(N - M, Poly(())),
     ],
 )
 def test_signs_that_are_proved(poly: Poly) -> None:

@@ -426,7 +426,11 @@ def test_computed_index_out_of_range_is_an_input_error() -> None:
     function = gradc.compile("x: param[n]\nk: index\nx[k + 1]")
     assert function.value_and_grad([1.0, 2.0], 0)[1].x.tolist() == [0.0, 1.0]
     for k in (1, -2, 10**12):
-        with pytest.raises(gradc.InputError, match=r"index out of range of axis 0 of x \(<text>:3\)"):
+        with pytest.raises(gradc.InputError, match=r"index k \+ 1 is out of range .* given n = 2, k = "):
             function([1.0, 2.0], k)
+    largest = gradc.compile("x: param[n]\nx[argmax(x) + 1]")
+    assert largest.value_and_grad([2.0, 1.0])[1].x.tolist() == [0.0, 1.0]
+    with pytest.raises(gradc.InputError, match=r"index out of range of axis 0 of x \(<text>:2\)"):
+        largest([1.0, 2.0])
     guarded = gradc.compile("x: param[n]\nsum(x[i - 1]*x[i] if i > 0 else 0 for i in range(n))")
     assert guarded.value_and_grad([1.0, 2.0, 3.0])[1].x.tolist() == [2.0, 4.0, 2.0]

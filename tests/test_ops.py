@@ -57,6 +57,7 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "abs": lambda x: _where(x > 0, x, -x),
     "sign": lambda x: sp.Piecewise((1, x > 0), (-1, x < 0), (0, True)),
     "floor": _floor,
+    "truncate": lambda x: _where(x > 0, _floor(x), -_floor(-x)),
     "ceil": lambda x: -_floor(-x),
     "round": lambda x: _floor(x + HALF),
     "step": lambda x: _truth(x >= 0),
@@ -147,7 +148,7 @@ def translated(text: str, names: Mapping[str, Any]) -> Any:
     return walk(ast.parse(text, mode="eval").body)
 
 
-BY_NUMBERS = {"abs", "leaky_relu", "maximum", "minimum", "hypot", "elu"}
+BY_NUMBERS = {"abs", "log1mexp", "leaky_relu", "maximum", "minimum", "hypot", "elu"}
 """Rows for which SymPy is left with a piece at the kink itself: for these the points on either side must do."""
 
 
@@ -283,6 +284,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "sign": mpmath.sign,
     "floor": mpmath.floor,
+    "truncate": lambda x: mpmath.sign(x) * mpmath.floor(min(abs(x), mpmath.mpf(2**63 - (x > 0)))),
     "ceil": mpmath.ceil,
     "round": mpmath.nint,
     "step": _truths(lambda x: x >= 0),
@@ -411,6 +413,10 @@ def test_functions_of_arrays_are_those_of_numbers(row: Op) -> None:
         ("step", (-math.inf,), 0.0),
         ("power", (0.0, 0.0), 1.0),
         ("round", (2.5,), 2.0),
+        ("truncate", (-2.5,), -2),
+        ("truncate", (math.inf,), 2**63 - 1),
+        ("truncate", (-1e300,), -(2**63)),
+        ("truncate", (math.nan,), 0),
         ("floordiv", (-7, 2), -4),
         ("mod", (-7, 2), 1),
         ("mod", (-7.5, 2.0), 0.5),
@@ -503,6 +509,7 @@ PUBLISHED: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = [
     ("sign", (0.0,), (0.0,)),
     ("step", (0.0,), (0.0,)),
     ("floor", (2.0,), (0.0,)),
+    ("truncate", (2.0,), (0.0,)),
     ("relu", (0.0,), (0.0,)),
     ("leaky_relu", (0.0, 0.01), (1.0, 0.0)),
     ("leaky_relu", (-0.0, 0.01), (1.0, 0.0)),

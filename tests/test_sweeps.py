@@ -389,3 +389,31 @@ def test_texts_do_not_depend_on_hashes() -> None:
         )
         found.add(done.stdout)
     assert len(found) == 1
+
+
+HUGE_PAGES = """
+import sys
+import numpy as np
+import gradc
+
+function = gradc.compile("x: param[n]\\nsum(x*x)")
+x = np.ones(1_000_000)  # NumPy asks for huge pages too, but x stays where it is
+for length in (1000, 1_000_000):
+    made = function.grad(x[:length]).x
+    middle = made.ctypes.data + made.nbytes // 2
+    inside = False
+    for line in open("/proc/self/smaps"):
+        words = line.split()
+        if "-" in words[0]:
+            first, last = (int(w, 16) for w in words[0].split("-"))
+            inside = first <= middle < last
+        elif inside and words[0] == "VmFlags:":
+            print("hg" in words)
+"""
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage/enabled").exists(), reason="needs huge pages")
+def test_large_arrays_are_asked_to_be_in_huge_pages(tmp_path: Path) -> None:
+    environment = {**os.environ, "GRADC_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", HUGE_PAGES], env=environment, capture_output=True, text=True)
+    assert run.stdout.split() == ["False", "True"], run.stderr

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
-from gradc.ir import Graph, Node, Read, reachable
+from gradc.extents import Index
+from gradc.ir import Graph, Linear, Node, Read, reachable
 from gradc.ops import OPS
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
@@ -25,7 +27,18 @@ class Use(Enum):
     SOMETIMES = "sometimes"
 
 
-Guard = Node | Use
+LOOK = 64
+"""How many parts of a condition are looked at to tell whether it follows from another."""
+
+
+@dataclass(frozen=True)
+class Partly:
+    """Used only where the condition holds, and not everywhere there."""
+
+    condition: Node
+
+
+Guard = Node | Use | Partly
 
 BOUNDED = frozenset({"sigmoid", "tanh", "sin", "cos", "arctan", "arctan2", "erf", "erfc", "sign", "step"})
 GROWING = frozenset(
@@ -40,15 +53,16 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
     found: dict[Node, Guard] = {}
 
     def add(node: Node, guard: Guard) -> None:
-        if isinstance(guard, Node) and not guard.indices <= node.indices:
+        if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
             guard = Use.SOMETIMES
         known = found.get(node)
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
-        elif isinstance(known, Node) and isinstance(guard, Node):
-            found[node] = build.op("or", known, guard)
-        elif known is not Use.ALWAYS:
-            found[node] = Use.SOMETIMES
+        elif isinstance(known, Use) or isinstance(guard, Use):
+            found[node] = Use.ALWAYS if known is Use.ALWAYS else Use.SOMETIMES
+        else:
+            either = _either(build, condition_of(known), condition_of(guard))
+            found[node] = either if isinstance(known, Node) and isinstance(guard, Node) else Partly(either)
 
     for root in roots:
         add(root, Use.ALWAYS)
@@ -60,10 +74,10 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(a, _both(build, guard, condition))
             add(b, _both(build, guard, build.op("not", condition)))
         elif n.op == "read" and n.args[0].op != "input":
-            add(n.args[0], Use.ALWAYS if guard is Use.ALWAYS else Use.SOMETIMES)
+            add(n.args[0], guard if isinstance(guard, Use) else _elsewhere(guard, n))
             for e in n.args[1:]:
                 add(e, guard)
-        elif n.op == "scan" and isinstance(guard, Node) and n.index in guard.indices:
+        elif n.op == "scan" and not isinstance(guard, Use) and n.index in condition_of(guard).indices:
             add(n.args[0], Use.SOMETIMES)  # an element is in the running sums behind it, whose conditions are others
         else:
             for a in n.args:
@@ -72,16 +86,57 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
 
 
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
-    """Reads that are only meant under a condition, and may be out of range without it, become guarded reads."""
+    """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
     known = guards(build, [root])
 
-    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
-        guard = known[old]
-        if op != "read" or isinstance(guard, Use) or not needs_guard(old):
-            return None
-        return build.graph.node("read", (*args, guard), Read(old.axes, guarded=True)), ""
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        meant = n.op == "linear" or (n.op == "read" and needs_guard(n))
+        return (condition_of(guard),) if meant and not isinstance(guard, Use) else ()
 
-    return rebuild(build, provenance, [root], rule)[root]
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if not condition(old):
+            return None
+        *given, guard = args
+        if old.guard is not None:
+            guard = build.op("and", given.pop(), guard)
+        if isinstance(old.attr, Linear):
+            return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
+        return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
+
+    return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
+
+
+def _elsewhere(guard: Node | Partly, read: Node) -> Guard:
+    """How the value of a read is used: at some places, where the condition holds if that does not change with them."""
+    condition = condition_of(guard)
+    return Partly(condition) if condition.indices.isdisjoint(read.axes) else Use.SOMETIMES
+
+
+def _each(node: Node) -> frozenset[Index]:
+    """The indices along which a node is used or not."""
+    return node.each if node.op == "linear" else node.indices
+
+
+def _either(build: Builder, known: Node, guard: Node) -> Node:
+    """One or the other. What holds only where the other does adds nothing: a condition is no part of its own guard."""
+    if _parts("or", known) & _parts("and", guard):
+        return known
+    return guard if _parts("or", guard) & _parts("and", known) else build.op("or", known, guard)
+
+
+def _parts(op: str, condition: Node) -> set[Node]:
+    """What a condition joins by `op`, as far as it is worth looking."""
+    found = [condition]
+    for n in found:
+        if n.op == op and len(found) < LOOK:
+            found += n.args
+    return {n for n in found if n.op != op}
+
+
+def condition_of(guard: Node | Partly) -> Node:
+    """What holds wherever the value is used."""
+    return guard.condition if isinstance(guard, Partly) else guard
 
 
 def behind_choices(root: Node) -> set[Node]:
@@ -129,12 +184,13 @@ class Moderate:
             return True
         if n.op == "const":
             return math.isfinite(n.value)
-        if n.op in OPS and n.op not in GROWING:
+        if n.op == "linear" or (n.op in OPS and n.op not in GROWING):
             return False
         return all(self._known[a.number] for a in n.args)
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:
-    if guard is Use.ALWAYS:
-        return condition
-    return guard if isinstance(guard, Use) else build.op("and", guard, condition)
+    if isinstance(guard, Use):
+        return condition if guard is Use.ALWAYS else Partly(condition)
+    both = build.op("and", condition_of(guard), condition)
+    return both if isinstance(guard, Node) else Partly(both)

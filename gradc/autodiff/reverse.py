@@ -1,7 +1,8 @@
 """Reverse mode: adjoints in reverse topological order, fan-out summed.
 
-Scalar functions come from `gradc.ops`. Beside them there are three structural rules: the adjoint of a reduction is a
-broadcast, of a read a scatter, of a running sum a running sum from the other end.
+Scalar functions come from `gradc.ops`, linear algebra from `gradc.autodiff.linear`. Beside them there are three
+structural rules: the adjoint of a reduction is a broadcast, of a read a scatter, of a running sum a running sum from
+the other end.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.guards import Guard, Moderate, Use, behind_choices, guards
+from gradc.autodiff.guards import Guard, Moderate, Partly, Use, behind_choices, condition_of, guards
+from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
 from gradc.errors import Source
 from gradc.extents import Index, in_order
-from gradc.ir import Node, Place, Reduce, reachable
+from gradc.ir import Linear, Node, Place, Reduce, reachable
 from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
@@ -114,6 +116,10 @@ class _Reverse:
             self._reduce(y, y.attr, bar)
         elif y.op == "scan":
             self._scan(y, bar)
+        elif isinstance(y.attr, Linear):
+            self._linear(y, bar)
+        elif y.op == "spread":
+            self._send(y, y.args[0], bar)
         elif y.op == "scatter":
             for p in y.args:
                 self._receive(p, bar, y.indices - set(y.axes))
@@ -171,7 +177,10 @@ class _Reverse:
             self._send(y, x, self._guarded(y, bar, factor, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
-        names = zip(OPS[y.op].params, y.args, strict=True)
+        params = OPS[y.op].params
+        if text in params:
+            return y.args[params.index(text)]
+        names = zip(params, y.args, strict=True)
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
 
@@ -197,7 +206,9 @@ class _Reverse:
         if guard is Use.ALWAYS and (y not in self.behind_choices or self.moderate(factor)):
             return contribution
         zero = self.build.const(0.0)
-        condition = self.build.op("ne", bar, zero) if isinstance(guard, Use) else guard
+        condition = guard if isinstance(guard, Node) else self.build.op("ne", bar, zero)
+        if isinstance(guard, Partly):
+            condition = self.build.op("and", guard.condition, condition)
         return self.build.select(condition, contribution, zero)
 
     # structure
@@ -235,6 +246,20 @@ class _Reverse:
         sums = build.scan(index, build.read(bar, [index], [mirrored]))
         self._receive(y.args[0], build.read(sums, [index], [mirrored]), y.indices)
 
+    def _linear(self, y: Node, bar: Node) -> None:
+        """What is not run contributes nothing: neither where nobody asks for y, nor where it makes no difference."""
+        build, guard = self.build, self.guards[y]
+        condition: Node | None = None
+        if isinstance(guard, Node):
+            condition = guard
+        elif guard is Use.SOMETIMES:
+            differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
+            condition = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+        for x, contribution in received(build, y, bar, condition):
+            if condition is not None:
+                contribution = build.select(condition, contribution, build.const(0.0))
+            self._receive(x.node, contribution, y.each.union(*(i.closure for i in x.axes)))
+
     def _read(self, y: Node, bar: Node) -> None:
         """Accumulates at the places that were read; a pure renaming is renamed back."""
         build, v = self.build, y.args[0]
@@ -246,27 +271,33 @@ class _Reverse:
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
             self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
-        kept = v.indices - set(y.axes)
-        renamed = _renaming(y.axes, y.subscripts, kept)
+        own = {a: e for a, e in zip(y.axes, y.subscripts, strict=True) if a in v.indices}
+        if not own:
+            taken = bar if guard is None else build.select(guard, bar, build.const(0.0))
+            self._receive(v, taken, y.indices)
+            return
+        axes, at = tuple(own), tuple(own.values())
+        kept = v.indices - set(axes)
+        renamed = _renaming(axes, at, kept)
         if renamed is not None and guard is None:
             total = self._summed(bar, y.indices - kept - set(renamed))
-            back = build.read(total, renamed, [build.index(a) for a in y.axes])
+            back = build.read(total, renamed, [build.index(a) for a in axes])
             self.bars.setdefault(v, []).append(Bar(back, self.factor))
-        elif y.indices <= kept and not any(a in y.indices for a in y.axes):
+        elif y.indices <= kept and not any(a in y.indices for a in axes):
             hit = guard
-            for a, e in zip(y.axes, y.subscripts, strict=True):
+            for a, e in own.items():
                 here = build.op("eq", build.index(a), e)
                 hit = here if hit is None else build.op("and", hit, here)
             assert hit is not None
             self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
         else:
             varies = bar.indices.union(*(e.indices for e in y.args[1:]))
-            place = build.place(bar, y.axes, y.subscripts, kept & varies, guard)
+            place = build.place(bar, axes, at, kept & varies, guard)
             self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]
-        return guard if isinstance(guard, Node) and needs_guard(y) else None
+        return condition_of(guard) if not isinstance(guard, Use) and needs_guard(y) else None
 
     def _total(self, x: Node) -> Value:
         """The adjoint of an input: one sum if all contributions are over whole axes, else a scatter of them all."""

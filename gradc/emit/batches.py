@@ -31,7 +31,7 @@ def vector_function(name: str, params: int, pointer: str) -> str:
     """A function of vectors that calls `name` for each element, in a loop that LLVM turns into vector code."""
     memory, element = pointer.format(VECTOR), pointer.format("double")
     every = range(params)
-    lines = [f"define internal {VECTOR} {_vector(name)}({', '.join(f'{VECTOR} %v{k}' for k in every)}) noinline {{"]
+    lines = [f"define {VECTOR} {_vector(name)}({', '.join(f'{VECTOR} %v{k}' for k in every)}) noinline {{"]
     lines += ["entry:", *(f"%p{k} = alloca {VECTOR}" for k in range(params + 1))]
     lines += [f"store {VECTOR} %v{k}, {memory} %p{k}" for k in every]
     lines += ["br label %loop", "loop:", "%i = phi i64 [0, %entry], [%next, %loop]"]
@@ -42,6 +42,10 @@ def vector_function(name: str, params: int, pointer: str) -> str:
     lines += ["br i1 %done, label %after, label %loop, !llvm.loop !0", "after:"]
     lines += [f"%r = load {VECTOR}, {memory} %p{params}", f"ret {VECTOR} %r", "}"]
     return "\n".join(lines)
+
+
+def vector_declaration(name: str, params: int) -> str:
+    return f"declare {VECTOR} {_vector(name)}({', '.join([VECTOR] * params)})"
 
 
 LOOP = f"""\
@@ -65,7 +69,7 @@ class _Schedule:
         self.makers = {line.split(" ", 1)[0]: k for k, line in enumerate(lines) if line.startswith("%")}
         made_by = [[self.makers[r] for r in _REGISTER.findall(line)] for line in lines]
         self.operands = [[a for a in makers if a != k] for k, makers in enumerate(made_by)]
-        self.calls = {k: m for k, line in enumerate(lines) if (m := _CALL.match(line))}
+        self.calls = {k: m for k, line in enumerate(lines) if line.endswith(MARK) and (m := _CALL.match(line))}
         self.lazy = {k for k, line in enumerate(lines) if _LAZY.search(line)}
         self.users: dict[int, list[int]] = defaultdict(list)
         self.missing: dict[int, int] = {}

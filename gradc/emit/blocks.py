@@ -88,7 +88,8 @@ def _parts(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
     for part in _segments(body):
         yield part
         for s in part:
-            yield from _parts(inside(s))
+            if isinstance(s, Loop):
+                yield from _parts(inside(s))
 
 
 def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
@@ -114,8 +115,8 @@ def read_first(body: Iterable[Plain]) -> dict[str, Name]:
     written: set[str] = set()
     for s in body:
         for n in names_read(s):
-            if n.name not in written:
-                found.setdefault(n.name, n)
+            if n.name not in written and n.name not in found:
+                found[n.name] = n
         if isinstance(s.target, Name):
             written.add(s.target.name)
     return found

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gradc.emit.batches import LOOP, MARK, batched, vector_function
+from gradc.emit.batches import LOOP, MARK, batched, vector_declaration, vector_function
 from gradc.emit.blocks import Plain, read_first
 from gradc.ir import Number, Type
 from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, parts
@@ -39,9 +39,13 @@ class Operation:
 
 @dataclass(frozen=True)
 class Code:
-    """The text of a block: a function of a tape and arrays, and where on the tape its scalars are."""
+    """The text of a block: a function of a tape and arrays, and where on the tape its scalars are.
+
+    `vectors` is the text of the functions by which it calls operations on vectors.
+    """
 
     text: str
+    vectors: str
     slots: dict[str, int]
 
 
@@ -75,8 +79,10 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
     calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
     texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
     texts += [_declaration(o) for o in operations.known.values()]
-    texts += [vector_function(o.name, len(o.params), pointer) for o in operations.long]
-    return Code("\n\n".join([*texts, LOOP]), slots)
+    texts += [vector_declaration(o.name, len(o.params)) for o in operations.long]
+    vectors = [_declaration(o) for o in operations.long]
+    vectors += [vector_function(o.name, len(o.params), pointer) for o in operations.long]
+    return Code("\n\n".join(texts), "\n\n".join([*vectors, LOOP]), slots)
 
 
 def _declaration(o: Operation) -> str:
@@ -88,19 +94,20 @@ class _Operations:
 
     def __init__(self, block: str, define: Define) -> None:
         self.block, self.define = block, define
-        self.known: dict[Apply, Operation] = {}
+        self.known: dict[tuple[object, ...], Operation] = {}
         self.long: list[Operation] = []
 
     def of(self, e: Apply) -> Operation:
         """Whole numbers are part of the operation: an exponent of 2 is no function of two arguments."""
-        params = tuple(Name(f"a{k}", _type(a)) for k, a in enumerate(e.args) if not _is_whole(a))
-        left = iter(params)
-        value = Apply(e.op, tuple(a if _is_whole(a) else next(left) for a in e.args), e.type)
-        if value not in self.known:
-            o = self.known[value] = Operation(f"{self.block}.operation{len(self.known) + 1}", params, value)
-            if self.define(o) and {value.type, *(p.type for p in params)} == {"float"}:
+        key = (e.op, e.type, *(a if _is_whole(a) else _type(a) for a in e.args))
+        if key not in self.known:
+            args = tuple(a if _is_whole(a) else Name(f"a{k}", _type(a)) for k, a in enumerate(e.args))
+            params = tuple(a for a in args if isinstance(a, Name))
+            name = f"{self.block}.operation{len(self.known) + 1}"
+            o = self.known[key] = Operation(name, params, Apply(e.op, args, e.type))
+            if self.define(o) and {e.type, *(p.type for p in params)} == {"float"}:
                 self.long.append(o)
-        return self.known[value]
+        return self.known[key]
 
 
 class _Function:

@@ -20,8 +20,10 @@ from gradc.loops import (
     Expr,
     Fill,
     For,
+    Linear,
     Name,
     Product,
+    Section,
     Stmt,
     Sweep,
     Target,
@@ -107,6 +109,8 @@ class Printer:
             return [f"{s.array}[{at}] = {self._typed(s.value)}"]
         if isinstance(s, Check):
             return self._check(s)
+        if isinstance(s, Linear):
+            return self._linear(s)
         if isinstance(s, Block):
             call = f"{s.name}({', '.join(n.name for n in (*s.reads, *s.arrays))})"
             return [f"({', '.join(n.name for n in s.writes)},) = {call}" if s.writes else call]
@@ -218,6 +222,21 @@ class Printer:
         inside = f"0 <= {self.expr(s.position, 5)} < {self._length(s.length, 5)}"
         test = f"not {inside}" if s.guard is None else f"{self.expr(s.guard, 3)} and not {inside}"
         return [f"if {test}:", f"{INDENT}raise {self.call('IndexError')}({s.message!r})"]
+
+    def _linear(self, s: Linear) -> list[str]:
+        given = [self._section(g) for g in s.given]
+        if isinstance(s.target, Section):
+            line = f"{self.call(s.kind)}({', '.join([*given, self._section(s.target)])})"
+            return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
+        line = f"{self._place(s.target)} = {self.call(s.kind)}({', '.join(given)})"
+        return [line] if s.guard is None else [f"{line} if {self.expr(s.guard, 1)} else {self._typed(0.0)}"]
+
+    def _section(self, s: Section) -> str:
+        at = [(f":{self._length(e)}" if e.indices else ":") if isinstance(e, Poly) else self.expr(e) for e in s.at]
+        while at and at[-1] == ":":
+            at.pop()
+        text = f"{s.array}[{', '.join(at)}]" if at else s.array
+        return f"{text}.T" if s.transposed else text
 
     def _array(self, s: Alloc) -> str:
         lengths = [self._length(p) for p in s.shape]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradc import resources
 from gradc.count import operations
-from gradc.emit import arrays, scalars, single
+from gradc.emit import algebra, arrays, scalars, single
 from gradc.emit.llvm import Operation
 from gradc.emit.printer import INDENT, Printer, printable
 from gradc.extents import Poly
@@ -29,7 +29,7 @@ from gradc.schedule.names import ARRAYS, BUILTINS, C_NAMES
 if TYPE_CHECKING:
     import jinja2
 
-HELPERS = {f.__name__: f for f in (*scalars.FUNCTIONS, *arrays.FUNCTIONS)}
+HELPERS = {f.__name__: f for f in (*scalars.FUNCTIONS, *arrays.FUNCTIONS, *algebra.FUNCTIONS)}
 NUMPY = {
     *("sign", "floor", "ceil", "round", "maximum", "minimum", "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1"),
     *("log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2"),
@@ -200,13 +200,13 @@ def _imported(name: str, spelling: Mapping[str, str]) -> str:
 @cache
 def _source(name: str) -> str:
     text = inspect.getsource(HELPERS[name]).rstrip()
-    return re.sub(r": (float|int|Any)\b| -> (float|None)\b", "", text)
+    return re.sub(r": (float|int|Any)\b| -> (float|int|None)\b", "", text)
 
 
 def _helper(name: str, spelling: Mapping[str, str], dtype: str) -> str:
     text = single.helper(name, _source(name)) if dtype == "float32" else _source(name)
     for word, other in spelling.items():
-        text = re.sub(rf"\b{word}\b", other, text)
+        text = re.sub(rf"(?<!\.)\b{word}\b", other, text)
     return text
 
 

@@ -278,7 +278,7 @@ class Helpers(Expressions):
         def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
             return (at.node, "") if old is stand_in else None
 
-        return Value(rebuild(build, aside, [slope], rule)[slope], at.axes)
+        return Value(rebuild(build, aside, [slope], ("input",), rule)[slope], at.axes)
 
 
 def _helper(function: Function) -> Helper:

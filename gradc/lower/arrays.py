@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from gradc.build import Builder
 from gradc.errors import ShapeError, Span
-from gradc.extents import Index, Poly
+from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node
 from gradc.program import Requirement, Value
 
@@ -44,14 +44,18 @@ class Arrays:
             axes.append(a if a is None or a not in self.reserved else self.fresh(a.extent, [*axes, *value.axes]))
         return Value(self.renamed(value, axes), tuple(axes))
 
-    def agree(self, a: Poly, b: Poly, what: str, span: Span) -> None:
-        """Lengths that must be equal: an error if they cannot be, a check at the call if that cannot be told."""
+    def agree(self, a: Poly, b: Poly, what: str, span: Span, stretch: bool = True) -> None:
+        """Lengths that must be equal: an error if they cannot be, a check at the call if that cannot be told.
+
+        `stretch` tells whether one of them might have been 1 instead.
+        """
         if a == b:
             return
         gap = (a - b).constant
         named = all(len(p.terms) == 1 and p.terms[0][1] == 1 and len(p.terms[0][0]) == 1 for p in (a, b))
         if gap is not None or (named and all(isinstance(x, str) for x in a.atoms | b.atoms)):
-            raise ShapeError(f"{what}: lengths {a} and {b} do not agree", span, "only an axis of length 1 is stretched")
+            hint = "only an axis of length 1 is stretched" if stretch else None
+            raise ShapeError(f"{what}: lengths {a} and {b} do not agree", span, hint)
         if a.indices or b.indices:
             raise ShapeError(f"{what}: lengths {a} and {b} cannot be shown to be equal", span)
         self.requirements[Requirement(a, "equal", b, f"{what}: lengths {a} and {b} must be equal", span)] = None
@@ -70,7 +74,7 @@ class Arrays:
             there = [a for p in padded if (a := p[position]) is not None]
             for other in there[1:]:
                 self.agree(there[0].extent, other.extent, what, span)
-            axes.append(self._choose(there, axes))
+            axes.append(self.choose(there, axes))
         nodes = [
             self.renamed(v, [b if a is not None else None for a, b in zip(p, axes, strict=True)][rank - len(v.axes) :])
             for v, p in zip(values, padded, strict=True)
@@ -85,8 +89,13 @@ class Arrays:
         axes, nodes = self.aligned([condition, a, b], span, "if-else")
         return Value(self.build.select(self.build.convert(nodes[0], "bool"), nodes[1], nodes[2]), axes)
 
-    def contract(self, operands: Sequence[tuple[Value, str]], result: str, span: Span, what: str) -> Value:
-        """Products summed over every label that is not in the result: einsum, of which `@` and `outer` are cases."""
+    def contract(
+        self, operands: Sequence[tuple[Value, str]], result: str, span: Span, what: str, stretched: str = ""
+    ) -> Value:
+        """Products summed over every label that is not in the result: einsum, of which `@` and `outer` are cases.
+
+        Along labels in `stretched` an axis of length 1 goes with any.
+        """
         found: dict[str, list[Index | None]] = {label: [] for label in result}
         for value, labels in operands:
             for axis, label in zip(value.axes, labels, strict=True):
@@ -94,17 +103,19 @@ class Arrays:
         chosen: dict[str, Index | None] = {}
         for label, axes in found.items():
             there = [a for a in axes if a is not None]
-            if there and len(there) < len(axes):
-                raise ShapeError(f"{what}: lengths 1 and {there[0].extent} do not agree", span)
+            if label not in stretched and there and len(there) < len(axes):
+                self.agree(ONE, there[0].extent, what, span, stretch=False)
             for other in there[1:]:
-                self.agree(there[0].extent, other.extent, what, span)
-            chosen[label] = self._choose(there, chosen.values())
+                self.agree(there[0].extent, other.extent, what, span, stretch=False)
+            chosen[label] = self.choose(there, chosen.values())
         product: Node | None = None
         for value, labels in operands:
             diagonal = self._diagonal(value, labels)
             factor = self.renamed(diagonal, [chosen[c] for c in dict.fromkeys(labels)])
             product = factor if product is None else self.build.op("mul", product, factor)
         assert product is not None
+        if product.type == "bool":
+            product = self.build.convert(product, "int")
         over = [i for label, i in chosen.items() if label not in result and i is not None]
         return Value(self.build.reduce("sum", over, product), tuple(chosen[c] for c in result))
 
@@ -116,9 +127,12 @@ class Arrays:
             first = kept.setdefault(label, axis)
             if first is not axis and first is not None and axis is not None:
                 moves.append((axis, self.build.index(first)))
+            elif first is None and axis is not None:
+                moves.append((axis, self.build.const(0)))
         return Value(self.build.read(value.node, [a for a, _ in moves], [e for _, e in moves]), tuple(kept.values()))
 
-    def _choose(self, candidates: Sequence[Index | None], taken: Iterable[Index | None]) -> Index | None:
+    def choose(self, candidates: Sequence[Index | None], taken: Iterable[Index | None]) -> Index | None:
+        """The first of several indices of one axis that is free, or a fresh one of their length."""
         taken = list(taken)
         for c in candidates:
             if c is not None and c not in taken and c not in self.reserved:

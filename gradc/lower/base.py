@@ -26,11 +26,9 @@ class Lowering:
 
     def span(self, node: ast.AST) -> Span:
         line = getattr(node, "lineno", 1)
-        text = self.source.line(line).encode()
         start = getattr(node, "col_offset", 0)
-        column = len(text[:start].decode(errors="ignore")) + 1
-        end = getattr(node, "end_col_offset", start + 1) if getattr(node, "end_lineno", line) == line else len(text)
-        return Span(self.source, line, column, max(1, len(text[start:end].decode(errors="ignore"))))
+        end = getattr(node, "end_col_offset", start + 1) if getattr(node, "end_lineno", line) == line else None
+        return self.source.span(line, start, end)
 
     def check_name(self, name: str, tree: ast.AST) -> None:
         """Raises ParseError for what cannot be the name of anything."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
+from gradc.bounds import integer_poly
 from gradc.errors import GradcError, ParseError, ShapeError, Span, UnsupportedError, did_you_mean
+from gradc.extents import Poly
+from gradc.ir import Node
 from gradc.lower.comprehensions import Comprehensions
-from gradc.lower.functions import REDUCTIONS, Call
+from gradc.lower.functions import REDUCTIONS, TABLE_NAMES
+from gradc.lower.signatures import FIRST_NAMES, KINDS, NUMPY_NAMES, Call, Row, Signature, signature
 from gradc.ops import ALIASES, CALLABLE, COMPOSITES, OPS
 from gradc.program import Value
 
@@ -18,121 +23,159 @@ class Calls(Comprehensions):
     """Lowers calls of functions by name."""
 
     def _call(self, tree: ast.Call) -> Value:
-        name = self._function_name(tree.func)
+        name, module = self._function_name(tree)
         span = self.span(tree)
         if any(isinstance(a, ast.Starred) for a in tree.args) or any(k.arg is None for k in tree.keywords):
             raise UnsupportedError("* and ** in calls are not part of the language", span)
-        keywords = {k.arg: k.value for k in tree.keywords if k.arg}
         if len(tree.args) == 1 and isinstance(tree.args[0], ast.GeneratorExp) and name in REDUCTIONS:
+            keywords = {k.arg: k.value for k in tree.keywords if k.arg}
             return self.generator(name, tree.args[0], keywords, span)
-        if name in ("abs", "round", "int", "float", "len") and name not in CALLABLE:
-            return self._builtin(name, tree, span)
-        if name in ("max", "min") and len(tree.args) > 1 and not self._has_module(tree.func):
-            values = [self.visit(a) for a in tree.args]
-            result = values[0]
-            for v in values[1:]:
-                result = self.arrays.elementwise({"max": "maximum", "min": "minimum"}[name], [result, v], span)
-            return result
-        if name in self.functions.table:
-            return self._array_function(name, tree, keywords, span)
+        if name in ("max", "min") and len(tree.args) > 1 and not module:
+            return self._extreme_of_several(name, tree, span)
+        text, implementation = self._row(name, module, tree.func)
+        return implementation(self._bound(name, signature(text), tree, module == "np"))
+
+    def _row(self, name: str, module: str, func: ast.expr) -> Row:
+        """The function of this name: the module's own, one of the table, a scalar function, or a formula."""
+        special = self.functions.special.get((module, name))
+        if special is not None or name in self.functions.table:
+            return special or self.functions.table[name]
         if name in CALLABLE:
-            bound = self._bound(name, OPS[name].params, DEFAULTS.get(name, {}), tree.args, keywords, span)
-            return self.arrays.elementwise(name, list(bound.values()), span)
+            defaults = DEFAULTS.get(name, {})
+            params = (f"{p}={defaults[p]}" if p in defaults else p for p in OPS[name].params)
+            return ", ".join(params), lambda c: self.arrays.elementwise(name, list(c.values.values()), c.span)
         if name in FORMULAS:
-            params, defaults, body = FORMULAS[name]
-            return self._formula(body, self._bound(name, params, defaults, tree.args, keywords, span), span)
+            params_text, body = FORMULAS[name]
+            return params_text, lambda c: self._formula(body, c.values, c.span)
         if name in LATER:
-            raise UnsupportedError(f"'{name}' is not supported yet", self.span(tree.func))
+            raise UnsupportedError(f"'{name}' is not supported yet", self.span(func))
         raise ParseError(
-            f"unknown function '{name}'", self.span(tree.func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
+            f"unknown function '{name}'", self.span(func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
         )
 
-    def _has_module(self, func: ast.expr) -> bool:
-        return isinstance(func, ast.Attribute)
-
-    def _function_name(self, func: ast.expr) -> str:
+    def _function_name(self, tree: ast.Call) -> tuple[str, str]:
+        """The name of what is called, and the module before it: "np", "math" or none."""
+        func = tree.func
         if isinstance(func, ast.Attribute):
             base: ast.expr = func.value
             while isinstance(base, ast.Attribute) and base.attr in MODULES:
                 base = base.value
             if not (isinstance(base, ast.Name) and base.id in MODULES and base.id not in self.names):
-                raise UnsupportedError(
-                    f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {func.attr}(...)"
-                )
-            return ALIASES.get(func.attr, func.attr)
+                call = f"{func.attr}({_brief(func.value)}{', ...' if tree.args or tree.keywords else ''})"
+                raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {call}")
+            return ALIASES.get(func.attr, func.attr), "math" if base.id == "math" else "np"
         if not isinstance(func, ast.Name):
             raise UnsupportedError("only functions can be called, by their name", self.span(func))
         if func.id in self.names:
             raise ParseError(f"'{func.id}' is a value, not a function", self.span(func))
-        return ALIASES.get(func.id, func.id)
+        return ALIASES.get(func.id, func.id), ""
 
     def is_function(self, name: str) -> bool:
         return ALIASES.get(name, name) in ALL_FUNCTIONS
 
-    def _builtin(self, name: str, tree: ast.Call, span: Span) -> Value:
-        if len(tree.args) != 1 or tree.keywords:
-            raise ParseError(f"{name}() takes one argument", span)
-        value = self.visit(tree.args[0])
-        if name == "len":
-            if not value.axes:
-                raise ShapeError("len() of a number", span)
-            return Value(self.build.length(value.shape[0]))
-        if name == "int":
-            raise UnsupportedError("int() of a computed number is not supported", span, "declare it as `index`")
-        return Value(self.build.convert(value.node, "float"), value.axes)
+    def _extreme_of_several(self, name: str, tree: ast.Call, span: Span) -> Value:
+        """Python's max and min of several arguments, element by element."""
+        if tree.keywords:
+            raise ParseError(
+                f"{name}() of several values takes no '{tree.keywords[0].arg}'", span, f"write np.{name}(x, axis)"
+            )
+        result, *others = (self.visit(a) for a in tree.args)
+        for v in others:
+            result = self.arrays.elementwise({"max": "maximum", "min": "minimum"}[name], [result, v], span)
+        return result
 
-    def _array_function(self, name: str, tree: ast.Call, keywords: dict[str, ast.expr], span: Span) -> Value:
-        params, implementation = self.functions.table[name]
-        axis, keepdims = keywords.pop("axis", None), keywords.pop("keepdims", None)
-        args = list(tree.args)
-        if len(args) == 2 and params == ("x",) and axis is None and self._takes_axis(name):
-            axis = args.pop()
-        if (axis or keepdims) and not self._takes_axis(name):
-            raise ParseError(f"{name}() takes no axis", span)
-        values = self._bound(name, params, {}, args, keywords, span)
-        return implementation(Call(name, values, self._axis(axis), self._flag(keepdims), span))
+    # arguments
 
-    def _takes_axis(self, name: str) -> bool:
-        return name in REDUCTIONS or name in ("cumsum", "softmax", "log_softmax")
-
-    def _axis(self, tree: ast.expr | None) -> int | None:
-        if tree is None or (isinstance(tree, ast.Constant) and tree.value is None):
-            return None
-        node = self.scalar(tree, "axis")
-        if node.op != "const" or node.type != "int":
-            raise ParseError("axis must be an integer", self.span(tree))
-        return int(node.value)
-
-    def _flag(self, tree: ast.expr | None) -> bool:
-        if tree is None:
-            return False
-        if not (isinstance(tree, ast.Constant) and isinstance(tree.value, bool)):
-            raise ParseError("keepdims must be True or False", self.span(tree))
-        return tree.value
-
-    def _bound(
-        self,
-        name: str,
-        params: Sequence[str],
-        defaults: Mapping[str, float],
-        args: Sequence[ast.expr],
-        keywords: Mapping[str, ast.expr],
-        span: Span,
-    ) -> dict[str, Value]:
+    def _bound(self, name: str, sign: Signature, tree: ast.Call, numpy: bool) -> Call:
         """The arguments of a call by parameter name, as Python binds them."""
-        takes = f"{name}({', '.join(params)})"
-        if len(args) > len(params):
-            raise ParseError(f"{name}() takes {len(params)} arguments, {len(args)} given", span, takes)
-        given = dict(zip(params, args, strict=False))
-        for key, tree in keywords.items():
-            if key in given or key not in params:
+        span, takes = self.span(tree), f"{name}({sign.text})"
+        own, rest = tree.args[: sign.positional], tree.args[sign.positional :]
+        if rest and sign.rest is None:
+            raise ParseError(f"{name}() takes {sign.positional} arguments, {len(tree.args)} given", span, takes)
+        given: dict[str, ast.expr] = dict(zip(sign.params, own, strict=False))
+        for keyword in tree.keywords:
+            assert keyword.arg is not None
+            key = self._parameter(keyword.arg, sign, numpy)
+            if key in given or key not in sign.params:
                 problem = "given twice" if key in given else "unknown"
-                raise ParseError(f"{name}(): argument '{key}' {problem}", span, did_you_mean(key, params) or takes)
-            given[key] = tree
-        missing = [p for p in params if p not in given and p not in defaults]
+                raise ParseError(f"{name}(): argument '{key}' {problem}", span, did_you_mean(key, sign.params) or takes)
+            given[key] = keyword.value
+        missing = [p for p in sign.params if p not in given and p not in sign.defaults]
         if missing:
             raise ParseError(f"{name}() needs '{missing[0]}'", span, takes)
-        return {p: self.visit(given[p]) if p in given else Value(self.build.const(defaults[p])) for p in params}
+        values: dict[str, Value] = {}
+        settings: dict[str, Any] = {}
+        for p in sign.params:
+            argument = given.get(p) or sign.defaults[p]
+            if p in KINDS:
+                settings[p] = self._setting(p, argument, takes)
+            elif not (_is_none(argument) and p in sign.defaults):
+                values[p] = self.argument(argument)
+        return Call(name, span, values, settings, tuple(self.argument(a) for a in rest))
+
+    def _parameter(self, key: str, sign: Signature, numpy: bool) -> str:
+        if key not in sign.params and numpy:
+            if key in FIRST_NAMES:
+                return sign.params[0]
+            return NUMPY_NAMES.get(key, key)
+        return key
+
+    def argument(self, tree: ast.expr) -> Value:
+        """A value; a tuple is a list here, as NumPy has it."""
+        if isinstance(tree, ast.Tuple):
+            tree = ast.copy_location(ast.List(tree.elts, ast.Load()), tree)
+        return self.visit(tree)
+
+    def _setting(self, name: str, tree: ast.expr, takes: str) -> Any:
+        """What a parameter says that is no value."""
+        kind = KINDS[name]
+        if kind == "flag":
+            if not (isinstance(tree, ast.Constant) and isinstance(tree.value, bool)):
+                raise ParseError(f"{name} must be True or False", self.span(tree))
+            return tree.value
+        if kind == "text":
+            if not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
+                raise ParseError(f"{name} must be a text in quotes", self.span(tree), "einsum('ij,j->i', A, x)")
+            return tree.value
+        if kind == "sequence":
+            elements = tree.elts if isinstance(tree, ast.List | ast.Tuple) else None
+            return self.visit(tree) if elements is None else [self.argument(e) for e in elements]
+        if kind == "shape":
+            return self._shape(tree)
+        if _is_none(tree):
+            return None
+        if kind == "order" and isinstance(tree, ast.Constant) and tree.value == "fro":
+            return "fro"
+        if kind == "order of axes" and not isinstance(tree, ast.Tuple | ast.List):
+            raise ParseError(f"{name} must be a tuple of integers", self.span(tree), "transpose(x, (0, 2, 1))")
+        if kind in ("axis", "order of axes") and isinstance(tree, ast.Tuple | ast.List):
+            return tuple(self._number(name, e, takes) for e in tree.elts)
+        if kind == "length":
+            return self._length(tree)
+        return self._number(name, tree, takes)
+
+    def _number(self, name: str, tree: ast.expr, takes: str) -> float:
+        value = self.visit(tree)
+        wanted = ("int", "float") if KINDS[name] == "order" else ("int",)
+        if value.axes or value.node.op != "const" or value.node.type not in wanted:
+            kind = "a number" if "float" in wanted else "an integer"
+            raise ParseError(f"{name} must be {kind} that stands in the text", self.span(tree), takes)
+        return value.node.value
+
+    def _shape(self, tree: ast.expr) -> tuple[Poly, ...]:
+        if isinstance(tree, ast.Attribute) and tree.attr == "shape":
+            return self.visit(tree.value).shape
+        if isinstance(tree, ast.Tuple | ast.List):
+            return tuple(self._length(e) for e in tree.elts)
+        return (self._length(tree),)
+
+    def _length(self, tree: ast.expr) -> Poly:
+        node: Node = self.scalar(tree, "a length")
+        poly = integer_poly(node)
+        if poly is None:
+            hint = "write an integer" if node.type == "float" else None
+            raise ShapeError("a length is made of numbers and dims", self.span(tree), hint)
+        return poly
 
     def _formula(self, body: ast.expr, values: dict[str, Value], span: Span) -> Value:
         outer, self.names = self.names, values
@@ -144,29 +187,26 @@ class Calls(Comprehensions):
             self.names = outer
 
 
-def _formulas() -> dict[str, tuple[tuple[str, ...], dict[str, float], ast.expr]]:
+def _is_none(tree: ast.expr) -> bool:
+    return isinstance(tree, ast.Constant) and tree.value is None
+
+
+def _brief(tree: ast.expr) -> str:
+    """The text of a name, an attribute or a subscript; dots for anything longer."""
+    return tree.id if isinstance(tree, ast.Name) else "..."
+
+
+def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
+    """Parameters and body by name."""
     table = {}
-    for head, body in COMPOSITES.items():
-        call = ast.parse(f"def {head}: pass").body[0]
-        assert isinstance(call, ast.FunctionDef)
-        params = tuple(a.arg for a in call.args.args)
-        values = [
-            float(d.value) for d in call.args.defaults if isinstance(d, ast.Constant) and isinstance(d.value, float)
-        ]
-        defaults = dict(zip(params[len(params) - len(values) :], values, strict=True))
-        table[call.name] = (params, defaults, ast.parse(body, mode="eval").body)
+    for head, body in composites.items():
+        name, _, params = head.removesuffix(")").partition("(")
+        table[name] = (params, ast.parse(body, mode="eval").body)
     return table
 
 
-LATER = frozenset(
-    {"solve", "inv", "det", "logdet", "cholesky", "trace", "diag", "einsum", "tril", "triu", "zeros", "ones", "full"}
-    | {"eye", "arange", "linspace", "concatenate", "stack", "reshape", "ravel", "one_hot", "grad"}
-)
+LATER: frozenset[str] = frozenset({"grad"})
 """Functions the language will have."""
-FORMULAS = _formulas()
+FORMULAS = _formulas(COMPOSITES)
 DEFAULTS: dict[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}}
-ARRAY_FUNCTIONS = frozenset(
-    {"cumsum", "softmax", "log_softmax", "cross_entropy", "cross_entropy_with_logits"}
-    | {"dot", "matmul", "outer", "transpose", "where", "stop_gradient"}
-)
-ALL_FUNCTIONS = frozenset({*CALLABLE, *FORMULAS, *REDUCTIONS, *ARRAY_FUNCTIONS, "len", "float"})
+ALL_FUNCTIONS = frozenset({*CALLABLE, *FORMULAS, *TABLE_NAMES})

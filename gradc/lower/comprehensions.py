@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, Span, UnsupportedError
-from gradc.extents import Index, Poly
+from gradc.extents import ZERO, Index, Poly, floor_div
 from gradc.ir import Node
 from gradc.lower.base import Lowering
 from gradc.lower.functions import NEVER_EMPTY
 from gradc.program import Value
+
+Item = Value | tuple["Item", ...]
+"""What a loop gives in a turn: a value, or several as `zip` and `enumerate` do."""
+ITERATORS = ("range", "enumerate", "zip")
 
 
 class Comprehensions(Lowering):
@@ -59,10 +63,11 @@ class Comprehensions(Lowering):
             for g in generators:
                 if g.is_async:
                     raise UnsupportedError("async is not part of the language", self.span(g.target))
-                index, values = self._iterated(g.iter)
+                length, item = self._iterated(g.iter)
+                index = self.arrays.fresh(length)
                 self.arrays.reserved.append(index)
                 indices.append(index)
-                self._bind(g.target, [Value(n, axes) for n, axes in values], index)
+                self._bind(g.target, item(index), index)
                 for condition in g.ifs:
                     holds = self.build.convert(self.scalar(condition, "a filter"), "bool")
                     where = holds if where is None else self.build.op("and", where, holds)
@@ -72,61 +77,96 @@ class Comprehensions(Lowering):
             del self.arrays.reserved[depth:]
         return result
 
-    def _bind(self, target: ast.expr, values: list[Value], index: Index) -> None:
-        targets = target.elts if isinstance(target, ast.Tuple) else [target]
-        if len(targets) != len(values):
-            raise ParseError(f"{len(targets)} names for {len(values)} values", self.span(target))
-        for t, value in zip(targets, values, strict=True):
-            if not isinstance(t, ast.Name):
-                raise ParseError("expected a name", self.span(t))
-            self.check_name(t.id, t)
-            self.names[t.id] = value
-            if value.node.op == "index":
-                self.index_names.setdefault(index, t.id)
+    def _bind(self, target: ast.expr, item: Item, index: Index) -> None:
+        if isinstance(target, ast.Tuple | ast.List):
+            items = item if isinstance(item, tuple) else (item,)
+            if len(target.elts) != len(items) or not isinstance(item, tuple):
+                raise ParseError(f"{len(target.elts)} names for {_counted(items)}", self.span(target))
+            for t, part in zip(target.elts, items, strict=True):
+                self._bind(t, part, index)
+            return
+        if not isinstance(target, ast.Name):
+            raise ParseError("expected a name", self.span(target))
+        if isinstance(item, tuple):
+            raise ParseError(f"1 name for {_counted(item)}", self.span(target), "give each a name")
+        self.check_name(target.id, target)
+        self.names[target.id] = item
+        if item.node.op == "index":
+            self.index_names.setdefault(index, target.id)
 
-    def _iterated(self, tree: ast.expr) -> tuple[Index, list[tuple[Node, tuple[Index | None, ...]]]]:
-        """The loop index of what is iterated over, and what each of its targets is bound to."""
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.keywords:
-            if tree.func.id == "range":
+    def _iterated(self, tree: ast.expr) -> tuple[Poly, Callable[[Index], Item]]:
+        """How long something to iterate over is, and what it gives in each turn."""
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id not in self.names:
+            name = tree.func.id
+            if name in ITERATORS and (tree.keywords or any(isinstance(a, ast.Starred) for a in tree.args)):
+                raise ParseError(f"{name}() takes plain arguments", self.span(tree))
+            if name == "range":
                 return self._range(tree)
-            if tree.func.id == "enumerate" and len(tree.args) == 1:
-                index, values = self._iterated(tree.args[0])
-                return index, [(self.build.index(index), ()), *values]
-            if tree.func.id == "zip" and tree.args:
-                arrays = [self._iterable(a) for a in tree.args]
-                lengths = [a.shape[0] for a in arrays]
-                for other in lengths[1:]:
-                    self.arrays.agree(lengths[0], other, "zip", self.span(tree))
-                index = self.arrays.fresh(lengths[0])
-                return index, [self._element(a, index) for a in arrays]
-        array = self._iterable(tree)
-        assert array.axes[0] is not None
-        index = self.arrays.fresh(array.axes[0].extent)
-        return index, [self._element(array, index)]
+            if name == "enumerate":
+                return self._enumerate(tree)
+            if name == "zip":
+                return self._zip(tree)
+            if name == "reversed":
+                raise UnsupportedError(
+                    "reversed() is not part of the language", self.span(tree), "write x[::-1], or range(n - 1, -1, -1)"
+                )
+        array = self.visit(tree)
+        if not array.axes:
+            hint = "iterate over range(...), or over an array"
+            raise ShapeError("cannot iterate over a number", self.span(tree), hint)
+        return array.shape[0], lambda index: self._element(array, index)
 
-    def _iterable(self, tree: ast.expr) -> Value:
-        value = self.visit(tree)
-        if not value.axes or value.axes[0] is None:
-            raise ShapeError("cannot iterate over this", self.span(tree), "iterate over range(...), or over an array")
-        return value
-
-    def _element(self, array: Value, index: Index) -> tuple[Node, tuple[Index | None, ...]]:
+    def _element(self, array: Value, index: Index) -> Value:
+        if array.axes[0] is None:
+            return Value(array.node, array.axes[1:])
         axes: list[Index | None] = [index]
         for a in array.axes[1:]:
             axes.append(a if a is None or a not in axes else self.arrays.fresh(a.extent, axes))
-        return self.arrays.renamed(array, axes), tuple(axes[1:])
+        return Value(self.arrays.renamed(array, axes), tuple(axes[1:]))
 
-    def _range(self, tree: ast.Call) -> tuple[Index, list[tuple[Node, tuple[Index | None, ...]]]]:
-        bounds = []
-        for a in tree.args:
-            poly = integer_poly(self.scalar(a, "a bound of range()"))
-            if poly is None:
-                raise UnsupportedError(
-                    "the bounds of range() must be made of numbers, dims and loop variables", self.span(a)
-                )
-            bounds.append(poly)
-        if not 1 <= len(bounds) <= 2:
-            raise UnsupportedError("range() takes one or two bounds", self.span(tree))
-        start = bounds[0] if len(bounds) == 2 else Poly.const(0)
-        index = self.arrays.fresh(bounds[-1] - start)
-        return index, [(self.build.integer(start + Poly.atom(index)), ())]
+    def _enumerate(self, tree: ast.Call) -> tuple[Poly, Callable[[Index], Item]]:
+        if not 1 <= len(tree.args) <= 2:
+            raise ParseError("enumerate() takes an array, and a number to start from", self.span(tree))
+        length, item = self._iterated(tree.args[0])
+        start = self._bound_of_range(tree.args[1]) if len(tree.args) == 2 else ZERO
+
+        def numbered(index: Index) -> Item:
+            return (Value(self.build.integer(start + Poly.atom(index))), item(index))
+
+        return length, numbered
+
+    def _zip(self, tree: ast.Call) -> tuple[Poly, Callable[[Index], Item]]:
+        if not tree.args:
+            raise ParseError("zip() of nothing", self.span(tree))
+        iterated = [self._iterated(a) for a in tree.args]
+        for other, _ in iterated[1:]:
+            self.arrays.agree(iterated[0][0], other, "zip", self.span(tree))
+        return iterated[0][0], lambda index: tuple(item(index) for _, item in iterated)
+
+    def _range(self, tree: ast.Call) -> tuple[Poly, Callable[[Index], Item]]:
+        if not 1 <= len(tree.args) <= 3:
+            raise ParseError(f"range() takes one to three arguments, {len(tree.args)} given", self.span(tree))
+        bounds = [self._bound_of_range(a) for a in tree.args]
+        start = bounds[0] if len(bounds) > 1 else ZERO
+        step = bounds[2].constant if len(bounds) == 3 else 1
+        if not step:
+            raise UnsupportedError("the step of range() must be a number other than 0", self.span(tree.args[2]))
+        gap = bounds[min(1, len(bounds) - 1)] - start if step > 0 else start - bounds[1]
+        length = floor_div(gap + Poly.const(abs(step) - 1), Poly.const(abs(step)))
+        return length, lambda index: Value(self.build.integer(start + Poly.const(step) * Poly.atom(index)))
+
+    def _bound_of_range(self, tree: ast.expr) -> Poly:
+        node = self.scalar(tree, "a bound of range()")
+        if node.type != "int":
+            raise ShapeError("a bound of range() must be an integer", self.span(tree), "declare it as `index`")
+        poly = integer_poly(node)
+        if poly is None:
+            raise UnsupportedError(
+                "the bounds of range() must be made of numbers, dims, loop variables and elements of `index` inputs",
+                self.span(tree),
+            )
+        return poly
+
+
+def _counted(items: tuple[Item, ...]) -> str:
+    return "1 value" if len(items) == 1 else f"{len(items)} values"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, UnsupportedError, did_you_mean
 from gradc.lower.calls import MODULES, Calls
-from gradc.lower.functions import transpose
+from gradc.lower.shaping import display, transpose
 from gradc.lower.subscripts import Item, NewAxis, Rest, Slice, subscript
 from gradc.program import Value
 
@@ -37,8 +37,7 @@ UNSUPPORTED = {
     ast.JoinedStr: ("a string", None),
     ast.NamedExpr: (":=", "assign on a line of its own"),
     ast.Starred: ("*", None),
-    ast.Tuple: ("a tuple", None),
-    ast.List: ("a list of expressions", "write a comprehension over a range"),
+    ast.Tuple: ("a tuple", "a list makes an array: [a, b]"),
     ast.DictComp: ("a dictionary comprehension", "use arrays"),
     ast.SetComp: ("a set comprehension", "use arrays"),
 }
@@ -53,6 +52,8 @@ class Expressions(Calls):
         return self.visit(tree)
 
     def _check_depth(self, tree: ast.expr) -> None:
+        if tree.end_lineno and tree.end_lineno == tree.lineno and (tree.end_col_offset or 0) < DEPTH_LIMIT:
+            return  # every level takes a character
         level: list[ast.AST] = [tree]
         for _ in range(DEPTH_LIMIT):
             below: list[ast.AST] = []
@@ -109,6 +110,10 @@ class Expressions(Calls):
         hint = "write x.shape[0]" if tree.attr == "shape" else "attributes are .T, .shape[k]"
         raise UnsupportedError(f"attribute '.{tree.attr}' is not part of the language", self.span(tree), hint)
 
+    def _list(self, tree: ast.List) -> Value:
+        """An array of its elements."""
+        return display(self.arrays, [self.argument(e) for e in tree.elts], self.span(tree))
+
     # operators
 
     def _binop(self, tree: ast.BinOp) -> Value:
@@ -128,13 +133,8 @@ class Expressions(Calls):
         name = BINARY.get(type(tree.op))
         if name is None:
             raise UnsupportedError("bit operators are not part of the language", self.span(tree), BITS)
-        if (
-            name == "power"
-            and b.node.type == "int"
-            and a.node.type == "int"
-            and not (b.node.op == "const" and b.node.value >= 0)
-        ):
-            a = Value(self.build.convert(a.node, "float"), a.axes)
+        if name == "power":
+            return self.functions.power(a, b, self.span(tree))
         return self.arrays.elementwise(name, [a, b], self.span(tree))
 
     def _unaryop(self, tree: ast.UnaryOp) -> Value:

@@ -58,12 +58,15 @@ class Reductions:
         fails = self.build.op("not", self.build.convert(value, "bool"))
         return self.build.op("not", self.any(fails, over, where))
 
-    def var(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
+    def var(self, value: Node, over: Sequence[Index], where: Node | None = None, ddof: int = 0) -> Node:
+        """The mean of squared distances from the mean, which is computed first; `ddof` less of them are counted."""
         residual = self.build.op("sub", value, self.mean(value, over, where))
-        return self.mean(self.build.op("mul", residual, residual), over, where)
+        squares = self.sum(self.build.op("mul", residual, residual), over, where)
+        freedom = self.build.op("sub", self.count(over, where), self.build.const(ddof))
+        return self.build.op("div", squares, freedom)
 
-    def std(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        return self._root(self.var(value, over, where))
+    def std(self, value: Node, over: Sequence[Index], where: Node | None = None, ddof: int = 0) -> Node:
+        return self._root(self.var(value, over, where, ddof))
 
     def norm(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
         return self._root(self.sum(self.build.op("mul", value, value), over, where))

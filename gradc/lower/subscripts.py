@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradc import extents
 from gradc.bounds import integer_poly
 from gradc.errors import ShapeError, Span, UnsupportedError
-from gradc.extents import Index, Poly
+from gradc.extents import ONE, ZERO, Index, Poly, floor_div, maximum, minimum, wrapped
 from gradc.ir import Node
 from gradc.lower.arrays import Arrays
 from gradc.program import Value
@@ -39,7 +38,7 @@ Item = Slice | Value | NewAxis | Rest
 def subscript(arrays: Arrays, value: Value, items: Sequence[Item], span: Span) -> Value:
     """`value[items]`. Raises ShapeError for too many subscripts, UnsupportedError for bounds it cannot tell."""
     items = _complete(value, items, span)
-    consumed = [k for k in items if not isinstance(k, NewAxis)]
+    consumed = [k for k in items if isinstance(k, Slice | Value)]
     tables = [k for k in consumed if isinstance(k, Value) and k.axes]
     table_axes, table_nodes = arrays.aligned(tables, span, "index arrays") if tables else ((), [])
     spread = [n for n, k in enumerate(items) if isinstance(k, Value)]
@@ -57,36 +56,35 @@ def subscript(arrays: Arrays, value: Value, items: Sequence[Item], span: Span) -
 
     if tables and not adjacent:
         insert_tables()
+    positions: list[tuple[Index, Value]] = []
     remaining = iter(value.axes)
     for item in items:
         if isinstance(item, NewAxis):
             axes.append(None)
+        if isinstance(item, NewAxis | Rest):
             continue
         axis = next(remaining)
         if isinstance(item, Slice):
             axes.append(_sliced(arrays, axis, item, axes, at, span))
         elif isinstance(item, Value):
-            _check_integer(item.node, span)
-            if axis is None and item.node.op != "const":
-                raise UnsupportedError("an axis of length 1 is subscripted by a number", span, "write 0")
+            _check_integer(item, span)
+            taken = (*value.axes, *value.node.indices, *(a for a, _ in positions))
+            positions.append((axis or arrays.fresh(ONE, taken), item))
             if item.axes and adjacent and not moved:
                 insert_tables()
-            if not item.axes:
-                position = _position(arrays, item.node, axis, span)
-                if axis is not None:
-                    at[axis] = position
     shifts = [(a, b) for a, b in moved if a is not None and b is not None and a != b]
     by_table = {id(t): n for t, n in zip(tables, table_nodes, strict=True)}
-    for axis, item in zip(value.axes, consumed, strict=True):
-        if isinstance(item, Value) and item.axes and axis is not None:
-            at[axis] = arrays.build.read(
-                by_table[id(item)], [a for a, _ in shifts], [arrays.build.index(b) for _, b in shifts]
-            )
+    for axis, item in positions:
+        at[axis] = (
+            arrays.build.read(by_table[id(item)], [a for a, _ in shifts], [arrays.build.index(b) for _, b in shifts])
+            if item.axes
+            else _position(arrays, item.node, axis.extent, span)
+        )
     return Value(arrays.build.read(value.node, list(at), list(at.values())), tuple(axes))
 
 
 def _complete(value: Value, items: Sequence[Item], span: Span) -> list[Item]:
-    """With one item an axis: `...` written out, missing axes as full slices."""
+    """With one item an axis: missing axes as full slices behind `...`, which keeps index arrays apart."""
     given = sum(isinstance(k, Slice | Value) for k in items)
     if given > len(value.axes):
         raise ShapeError(f"too many subscripts: {given} for an array of {len(value.axes)} axes", span)
@@ -94,78 +92,84 @@ def _complete(value: Value, items: Sequence[Item], span: Span) -> list[Item]:
     dots = [k for k, item in enumerate(items) if isinstance(item, Rest)]
     if len(dots) > 1:
         raise ShapeError("a subscript may hold only one '...'", span)
-    cut = dots[0] if dots else len(items)
-    return [*items[:cut], *missing, *items[cut + len(dots) :]]
+    cut = dots[0] + 1 if dots else len(items)
+    return [*items[:cut], *missing, *items[cut:]]
 
 
-def _check_integer(node: Node, span: Span) -> None:
-    if node.type == "bool":
-        raise UnsupportedError("masks are not supported as subscripts", span, "write: value if condition else other")
-    if node.type != "int":
+def _check_integer(item: Value, span: Span) -> None:
+    if item.node.type == "bool":
+        hint = "write `value if condition else other`, or filter: sum(v for v in x if v > 0)"
+        raise UnsupportedError("masks are not supported as subscripts", span, hint)
+    if item.node.type != "int":
         raise ShapeError("a subscript must be an integer", span, "declare it as `index`, or use an integer")
 
 
-def _position(arrays: Arrays, node: Node, axis: Index | None, span: Span) -> Node:
-    extent = axis.extent if axis is not None else extents.ONE
-    if node.op == "const":
-        k = int(node.value)
-        size = extent.constant
-        needed = Poly.const(k + 1 if k >= 0 else -k)
-        if size is not None and size < (needed.constant or 0):
-            raise ShapeError(f"index {k} is out of range for an axis of length {size}", span)
-        if k < 0:
-            return arrays.build.integer(extent + Poly.const(k))
-    return node
+def _position(arrays: Arrays, node: Node, size: Poly, span: Span) -> Node:
+    """A position on an axis; a number below 0 counts from the end."""
+    if node.op != "const":
+        return node
+    k, length = int(node.value), size.constant
+    if length is not None and not -length <= k < length:
+        raise ShapeError(f"index {k} is out of range for an axis of length {length}", span)
+    return node if k >= 0 else arrays.build.integer(size + Poly.const(k))
 
 
 def _sliced(
     arrays: Arrays, axis: Index | None, item: Slice, axes: Sequence[Index | None], at: dict[Index, Node], span: Span
 ) -> Index | None:
     """The axis of the slice; where it is not the whole old one, `at` says where the old one is read."""
-    whole = item.low is None and item.high is None and (item.step is None or integer_poly(item.step) == extents.ONE)
-    if axis is None:
-        if not whole:
-            raise UnsupportedError("slices of an axis of length 1 are not supported", span, "drop the slice")
-        return None
-    if whole:
-        if axis not in axes and axis not in arrays.reserved:
+    step = _step(item.step, span)
+    if item.low is None and item.high is None and step == 1:
+        if axis is None or (axis not in axes and axis not in arrays.reserved):
             return axis
         new = arrays.fresh(axis.extent, axes)
         at[axis] = arrays.build.index(new)
         return new
-    step = 1 if item.step is None else integer_poly(item.step)
-    step = step if isinstance(step, int) or step is None else step.constant
-    if not step or abs(step) > LONGEST_STEP:
-        raise UnsupportedError("the step of a slice must be a number other than 0, and no giant", span)
-    size = axis.extent
-    if step < 0:
-        if item.low is not None or item.high is not None:
-            raise UnsupportedError("a slice with a negative step must run over the whole axis", span, "write x[::-1]")
-        start, length = size - extents.ONE, size
-    else:
-        start = _bound(item.low, size, Poly.const(0), span)
-        length = extents.minimum(_bound(item.high, size, size, span), size) - start
-    count = length if abs(step) == 1 else extents.floor_div(length + Poly.const(abs(step) - 1), Poly.const(abs(step)))
-    if count == extents.ONE:
-        at[axis] = arrays.build.integer(start)
+    size = ONE if axis is None else axis.extent
+    start, count = _range(_bound(item.low, size, step, span), _bound(item.high, size, step, span), step, size)
+    if count == ONE:
+        if axis is not None:
+            at[axis] = arrays.build.integer(start)
         return None
     new = arrays.fresh(count, axes)
-    at[axis] = arrays.build.integer(start + Poly.const(step) * Poly.atom(new))
+    if axis is not None:
+        at[axis] = arrays.build.integer(start + Poly.const(step) * Poly.atom(new))
     return new
 
 
-def _bound(node: Node | None, size: Poly, default: Poly, span: Span) -> Poly:
+def _range(low: Poly | None, high: Poly | None, step: int, size: Poly) -> tuple[Poly, Poly]:
+    """Where a slice starts and how long it is. It ends at the ends of the axis, whatever its bounds are."""
+    if step > 0:
+        start = ZERO if low is None else maximum(low, ZERO)
+        length = (size if high is None else minimum(high, size)) - start
+    else:
+        start = size - ONE if low is None else minimum(low, size - ONE)
+        length = start - (-ONE if high is None else maximum(high, -ONE))
+    return start, floor_div(length + Poly.const(abs(step) - 1), Poly.const(abs(step)))
+
+
+def _step(node: Node | None, span: Span) -> int:
     if node is None:
-        return default
+        return 1
+    poly = integer_poly(node)
+    step = None if poly is None else poly.constant
+    if not step or abs(step) > LONGEST_STEP:
+        raise UnsupportedError("the step of a slice must be a number other than 0, and no giant", span)
+    return step
+
+
+def _bound(node: Node | None, size: Poly, step: int, span: Span) -> Poly | None:
+    if node is None:
+        return None
     poly = integer_poly(node)
     if poly is None:
-        raise UnsupportedError("the bounds of a slice must be made of numbers, dims and loop variables", span)
-    k = poly.constant
-    if k is not None and k < 0:
-        below = size + poly
-        return below if default == size else extents.maximum(below, Poly.const(0))
-    if poly.is_nonnegative():
-        return poly
-    if poly != size - extents.ONE:
-        raise UnsupportedError(f"cannot tell whether the bound {poly} is negative", span)
-    return extents.maximum(poly, Poly.const(0))
+        hint = None if node.type == "int" else "declare it as `index`, or use an integer"
+        raise UnsupportedError(
+            "the bounds of a slice must be made of numbers, dims, loop variables and elements of `index` inputs",
+            span,
+            hint,
+        )
+    below_end = (size - poly).constant
+    if below_end == 1 or (below_end == 2 and step > 0):
+        return poly  # below 0 it comes before the start of the axis, counted from either end
+    return wrapped(poly, size)

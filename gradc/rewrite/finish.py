@@ -12,13 +12,13 @@ LOGISTIC = ("sigmoid", "log_sigmoid", "softplus")
 
 def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Once everything is differentiated, a value with no derivative is a value like any other."""
-    done = rebuild(build, provenance, roots, lambda b, op, args, old: (args[0], "") if op == "stop" else None)
+    done = rebuild(build, provenance, roots, ("stop",), lambda b, op, args, old: (args[0], ""))
     return [done[r] for r in roots]
 
 
 def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Cheaper forms of values whose derivatives are there already: from these the derivatives would lose digits."""
-    done = rebuild(build, provenance, roots, _condensed)
+    done = rebuild(build, provenance, roots, ("add",), _condensed)
     return [done[r] for r in roots]
 
 
@@ -44,8 +44,14 @@ def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]
         if n.op in LOGISTIC:
             families.setdefault(_magnitude(n.args[0]), set()).add(n)
     shared = {n for family in families.values() if len(family) > 1 for n in family}
+    if not shared:
+        return roots
     done = rebuild(
-        build, provenance, roots, lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None
+        build,
+        provenance,
+        roots,
+        LOGISTIC,
+        lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None,
     )
     return [done[r] for r in roots]
 

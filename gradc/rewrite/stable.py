@@ -27,7 +27,8 @@ Join = Callable[[Node, Node], Node]
 
 def stabilise(build: Builder, provenance: Provenance, root: Node) -> Node:
     """The value in stable forms: `log(sigmoid(z))` as `log_sigmoid(z)`. Each is noted for the generated comments."""
-    return rebuild(build, provenance, [root], Stable(build).rule)[root]
+    ops = ("log", "log1p", "log2", "log10", "div", "sub", "add")
+    return rebuild(build, provenance, [root], ops, Stable(build).rule)[root]
 
 
 class Stable:
@@ -48,6 +49,8 @@ class Stable:
             return self.quotient(*args)
         if op == "sub":
             return self.difference(*args)
+        if op in ("log2", "log10"):
+            return self._to_base(2 if op == "log2" else 10, args[0])
         return self.sum(*args) if op == "add" and old.type == "float" else None
 
     # logarithms
@@ -56,8 +59,14 @@ class Stable:
         """The logarithm of x by another way than through x, if there is a better one."""
         if not depth or x.type != "float":
             return None
-        simple = self._log_of_function(x) or self._log_of_parts(x, depth)
-        return simple or self._log_of_terms(x) or self._log_near_one(x)
+        return self._log_of_exponentials(x, depth) or self._log_near_one(x)
+
+    def _to_base(self, base: int, x: Node) -> Found | None:
+        found = self._log_of_exponentials(x, DEPTH)
+        return found and (self.build.op("div", found[0], self.build.const(math.log(base))), found[1])
+
+    def _log_of_exponentials(self, x: Node, depth: int) -> Found | None:
+        return self._log_of_function(x) or self._log_of_parts(x, depth) or self._log_of_terms(x)
 
     def log1p(self, x: Node) -> Found | None:
         plus = (self.difference(self.one, x.args[0]) if x.op == "neg" else self.sum(self.one, x)) or (None, "")

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gradc.emit.llvm import SIZE, Operation, print_block
-from gradc.loops import Block
+from gradc.emit.llvm import SIZE, Code, Operation, print_block
+from gradc.loops import Block, Name
 
 LONG = 20
 """Functions of more instructions than this are not inlined, and called on vectors where that can be."""
+
+FULLY = 3
+"""LLVM's level for operations: they are short, and all that a long program does."""
 
 Compile = Callable[[Operation], Any]
 """From a scalar function to Numba's dispatcher of it."""
@@ -21,7 +24,8 @@ def callable_block(block: Block, compiled: Compile) -> Any:
     from numba.extending import intrinsic
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _Call(block, compiled, context, builder).made(sig, args[0])
+        with optimised(FULLY):  # the operations, whatever is made of the code around
+            return _Call(block, compiled, context, builder).made(sig, args[0])
 
     @intrinsic
     def call(typing: Any, *given: Any) -> Any:
@@ -48,8 +52,8 @@ def _numba(kind: str) -> Any:
 
 
 @contextmanager
-def few_passes() -> Iterator[None]:
-    """Lets LLVM do less: what more it could find in code without loops is not worth looking for.
+def optimised(level: int) -> Iterator[None]:
+    """Lets LLVM do as much as this level says to what is finished meanwhile: 0 translates code as it stands.
 
     To be entered with Numba's compiler lock held.
     """
@@ -58,7 +62,7 @@ def few_passes() -> Iterator[None]:
 
     assert cpu_target.target_context is not None  # it keeps the level it is made with
     before = config.OPT
-    config.OPT = type(before)(min(before, 1))
+    config.OPT = type(before)(level)
     try:
         yield
     finally:
@@ -73,6 +77,8 @@ class _Call:
 
         self.block, self.compiled, self.context, self.builder = block, compiled, context, builder
         self.name = f"{builder.function.name}.{block.name}"
+        self.library = context.codegen().create_library(f"{self.name}.operations")
+        self.operations = self.library.create_ir_module(self.library.name)
         self.word, self.double = ir.IntType(64), ir.DoubleType()
         self.ir = ir
 
@@ -82,13 +88,16 @@ class _Call:
         kinds = sig.args[0].types[count:]
         pointer = str(self.double.as_pointer()).replace("double", "{}")
         code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer, SIZE, self._define)
-        self._link(code.text)
+        self._link(code)
         size = self.ir.Constant(self.word, 8 * len(code.slots))
         memory = self.context.nrt.allocate(builder, size)
         tape = builder.bitcast(memory, self.double.as_pointer())
-        places = {n: builder.gep(tape, [self.ir.Constant(self.word, k)]) for n, k in code.slots.items()}
+
+        def place(n: Name) -> Any:
+            return builder.gep(tape, [self.ir.Constant(self.word, code.slots[n.name])])
+
         for n, value in zip(block.reads, values[:count], strict=True):
-            builder.store(self._to_word(value, n.type), places[n.name])
+            builder.store(self._to_word(value, n.type), place(n))
         arguments = [tape]
         for kind, value in zip(kinds, values[count:], strict=True):
             array = self.context.make_array(kind)(self.context, builder, value=value)
@@ -96,7 +105,7 @@ class _Call:
             arguments += [array.data, *lengths]
         function = self.ir.FunctionType(self.ir.VoidType(), [a.type for a in arguments])
         builder.call(self.ir.Function(builder.module, function, self.name), arguments)
-        results = [self._from_word(builder.load(places[n.name]), n.type) for n in block.writes]
+        results = [self._from_word(builder.load(place(n)), n.type) for n in block.writes]
         self.context.nrt.free(builder, memory)
         return self.context.make_tuple(builder, sig.return_type, results)
 
@@ -113,16 +122,15 @@ class _Call:
 
     def _define(self, operation: Operation) -> bool:
         """A function of the operation's name that calls what Numba makes of its Python text; whether that is long."""
-        context, module = self.context, self.builder.module
+        context, module = self.context, self.operations
         kinds = tuple(_numba(p.type) for p in operation.params)
         dispatcher = self.compiled(operation)
         dispatcher.compile(kinds)
         compiled = dispatcher.overloads[kinds]
-        context.active_code_library.add_linking_library(compiled.library)
+        self.library.add_linking_library(compiled.library)
         wanted = _numba(operation.value.type)
         own = self.ir.FunctionType(context.get_value_type(wanted), [context.get_value_type(k) for k in kinds])
         function = self.ir.Function(module, own, operation.name)
-        function.linkage = "linkonce_odr"
         builder = self.ir.IRBuilder(function.append_basic_block("entry"))
         callee = context.declare_function(module, compiled.fndesc)
         found = compiled.signature.return_type
@@ -131,10 +139,18 @@ class _Call:
         body = compiled.library.get_function(compiled.fndesc.llvm_func_name)
         return sum(1 for block in body.blocks for _ in block.instructions) > LONG
 
-    def _link(self, text: str) -> None:
+    def _link(self, code: Code) -> None:
+        """Adds the block to the code around it, and its operations, which have been through LLVM's passes by then."""
+        if self.operations.functions:
+            self.library.add_ir_module(self.operations)
+            self.library.add_llvm_module(self._parsed(code.vectors))
+            self.context.active_code_library.add_linking_library(self.library)
+        self.context.active_code_library._final_module.link_in(self._parsed(code.text))
+
+    def _parsed(self, text: str) -> Any:
         from llvmlite import binding
 
         own = self.builder.module
-        target = f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n'
-        module = binding.parse_assembly(target + text)
-        self.context.active_code_library._final_module.link_in(module)  # Numba's own way goes through its passes twice
+        return binding.parse_assembly(
+            f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n{text}'
+        )

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradc.bounds import in_range, index_input, integer_poly
-from gradc.errors import InputError, did_you_mean
-from gradc.extents import ONE, Atom, Poly
+from gradc.bounds import in_range, index_input, integer_poly, places_of_bounds
+from gradc.errors import InputError, Span, did_you_mean
+from gradc.extents import ONE, ZERO, Atom, Entry, Index, Poly
 from gradc.ir import Node
 from gradc.program import Input, Program, Provenance, Requirement
+from gradc.schedule.order import loops_of
 
 FITTING = 0x0001 | 0x0100
 """NumPy's flags of an array that compiled code takes as it is: C-ordered and aligned."""
-Accepted = tuple[list[tuple[int, ...]] | None, list[tuple[int, int]]]
-"""Shapes of the arrays of a call, found right, and the lengths that its subscripts must be below."""
+Accepted = tuple[list[tuple[int, ...]] | None, dict[Atom, Any], list[tuple[int, int]]]
+"""Shapes of the arrays of a call, found right, its dims, and the lengths that its subscripts must be below."""
 
 
 class Inputs:
@@ -28,14 +29,19 @@ class Inputs:
         self.names = tuple(i.name for i in inputs)
         self.named = frozenset(self.names)
         reads = [n for n in nodes if n.op == "read" and n.guard is None]
-        self.requirements = (*program.requirements, *_positions(reads, program.provenance))
-        self.ranges = _index_ranges(reads)
-        checked = self.requirements or self.ranges
+        bounds = places_of_bounds(frozenset().union(*(loops_of(n) for n in nodes)))
+        required = dict.fromkeys((*program.requirements, *_positions(reads, bounds, program.provenance)))
+        self.requirements = [r for r in required if not (r.left - r.right).entries]
+        self.of_elements = [r for r in required if (r.left - r.right).entries]
+        ranges = _index_ranges(reads, bounds)
+        self.ranges = [(name, length) for name, length in ranges if not length.entries]
+        self.ranges_of_elements = [(name, length) for name, length in ranges if length.entries]
+        checked = required or ranges
         self.only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
         self.dtypes = tuple(np.dtype(np.int64 if i.type == "int" else dtype) for i in inputs)
         self.wanted = [(k, i, bool(i.shape), own) for k, (i, own) in enumerate(zip(inputs, self.dtypes, strict=True))]
         self.arrays = [i for i in inputs if i.shape]
-        self.accepted: Accepted = (None, [])
+        self.accepted: Accepted = (None, {}, [])
 
     def ready(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Sequence[Any]:
         """The inputs of a call as compiled code takes them. A call with nothing but floats goes straight through."""
@@ -86,17 +92,27 @@ class Inputs:
                 shapes.append(value.shape)
             elif not isinstance(value, float) or i.type == "int":
                 values[k] = self._scalar(i, value)
-        known, lengths = self.accepted
+        known, dims, lengths = self.accepted
         if shapes != known:
-            lengths = self._lengths(values, shapes)
-            self.accepted = shapes, lengths
+            dims = self._dims(shapes)
+            lengths = [(self.names.index(name), poly.length(dims)) for name, poly in self.ranges]
+            self.accepted = shapes, dims, lengths
         for k, length in lengths:
             self._check_range(self.names[k], values[k], length)
+        if self.of_elements or self.ranges_of_elements:
+            self._check_elements({**dims, **dict(zip(self.names, values, strict=True))})
         return values
 
-    def _lengths(self, values: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, int]]:
-        """Checks the sizes of a call. Returns which inputs are subscripts, by position, of axes of which lengths."""
-        dims: dict[Atom, int] = {}
+    def _check_elements(self, known: Mapping[Atom, Any]) -> None:
+        """Checks lengths that elements of index inputs are part of."""
+        for r in self.of_elements:
+            _require(r, known)
+        for name, poly in self.ranges_of_elements:
+            self._check_range(name, known[name], poly.length(known))
+
+    def _dims(self, shapes: Sequence[tuple[int, ...]]) -> dict[Atom, Any]:
+        """The dims of a call. Checks its sizes."""
+        dims: dict[Atom, Any] = {}
         bound_by: dict[str, str] = {}
         others: list[tuple[Input, int, Poly, int]] = []
         for i, shape in zip(self.arrays, shapes, strict=True):
@@ -118,11 +134,8 @@ class Inputs:
             if size != wanted:
                 raise InputError(f"input '{i.name}': axis {axis} has length {poly} = {wanted}, given {size}")
         for r in self.requirements:
-            left, right = r.left.evaluate(dims), r.right.evaluate(dims)
-            if left < right if r.relation == "at least" else max(left, 0) != max(right, 0):
-                sizes = ", ".join(f"{d} = {dims[d]}" for d in sorted(r.left.dims | r.right.dims))
-                raise InputError(f"{r.message}; given {sizes}" if sizes else r.message, r.span)
-        return [(self.names.index(name), poly.length(dims)) for name, poly in self.ranges]
+            _require(r, dims)
+        return dims
 
     def _check_range(self, name: str, given: Any, length: int) -> None:
         array = np.asarray(given)
@@ -165,28 +178,48 @@ class Inputs:
         return array.astype(np.int64, copy=False)
 
 
+def _require(r: Requirement, known: Mapping[Atom, Any]) -> None:
+    left, right = r.left.evaluate(known), r.right.evaluate(known)
+    if left < right if r.relation == "at least" else max(left, 0) != max(right, 0):
+        given = [f"{d} = {known[d]}" for d in sorted(r.left.dims | r.right.dims)]
+        entries = {str(Poly.atom(e)): Poly.atom(e).evaluate(known) for e in r.left.entries | r.right.entries}
+        given += [f"{text} = {value}" for text, value in sorted(entries.items())]
+        raise InputError(f"{r.message}; given {', '.join(given)}" if given else r.message, r.span)
+
+
 def _shape(i: Input) -> str:
     return f"{i.name}[{', '.join(map(str, i.shape))}]"
 
 
-def _positions(reads: Sequence[Node], provenance: Provenance) -> list[Requirement]:
-    """What the sizes must be for positions that are made of sizes alone to be in range."""
-    found: dict[Requirement, None] = {}
+def _positions(
+    reads: Sequence[Node], bounds: Sequence[tuple[Entry, Index, Poly]], provenance: Provenance
+) -> list[Requirement]:
+    """What must hold for positions that are made of sizes and index scalars alone to be in range."""
+    places: list[tuple[Index, Poly, Span | None]] = []
+    for _, axis, at in bounds:
+        if not at.indices and at.element is None:
+            places.append((axis, at, None))
     for n in reads:
         for axis, e in zip(n.axes, n.subscripts, strict=True):
             poly = integer_poly(e)
-            if poly is not None and in_range(e, axis) == "call":
+            if poly is not None and in_range(e, axis) == "call" and index_input(e) is None:
                 origin = provenance.origins.get(n)
-                message = f"index {poly} is out of range for an axis of length {axis.extent}"
-                for high, low in ((poly, Poly.const(0)), (axis.extent - ONE, poly)):
-                    if not (high - low).is_nonnegative():
-                        found[Requirement(high, "at least", low, message, origin.span if origin else None)] = None
+                places.append((axis, poly, origin.span if origin else None))
+    found: dict[Requirement, None] = {}
+    for axis, poly, span in places:
+        message = f"index {poly} is out of range for an axis of length {axis.extent}"
+        for high, low in ((poly, ZERO), (axis.extent - ONE, poly)):
+            if not (high - low).is_nonnegative():
+                found[Requirement(high, "at least", low, message, span)] = None
     return list(found)
 
 
-def _index_ranges(reads: Sequence[Node]) -> list[tuple[str, Poly]]:
+def _index_ranges(reads: Sequence[Node], bounds: Sequence[tuple[Entry, Index, Poly]]) -> list[tuple[str, Poly]]:
     """Which index inputs subscript axes of which lengths, where the call can check it beforehand."""
     found: dict[tuple[str, Poly], None] = {}
+    for _, axis, at in bounds:
+        if at.element is not None:
+            found[at.element.name, axis.extent] = None
     for n in reads:
         for axis, e in zip(n.axes, n.subscripts, strict=True):
             name = index_input(e)

@@ -18,7 +18,7 @@ from gradc.emit.python import Module
 from gradc.loops import Routine, inside
 from gradc.program import Input
 from gradc.runtime import blas, cache, indexing, library, objects, pool
-from gradc.runtime.blocks import callable_block, few_passes
+from gradc.runtime.blocks import callable_block, optimised
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -127,8 +127,8 @@ class Compiled:
         for block in blocks:
             setattr(loaded, block.name, callable_block(block, operation))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
-        passes = few_passes if blocks and not options["fastmath"] else nullcontext
-        with indexing.from_the_start(), passes():
+        straight = blocks and not options["fastmath"]  # in straight lines LLVM finds next to nothing to do better
+        with indexing.from_the_start(), optimised(0) if straight else nullcontext():
             compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]

@@ -11,12 +11,13 @@ import numpy as np
 
 from gradc import emit
 from gradc.emit.python import Module
+from gradc.linear import REFERENCE
 from gradc.runtime import vectors
 
 
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
-    runtime = ("blocks.py", "extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py")
+    runtime = ("blocks.py", "extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py", "algebra.py")
     own = [Path(__file__).with_name(name) for name in runtime]
     own += [Path(emit.__file__).with_name(name) for name in ("blocks.py", "llvm.py", "batches.py")]
     return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
@@ -51,4 +52,8 @@ def _own(module: Module) -> dict[str, Any]:
         from gradc.runtime import products
 
         found.update(products.OWN)
+    if not REFERENCE.keys().isdisjoint(module.helpers.values()):
+        from gradc.runtime import algebra
+
+        found.update(algebra.OWN)
     return found

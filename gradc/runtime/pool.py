@@ -1,6 +1,6 @@
 """Chunks of a sweep on a pool of threads. Compiled code asks for it; each chunk writes to places of its own.
 
-Whatever happens to the pool, no chunk is lost: those that are not marked as done are run by the code that asked.
+Whatever happens to the pool, no chunk is lost: the thread that asked runs what no other has taken.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from queue import SimpleQueue
 
 SYMBOL = "gradc_run_chunks"
 """What compiled code calls: `void run(void (*kernel)(void *, int64), void *data, int64 chunks)`."""
@@ -33,9 +33,68 @@ def limited(threads: int) -> Iterator[None]:
         _asked.threads = before
 
 
+class _Pool:
+    """Workers for one job at a time. `awake` of the `workers` look for one, or soon will; the others sleep."""
+
+    def __init__(self) -> None:
+        from gradc.runtime.handover import Job, handover
+
+        self.code, self.job = handover(), Job()
+        self.leading, self.counting = threading.Lock(), threading.Lock()
+        self.alarm: SimpleQueue[None] = SimpleQueue()
+        self.workers = self.awake = self.number = 0
+
+    def run(self, kernel: int, data: int, chunks: int, helpers: int) -> bool:
+        """Runs all chunks, with so many workers at most; False, and nothing done, if there is a job already."""
+        if not self.leading.acquire(blocking=False):
+            return False
+        try:
+            self.number += 1
+            job = self.job
+            job.kernel, job.data, job.chunks, job.places, job.next = kernel, data, chunks, helpers, 0
+            self.code.open(job, self.number)
+            self._wake(helpers)
+            self.code.lead(job)
+            return True
+        finally:
+            self.leading.release()
+
+    def _wake(self, helpers: int) -> None:
+        """Sees to it that so many are awake. The job is open: whoever goes to sleep meanwhile looks at it once more."""
+        if self.awake >= helpers:
+            return
+        with self.counting:
+            while self.workers < helpers and self._start():
+                self.workers += 1
+            for _ in range(min(helpers, self.workers) - self.awake):
+                self.awake += 1
+                self.alarm.put(None)
+
+    def _start(self) -> bool:
+        try:
+            threading.Thread(target=self._work, name="gradc", daemon=True).start()
+        except RuntimeError:  # when Python is going down, there are no more threads to be had
+            return False
+        return True
+
+    def _work(self) -> None:
+        seen = 0
+        while True:
+            self.alarm.get()
+            while self._stays_awake(seen):
+                seen = self.code.serve(self.job, seen)
+
+    def _stays_awake(self, seen: int) -> bool:
+        """Whether there is a job that a worker has not seen; if not it goes to sleep, and is not counted any more."""
+        with self.counting:
+            stays = self.job.open not in (0, seen)
+            self.awake -= not stays
+        return stays
+
+
 @functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MOST, thread_name_prefix="gradc")
+def _pool() -> _Pool:
+    return _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -49,24 +108,13 @@ def _cores() -> int:
 
 def _run(kernel: int, data: int, chunks: int) -> None:
     """Runs all chunks; comes back when no thread is at work on one."""
-    function = _job(kernel)
-    left = iter(range(chunks))
-
-    def work() -> None:
-        for chunk in left:
-            function(data, chunk)
-
     threads = getattr(_asked, "threads", None) or _cores()
-    helpers: list[Future[None]] = []
-    try:
-        for _ in range(min(threads, chunks, MOST) - 1):
-            with suppress(RuntimeError):  # when Python is going down, there are no more threads to be had
-                helpers.append(_pool().submit(work))
-        work()
-    finally:
-        for helper in helpers:
-            if not helper.cancel():
-                helper.exception()
+    helpers = min(threads, chunks, MOST) - 1
+    if helpers and _pool().run(kernel, data, chunks, helpers):
+        return
+    function = _job(kernel)
+    for chunk in range(chunks):
+        function(data, chunk)
 
 
 _callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(_run)

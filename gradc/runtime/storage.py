@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import _empty_nd_impl
+
+LARGE = 1 << 22
+"""Arrays from so many bytes on are asked to be in huge pages."""
 
 
 def _made(name: str, zeroed: bool) -> Any:
@@ -20,6 +25,8 @@ def _made(name: str, zeroed: bool) -> Any:
             given = cgutils.unpack_tuple(builder, values[0]) if isinstance(shape, types.BaseTuple) else [values[0]]
             sizes = [context.cast(builder, v, t, types.intp) for v, t in zip(given, lengths, strict=True)]
             made = _empty_nd_impl(context, builder, array, sizes)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                _in_huge_pages(builder, made.data, builder.mul(made.itemsize, made.nitems))
             if zeroed:
                 cgutils.memset(builder, made.data, builder.mul(made.itemsize, made.nitems), 0)
             return made._getvalue()
@@ -28,6 +35,17 @@ def _made(name: str, zeroed: bool) -> Any:
 
     typed.__name__ = typed.__qualname__ = f"gradc_{name}"
     return intrinsic(typed)
+
+
+def _in_huge_pages(builder: Any, data: Any, size: Any) -> None:
+    """Asks for huge pages where an array is large, as NumPy does: memory that is new comes in far fewer faults."""
+    word = ir.IntType(64)
+    with builder.if_then(builder.icmp_unsigned(">=", size, word(LARGE))):
+        start = builder.ptrtoint(data, word)
+        whole = builder.and_(builder.add(start, word(mmap.PAGESIZE - 1)), word(-mmap.PAGESIZE))
+        kind = ir.FunctionType(ir.IntType(32), [word, word, ir.IntType(32)])
+        madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
+        builder.call(madvise, [whole, builder.sub(builder.add(start, size), whole), ir.IntType(32)(mmap.MADV_HUGEPAGE)])
 
 
 OWN = {"empty": _made("empty", False), "zeros": _made("zeros", True)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 
 from gradc.count import cost
 from gradc.extents import Poly, volume
@@ -18,6 +19,7 @@ from gradc.loops import (
     Assign,
     Check,
     For,
+    Linear,
     Name,
     Part,
     Product,
@@ -98,13 +100,13 @@ def _parameters(
         made |= {s.variable} if isinstance(s, For) else set()
         made |= {s.array} if isinstance(s, Alloc) else set()
         made |= {s.start, s.stop, s.height} if isinstance(s, Tiles) else set()
-        if isinstance(s, Assign) and isinstance(s.target, Name):
+        if isinstance(s, Assign | Linear) and isinstance(s.target, Name):
             made.add(s.target.name)
         names = [*_names(s)]
         if isinstance(s, Product):
             names += [v.array for v in (s.target, s.left, s.right)]
         for poly in lengths(s):
-            names += sorted(poly.dims)
+            names += sorted(poly.dims | {e.name for e in poly.entries})
         used.update(dict.fromkeys(sorted(names)))
     free = [name for name in used if name not in made]
     order = list(shapes)
@@ -132,5 +134,9 @@ def _work(loop: For) -> Poly:
     total = Poly.const(0)
     for s, around in walk(loop.body):
         own = cost(s) + (1 if isinstance(s, Assign | Accumulate | Check) else 0)
-        total = total + loop.index.extent * volume(i.extent for i in around) * Poly.const(own)
+        turns = loop.index.extent * volume(i.extent for i in around)
+        total = total + turns * Poly.const(own)
+        if isinstance(s, Linear):
+            times, of = s.work
+            total = total + turns * volume(of) * Poly.const(ceil(times))
     return total

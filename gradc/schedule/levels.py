@@ -2,12 +2,13 @@
 
 Loops are opened one index after another. Along an index, a node's level is the number of completed loops over it that
 must lie behind the node. Nodes of one level share one loop; what does not have the index goes between the loops.
-Values needed on several levels are computed again there if that is cheap; otherwise they have to be stored.
+Values needed on several levels are computed again there if that is cheap; otherwise they have to be stored. Over a loop
+of which only elements of index inputs tell how long it gets nothing can be stored: there everything is computed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from gradc.extents import Index
@@ -21,6 +22,14 @@ RECOMPUTE_INNER = 4
 """Along other indices a value is computed again up to this cost; a short array is cheap to store."""
 
 NEVER = 1 << 30
+
+
+class UnstorableError(Exception):
+    """A value would have to be stored over a loop of which nobody knows how long it gets."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.node = node
 
 
 @dataclass(eq=False)
@@ -47,21 +56,32 @@ class Levels:
             for a in self.deps[n]:
                 self.users[a].append(n)
         self.needed, self.row = needed, row
+        self.endless = {n: frozenset(i for i in n.indices if not i.extent.has_bound) for n in self.nodes}
 
     def arrange(self) -> list[Item]:
         return self._arrange(self.nodes, frozenset())
 
-    def rises(self, a: Node, n: Node, i: Index) -> bool:
-        """Whether n needs a completed loop over i behind a: to have its sum, or its value at other places of i."""
-        return i in a.over or i in self.deps[n][a]
+    def passes(self, n: Node, opened: frozenset[Index]) -> bool:
+        """Whether the values of n are gone when a loop that is yet to be opened is through."""
+        return bool(self.endless[n] - opened)
+
+    def rises(self, a: Node, n: Node, i: Index, here: Container[Node]) -> bool:
+        """Whether n needs a completed loop over i behind a: to have its sum, or its value at other places of i.
+
+        `here` are the nodes that are computed in that loop.
+        """
+        return (i in a.over and a in here) or i in self.deps[n][a]
 
     def _arrange(self, group: list[Node], opened: frozenset[Index]) -> list[Item]:
         free = {i for n in group for i in self.loops[n] if i not in opened}
         if not free:
             return list(group)
-        i = self._next_loop(group, [f for f in free if f.closure - {f} <= opened])
-        level = self._levels(group, i)
-        between, bodies = self._bodies(group, i, level, opened)
+        i = self._next_loop(group, [f for f in free if f.closure - {f} <= opened], opened)
+        here = set(self._outer(group, i, opened))
+        level = self._levels(group, i, here)
+        between, bodies = self._bodies(group, i, level, opened, here)
+        if between.get(0) == group:
+            raise UnstorableError(next(n for n in group if self.passes(n, opened)))
         items: list[Item] = []
         for k in range(max(level.values()) + 1):
             items += self._arrange(between.get(k, []), opened)
@@ -69,22 +89,34 @@ class Levels:
                 items.append(Loop(i, self._arrange(bodies[k], opened | {i})))
         return items
 
-    def _next_loop(self, group: list[Node], free: list[Index]) -> Index:
-        """Rows outermost, then whatever leaves contiguous elements to the innermost loop."""
-        score = contiguity(access for n in group for access in self.touched[n])
-        return min(free, key=lambda f: (not is_row(f, self.row), score.get(f, 0), str(f.extent), f.occurrence))
+    def _outer(self, group: list[Node], i: Index, opened: frozenset[Index]) -> list[Node]:
+        """Those that have the loop i, but for sums over i whose values would be gone when the loop is through."""
+        after = opened | {i}
+        return [n for n in group if i in self.loops[n] and not (i in n.over and self.passes(n, after))]
 
-    def _levels(self, group: list[Node], i: Index) -> dict[Node, int]:
+    def _next_loop(self, group: list[Node], free: list[Index], opened: frozenset[Index]) -> Index:
+        """Rows outermost, then loops over which nothing can be stored, then contiguous elements innermost."""
+        score = contiguity(access for n in group for access in self.touched[n])
+        endless = frozenset().union(*(i.closure for n in group for i in self.endless[n])) - opened
+        having = {f: sum(f in self.loops[n] for n in group) for f in free} if endless else {}
+
+        def rank(f: Index) -> tuple[int, bool, bool, int, str, int]:
+            left_out = having[f] - len(self._outer(group, f, opened)) if endless else 0
+            return left_out, not is_row(f, self.row), f not in endless, score.get(f, 0), str(f.extent), f.occurrence
+
+        return min(free, key=rank)
+
+    def _levels(self, group: list[Node], i: Index, here: set[Node]) -> dict[Node, int]:
         """As early as arguments allow, then as late as users do, so that little has to be kept in between."""
         level: dict[Node, int] = {}
         for n in group:
-            level[n] = max((level[a] + self.rises(a, n, i) for a in self.deps[n] if a in level), default=0)
+            level[n] = max((level[a] + self.rises(a, n, i, here) for a in self.deps[n] if a in level), default=0)
         cost = self._recompute_cost(group, frozenset({i}))
         for n in reversed(group):
             users = [u for u in self.users[n] if u in level]
-            movable = i not in self.loops[n] or cost[n] < NEVER
+            movable = n not in here or cost[n] < NEVER
             if users and movable:
-                level[n] = max(level[n], min(level[u] - self.rises(n, u, i) for u in users))
+                level[n] = max(level[n], min(level[u] - self.rises(n, u, i, here) for u in users))
         return level
 
     def _recompute_cost(self, group: list[Node], inside: frozenset[Index]) -> dict[Node, int]:
@@ -93,16 +125,18 @@ class Levels:
         for n in group:
             if not self.loops[n] & inside:
                 cost[n] = 0
-            elif n.op in ("reduce", "place", "scatter", "scan", "output"):
+            elif n.op in ("place", "scatter", "scan", "linear", "output") or (n.op == "reduce" and not self.endless[n]):
                 cost[n] = NEVER
             else:
                 own = OPS[n.op].weight if n.op in OPS else ARITHMETIC
-                again = (cost.get(a, 0) for a in self.deps[n] if not any(self.rises(a, n, j) for j in inside))
-                cost[n] = min(NEVER, own + sum(again))
+                again = [a for a in self.deps[n] if not any(self.rises(a, n, j, group) for j in inside)]
+                if self.endless[n]:
+                    again = [a for a in again if self.endless[a]]  # the others can be stored
+                cost[n] = min(NEVER, own + sum(cost.get(a, 0) for a in again))
         return cost
 
     def _bodies(
-        self, group: list[Node], i: Index, level: dict[Node, int], opened: frozenset[Index]
+        self, group: list[Node], i: Index, level: dict[Node, int], opened: frozenset[Index], here: set[Node]
     ) -> tuple[dict[int, list[Node]], dict[int, list[Node]]]:
         """By level, the nodes between the loops over i and those in them, with what is computed again in each."""
         along = self._recompute_cost(group, frozenset({i}))
@@ -110,54 +144,64 @@ class Levels:
         limit = RECOMPUTE_ROW if is_row(i, self.row) else RECOMPUTE_INNER
         present: dict[int, set[Node]] = {}
         for n in group:
-            if i in self.loops[n]:
+            if n in here:
                 present.setdefault(level[n], set()).add(n)
-        for k, here in present.items():
-            stack = list(here)
+        for k, there in present.items():
+            stack = list(there)
             while stack:
                 n = stack.pop()
                 for a in self.deps[n]:
-                    if a in here or a not in level or self.rises(a, n, i):
+                    if a in there or a not in level or self.rises(a, n, i, here):
                         continue
-                    if i in self.loops[a]:
-                        again = level[a] < k and along[a] <= limit
+                    if a in here:
+                        again = level[a] < k and along[a] <= (NEVER - 1 if self.endless[a] else limit)
+                    elif self.passes(a, opened):
+                        again = across[a] < NEVER and not self.deps[n][a]
                     else:
                         again = 0 < across[a] <= RECOMPUTE_INNER and not self.deps[n][a]
                     if again:
-                        here.add(a)
+                        there.add(a)
                         stack.append(a)
-        return self._alive(group, i, level, present)
+        return self._alive(group, i, level, present, opened, here)
 
     def _alive(
-        self, group: list[Node], i: Index, level: dict[Node, int], present: dict[int, set[Node]]
+        self,
+        group: list[Node],
+        i: Index,
+        level: dict[Node, int],
+        present: dict[int, set[Node]],
+        opened: frozenset[Index],
+        here: set[Node],
     ) -> tuple[dict[int, list[Node]], dict[int, list[Node]]]:
         """Of the nodes between and in the loops over i, those that somebody reads there."""
         inside = set(group)
-        wanted_between: set[Node] = set()
+        wanted_between: dict[Node, set[int]] = {n: set() for n in group}
         wanted_in: dict[Node, set[int]] = {n: set() for n in group}
         between: dict[int, list[Node]] = {}
         bodies: dict[int, list[Node]] = {}
 
-        def want(a: Node, k: int | None) -> None:
-            """A copy in loop k if there is one, else the node where it was first put."""
-            if k is not None and a in present.get(k, ()):
+        def want(a: Node, k: int, in_loop: bool, complete: bool) -> None:
+            """On level k: a copy in the loop if there is one, else the node where it was first put."""
+            if in_loop and not complete and a in present.get(k, ()):
                 wanted_in[a].add(k)
-            elif i in self.loops[a]:
+            elif a in here and (in_loop or complete or i not in a.indices):
                 wanted_in[a].add(level[a])
             else:
-                wanted_between.add(a)
+                wanted_between[a].add(k if self.passes(a, opened) else level[a])
 
         for n in reversed(group):
-            if n in self.needed or not self.users[n] or any(u not in inside for u in self.users[n]):
-                want(n, None)
-            if n in wanted_between:
-                between.setdefault(level[n], []).append(n)
+            elsewhere = any(u not in inside for u in self.users[n]) and not self.passes(n, opened)
+            if n in self.needed or not self.users[n] or elsewhere:
+                want(n, level[n], False, True)
+            for k in wanted_between[n]:
+                between.setdefault(k, []).append(n)
             for k in wanted_in[n]:
                 bodies.setdefault(k, []).append(n)
             for a in self.deps[n]:
                 if a in inside:
+                    complete = self.rises(a, n, i, here)
                     for k in wanted_in[n]:
-                        want(a, None if self.rises(a, n, i) else k)
-                    if n in wanted_between:
-                        want(a, None)
+                        want(a, k, True, complete)
+                    for k in wanted_between[n]:
+                        want(a, k, False, complete)
         return {k: b[::-1] for k, b in between.items()}, {k: b[::-1] for k, b in bodies.items()}

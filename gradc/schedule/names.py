@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from gradc.extents import Index
 from gradc.ir import Node
+from gradc.linear import REFERENCE
 from gradc.ops import OPS
 from gradc.program import Provenance
 
@@ -59,7 +60,7 @@ class Names:
         adjoint = self.provenance.adjoint_of.get(n)
         origin = self.provenance.origins.get(n)
         base = f"{adjoint}_bar" if adjoint else origin.target if origin else "value"
-        kind = n.kind if n.op == "reduce" else SUFFIX.get(n.op, n.op)
+        kind = n.kind if n.op in ("reduce", "linear") else SUFFIX.get(n.op, n.op)
         return f"{base}_{kind}"
 
 
@@ -79,11 +80,16 @@ ARRAYS = frozenset(
         "rint",
         "dot",
         "ascontiguousarray",
+        "absolute",
+        "arange",
+        "argmax",
+        "outer",
     }
 )
 C_NAMES = frozenset({"c_erf", "c_erfc", "c_lgamma"})
 SWEEPS = frozenset({"in_chunks", "multiply", "multiply_add"})
-LIBRARY = frozenset(OPS) | BUILTINS | ARRAYS | C_NAMES | SWEEPS
+ALGEBRA = frozenset(REFERENCE)
+LIBRARY = frozenset(OPS) | BUILTINS | ARRAYS | C_NAMES | SWEEPS | ALGEBRA
 """Names that generated code may use for what is not the user's."""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gradc.algebra import COMPARISONS
 from gradc.bounds import checked_here
-from gradc.build import COMPARISONS
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import OPS
@@ -19,7 +19,8 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
     """
     nodes = list(nodes)
     found: set[Node] = set()
-    read_elsewhere = {n.args[0] for n in nodes if n.op == "read"}
+    read_elsewhere = {n.args[0] for n in nodes if n.op == "read" and n.args[0].indices.intersection(n.axes)}
+    read_elsewhere.update(a for n in nodes if n.op == "linear" for a in n.arrays)
     for n in nodes:
         if n in read_elsewhere and n.op != "input":
             continue
@@ -40,8 +41,12 @@ def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]
     stack: list[tuple[Node, frozenset[Index]]] = []
 
     def enter(user: Node) -> None:
-        for a in user.args:
-            moved = frozenset(user.axes) if user.op == "read" and a is user.args[0] else frozenset()
+        for k, a in enumerate(user.args):
+            moved: frozenset[Index] = frozenset()
+            if user.op == "read" and k == 0:
+                moved = a.indices.intersection(user.axes)
+            elif user.op == "linear" and k < len(user.inner):
+                moved = frozenset(user.inner[k])
             stack.append((a, moved))
 
     enter(n)
@@ -58,6 +63,8 @@ def loops_of(n: Node) -> frozenset[Index]:
     """The loops a node is computed in."""
     if n.op == "scatter":
         return n.args[0].indices
+    if n.op == "linear":
+        return n.each
     return n.indices | n.over
 
 
@@ -69,7 +76,7 @@ def accesses(n: Node, written_out: set[Node]) -> list[Access]:
     found: list[Access] = []
     if n.op == "output":
         found.append(tuple(frozenset() if a is None else a.closure for a in n.axes))
-    stack = list(n.args)
+    stack = list(n.args) if n.op != "linear" else []
     while stack:
         a = stack.pop()
         if a not in written_out:
@@ -94,19 +101,21 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
     return score
 
 
-def row_dim(inputs: Sequence[Input]) -> str | None:
+def row_dim(inputs: Sequence[Input], nodes: Iterable[Node]) -> str | None:
     """The dim of the rows: one that data arrays have and, if possible, no param, and that leads most of them.
 
-    Without data it is the first dim of a param. Where a loss is mapped over rows, it is those.
+    Without data it is the first dim of a param. Where a loss is mapped over rows, it is those. A dim that no loop runs
+    over, such as that of the entries of a sparse matrix whose rows are loops, is none.
     """
     mapped = next((i for i in inputs if i.per_row), None)
     if mapped is not None:
         return str(mapped.shape[0])
+    looped = {dim for n in nodes for i in loops_of(n) for dim in i.extent.atoms}
     weight: dict[str, int] = {}
     of_params: set[str] = set()
     for i in inputs:
         for axis, poly in enumerate(i.shape):
-            for dim in sorted(poly.dims):
+            for dim in sorted(poly.dims & looped):
                 weight.setdefault(dim, 0)
                 if i.kind == "param":
                     of_params.add(dim)

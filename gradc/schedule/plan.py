@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradc.build import Builder
+from gradc.errors import UnsupportedError
 from gradc.extents import Index
 from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.program import Input, Provenance, Value
 from gradc.schedule.chunks import in_sweeps
-from gradc.schedule.levels import Levels
+from gradc.schedule.levels import Levels, UnstorableError
 from gradc.schedule.names import Names
 from gradc.schedule.order import leaves, row_dim
 from gradc.schedule.storage import plan
@@ -41,7 +42,7 @@ def routine(
         array = names.claim(wanted)
         axes = tuple(a for a in v.axes if a is not None)
         if (
-            v.node.op in ("reduce", "scatter")
+            v.node.op in ("reduce", "scatter", "linear")
             and len(axes) == len(v.axes)
             and set(axes) == v.node.indices
             and v.node not in direct
@@ -58,9 +59,17 @@ def routine(
     fields = None if gradient is None else [root(v, f"{field}_bar") for field, v in gradient.items()]
     nodes = reachable(roots)
     written_out = leaves(nodes) - {r for r in roots if r.op == "read"}
-    row = row_dim(inputs)
+    row = row_dim(inputs, nodes)
     levels = Levels(nodes, written_out, set(roots), row)
-    items = levels.arrange()
-    storage = plan(items, levels, direct)
+    try:
+        items = levels.arrange()
+        storage = plan(items, levels, direct)
+    except UnstorableError as error:
+        origin = provenance.origins.get(error.node)
+        raise UnsupportedError(
+            "this would have to be stored for each turn of a loop of which only a call knows how long it gets",
+            origin.span if origin else None,
+            "loop over a slice of an array instead: as many turns as that has can be stored",
+        ) from None
     plain = Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)
     return in_sweeps(plain, inputs, row, names)

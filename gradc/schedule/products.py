@@ -199,22 +199,21 @@ class Products:
     def _expand(self, body: Sequence[Stmt]) -> None:
         """Scalars of loops that were split keep their values for all turns."""
         for name, loops in self.assigned_in.items():
-            if loops and self._places(body, name) > 1:
+            if loops and self._crosses(body, name):
                 self.expanded[name] = loops
         for product, _ in self.found:
             for view in (product.target, product.left, product.right):
                 if view.array in self.assigned_in:
                     self.expanded[view.array] = self.assigned_in[view.array]
 
-    def _places(self, body: Sequence[Stmt], name: str) -> int:
-        """In how many outermost loops, as they now are, the scalar comes up."""
-        count = 0
+    def _crosses(self, body: Sequence[Stmt], name: str) -> bool:
+        """Whether one of the outermost loops, as they now are, needs the scalar as another one leaves it."""
         for s in body:
-            found = name == written(s) or name in reads(s)
-            if isinstance(s, For):
-                found = any(name == written(t) or name in reads(t) for t, _ in walk(s.body))
-            count += found
-        return count
+            inner = [t for t, _ in walk([s])]
+            needed = any(name == written(t) or name in reads(t) for t in inner)
+            if needed and not any(isinstance(t, Assign) and written(t) == name for t in inner):
+                return True
+        return False
 
     def _without_zeros(self, body: Sequence[Stmt]) -> list[Stmt]:
         """Where a product is all that is added to zeros, it is assigned instead."""

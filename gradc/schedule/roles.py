@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from gradc.extents import Poly
 from gradc.ir import Type
 from gradc.loops import (
     Accumulate,
@@ -15,7 +16,9 @@ from gradc.loops import (
     Expr,
     Fill,
     For,
+    Linear,
     Name,
+    Section,
     Stmt,
     Target,
     expressions,
@@ -58,7 +61,7 @@ def roles(loop: For) -> Roles | None:
     found = Roles(loop.variable)
     statements = [s for s, _ in walk(loop.body)]
     for s in statements:
-        if isinstance(s, Assign) and isinstance(s.target, Name):
+        if isinstance(s, Assign | Linear) and isinstance(s.target, Name):
             found.scalars[s.target.name] = s.target.type
     writes: dict[str, list[Stmt]] = {}
     for s in statements:
@@ -80,10 +83,10 @@ def written(s: Stmt) -> str | None:
     """The variable or array a statement writes to."""
     if isinstance(s, Fill):
         return s.array
-    return named(s.target) if isinstance(s, Assign | Accumulate) else None
+    return named(s.target) if isinstance(s, Assign | Accumulate | Linear) else None
 
 
-def named(target: Target) -> str:
+def named(target: Target | Section) -> str:
     return target.name if isinstance(target, Name) else target.array
 
 
@@ -94,6 +97,8 @@ def reads(s: Stmt) -> Iterator[str]:
         for p in parts(e):
             if isinstance(p, Name | Element) and not (target and p is e):
                 yield named(p)
+    if isinstance(s, Linear):
+        yield from (section.array for section in s.given)
 
 
 def _classify(found: Roles, name: str, of: list[Stmt]) -> bool:
@@ -112,12 +117,18 @@ def _classify(found: Roles, name: str, of: list[Stmt]) -> bool:
 def _subscripts(s: Stmt) -> tuple[Expr, ...]:
     if isinstance(s, Fill):
         return tuple(e for e in s.at if e is not None)
-    return s.target.at if isinstance(s, Assign | Accumulate) and isinstance(s.target, Element) else ()
+    if isinstance(s, Linear) and isinstance(s.target, Section):
+        return s.target.positions
+    return s.target.at if isinstance(s, Assign | Accumulate | Linear) and isinstance(s.target, Element) else ()
 
 
 def _shift(found: Roles, s: Stmt) -> tuple[int, int] | None:
     """(axis, shift) of a statement that writes at the row plus a number along one axis."""
-    at = s.at if isinstance(s, Fill) else _subscripts(s)
+    at: tuple[Expr | Poly | None, ...] = _subscripts(s)
+    if isinstance(s, Fill):
+        at = s.at
+    elif isinstance(s, Linear) and isinstance(s.target, Section):
+        at = s.target.at
     for axis, e in enumerate(at):
         if isinstance(e, Name) and e.name == found.row:
             return axis, 0

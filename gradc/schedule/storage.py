@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gradc.extents import Index
 from gradc.ir import Node
-from gradc.schedule.levels import Item, Levels, Loop
+from gradc.schedule.levels import Item, Levels, Loop, UnstorableError
 
 Path = tuple[Loop, ...]
 
@@ -45,6 +45,7 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
     storage = Storage(outputs={n: name for n, (name, _) in outputs.items()})
     _walk(items, (), storage.paths)
     scheduled = [n for n in levels.nodes if n in storage.paths]
+    _check(storage, levels, scheduled)
     for n in scheduled:
         if n.op == "scatter":
             homes = [home(p, path) for p in n.args for path in storage.paths[p]]
@@ -67,11 +68,26 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
             storage.axes[n] = outputs[n][1]
             continue
         path = storage.paths[n.args[0]][0] if n.op == "scatter" else storage.paths[n][0]
-        around = [loop.index for loop in path if loop.index in indices]
-        axes = (*around, *n.axes) if n.op == "scatter" else tuple(around)
+        own = n.axes if n.op in ("scatter", "linear") else ()
+        around = [loop.index for loop in path if loop.index in indices and loop.index not in own]
+        axes = (*around, *own)
         if axes:
             storage.axes[n] = axes
+        if not all(i.extent.has_bound for i in axes):
+            raise UnstorableError(n)
     return storage
+
+
+def _check(storage: Storage, levels: Levels, scheduled: Sequence[Node]) -> None:
+    """What nothing can be stored over has been copied to wherever it is needed, if that is possible at all."""
+    for n in scheduled:
+        missing = [a for a in levels.deps[n] if a not in storage.paths and a.op != "scatter"]
+        if missing:
+            raise UnstorableError(missing[0])
+        if n.op in ("place", "scan", "output") and len(storage.paths[n]) > 1:
+            raise UnstorableError(n)
+        if any(len({loop.index for loop in path}) < len(path) for path in storage.paths[n]):
+            raise UnstorableError(n)
 
 
 def _walk(items: Sequence[Item], path: Path, paths: dict[Node, list[Path]]) -> None:

@@ -24,6 +24,7 @@ from gradc.loops import (
     Expr,
     Fill,
     For,
+    Linear,
     Name,
     Product,
     Stmt,
@@ -63,6 +64,8 @@ class Tiling:
 
     def tiled(self) -> Tiles | None:
         """The loop over tiles; None if it has nothing to gain."""
+        if any(isinstance(s, Linear) for s, _ in walk(self.loop.body)):
+            return None  # what is done to a row's matrices outweighs the rest, and takes them as they are
         products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop))
         body = products.taken_out()
         self.kept.update(products.expanded)
@@ -209,7 +212,7 @@ class Tiling:
 
     def _alloc(self, name: str) -> Alloc | None:
         if name in self.kept:
-            shape = tuple(loop.index.extent for loop in self.kept[name])
+            shape = tuple(loop.index.extent.bounding() for loop in self.kept[name])
             return Alloc(name, (*shape, self._rows), self.roles.scalars[name])
         if name in self.arrays:
             return replace(self.arrays[name], shape=(*self.arrays[name].shape, self._rows), fill=None)

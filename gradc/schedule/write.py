@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
+from gradc.linear import WORK
 from gradc.loops import (
     Accumulate,
     Alloc,
@@ -19,8 +20,10 @@ from gradc.loops import (
     Expr,
     Fill,
     For,
+    Linear,
     Name,
     Routine,
+    Section,
     Stmt,
     Target,
     identity,
@@ -35,6 +38,7 @@ from gradc.schedule.storage import Path, Storage, home
 INLINE_LIMIT = 9
 """An expression of more operations than this gets a name of its own."""
 
+NEVER_INLINE = frozenset({"reduce", "scan", "place", "scatter", "linear", "output"})
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 Group = tuple[str, str]
 
@@ -89,7 +93,7 @@ class Writer:
         for n in self.levels.nodes:
             size[n] = 1 + sum(size[a] for a in self.levels.deps[n] if a in self.inline)
             users = self.levels.users[n]
-            simple = n.op not in ("reduce", "scan", "place", "scatter", "output") and n not in self.roots
+            simple = n.op not in NEVER_INLINE and n not in self.roots
             once = len(users) == 1 and users[0].args.count(n) == 1 and n not in self.storage.axes
             if not (simple and once) or n in self.provenance.names or size[n] > INLINE_LIMIT or self._must_check(n):
                 continue
@@ -123,7 +127,7 @@ class Writer:
                 for a in self._read_in_place(n):
                     fits = set(self.storage.axes.get(a, ())) == set(n.axes) and a.type == "float"
                     alone = len(self.levels.users[a]) == 1 and a not in self.roots
-                    if a.op in ("reduce", "scatter") and fits and alone and n.name not in found.values():
+                    if a.op in ("reduce", "scatter", "linear") and fits and alone and n.name not in found.values():
                         self.storage.axes[a] = n.axes
                         found[a] = n.name
         return found
@@ -277,6 +281,8 @@ class Writer:
             return [Accumulate(target, COMBINE[kind], self._expr(n.args[0], path))]
         if n.op == "place":
             return self._place(n, path)
+        if n.op == "linear":
+            return [self._linear(n, path)]
         if n.op == "scan":
             running = self._variable(n)
             step: list[Stmt] = [Accumulate(running, "add", self._expr(n.args[0], path))]
@@ -298,6 +304,22 @@ class Writer:
             target = Element(self._array(buffer), at, "float")
             made.append(Accumulate(target, "add", self._expr(n.args[0], path), guard))
         return made
+
+    def _linear(self, n: Node, path: Path) -> Stmt:
+        given = []
+        for a, inner in zip(n.arrays, n.inner, strict=True):
+            array, axes = (a.name, a.axes) if a.op == "input" else (self._array(a), self.storage.axes[a])
+            given.append(self._section(array, axes, inner))
+        target = self._section(self._array(n), self.storage.axes[n], n.axes) if n.axes else self._target(n, path)
+        factor, power = WORK[n.kind]
+        lengths = [i.extent for i in n.inner[0][1:]] * power + [i.extent for axes in n.inner[1:] for i in axes[1:]]
+        guard = None if n.guard is None else self._expr(n.guard, path)
+        return Linear(n.kind, tuple(given), target, (factor, tuple(lengths)), guard)
+
+    def _section(self, array: str, axes: tuple[Index, ...], inner: tuple[Index, ...]) -> Section:
+        """The part of an array over these axes that is one matrix."""
+        at = tuple(i.extent if i in inner else self._index(i) for i in axes)
+        return Section(array, at, [i for i in axes if i in inner] != [*inner])
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
@@ -351,11 +373,16 @@ class Writer:
                 if n.guard is None
                 else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
             )
+        if n.op == "spread":
+            return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
-        return Apply(op, tuple(self._expr(a, path) for a in n.args), n.type)
+        args = tuple(self._expr(a, path) for a in n.args)
+        return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
+        if not v.indices.intersection(n.axes):
+            return self._expr(v, path)
         places = {a: self._expr(e, path) for a, e in zip(n.axes, n.subscripts, strict=True)}
         axes = v.axes if v.op == "input" else self.storage.axes[v]
         name = v.name if v.op == "input" else self._array(v)
@@ -402,7 +429,7 @@ class Writer:
             text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
             made.append(Comment(text))
             self.group = group
-        for n in nodes:
+        for n in nodes if self.provenance.notes else ():
             stack = [n]
             while stack:
                 x = stack.pop()
@@ -420,3 +447,13 @@ class Writer:
             self.shown.add(text)
             return text
         return str(Origin(origin.target, origin.span))
+
+
+def _chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The parts of a choice; an arm that asks the same once more is the arm of it that is taken."""
+    condition, *arms = args
+    for k, holds in enumerate((condition, Apply("not", (condition,), "bool"))):
+        arm = arms[k]
+        if isinstance(arm, Apply) and arm.op == "select" and arm.args[0] == holds:
+            arms[k] = arm.args[1]
+    return condition, *arms

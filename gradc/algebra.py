@@ -1,0 +1,331 @@
+"""Scalar functions of nodes: constants fold and local identities apply as a node is made.
+
+An identity keeps the value for every argument, NaN and infinities included, up to rounding and the sign of a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from gradc.bounds import integer_poly
+from gradc.division import digits
+from gradc.extents import ONE, Atom, Entry, Index, Poly, Term
+from gradc.ir import Graph, Node, Number, Type
+from gradc.numerics import FUNCTIONS
+from gradc.ops import OPS
+
+LOGIC = frozenset({"and", "or", "not"})
+COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
+
+
+class Algebra:
+    """Makes the nodes of one graph that are not loops: leaves and scalar functions."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    # leaves
+
+    def const(self, value: Number) -> Node:
+        return self.graph.node("const", (), value)
+
+    def dim(self, name: str) -> Node:
+        return self.graph.node("dim", (), name)
+
+    def index(self, index: Index) -> Node:
+        return self.graph.node("index", (), index)
+
+    def input(self, name: str, axes: tuple[Index, ...], type_: Type) -> Node:
+        return self.graph.node("input", (), (name, axes, type_))
+
+    def length(self, poly: Poly) -> Node:
+        """A polynomial as an integer node; one that may be negative stands for an empty axis, so 0."""
+        node = self.integer(poly)
+        return node if poly.is_nonnegative() else self.op("maximum", node, self.const(0))
+
+    def integer(self, poly: Poly) -> Node:
+        """A polynomial as an integer node, term by term."""
+        total: Node | None = None
+        for monomial, coefficient in sorted(poly.terms, key=lambda t: t[1] < 0):
+            term: Node | None = None
+            for atom in monomial:
+                factor = self._atom(atom)
+                term = factor if term is None else self.op("mul", term, factor)
+            size = self.const(abs(coefficient))
+            term = size if term is None else self.op("mul", size, term)
+            sign = "sub" if coefficient < 0 else "add"
+            total = self.op(sign, self.const(0) if total is None else total, term) if total or coefficient < 0 else term
+        return total or self.const(0)
+
+    def _atom(self, atom: Atom) -> Node:
+        if isinstance(atom, Entry):
+            source = self.input(atom.name, atom.axes, "int")
+            return self.read(source, atom.axes, [self.integer(p) for p in atom.at])
+        if not isinstance(atom, Term):
+            return self.index(atom) if isinstance(atom, Index) else self.dim(atom)
+        a, b = (self.integer(p) for p in atom.args)
+        if atom.op == "wrap":
+            return self.select(self.op("ge", a, self.const(0)), a, self.integer(atom.args[0] + atom.args[1]))
+        name = {"//": "floordiv", "%": "mod", "min": "minimum", "max": "maximum"}[atom.op]
+        return self.op(name, a, b)
+
+    def read(self, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
+        """The value with each axis replaced by an integer expression, all at once."""
+        raise NotImplementedError
+
+    # scalar functions
+
+    def op(self, name: str, *args: Node) -> Node:
+        """A scalar function of these arguments, simplified."""
+        args = self._promoted(name, args)
+        if {a.op for a in args} == {"const"}:
+            folded = self._folded(name, args)
+            if folded is not None:
+                return folded
+        return self._identity(name, args) or self.graph.node(name, args)
+
+    def select(self, condition: Node, a: Node, b: Node) -> Node:
+        if condition.op == "const":
+            return a if condition.value else b
+        if a.type != b.type:
+            a, b = (self.convert(v, "float" if "float" in (a.type, b.type) else "int") for v in (a, b))
+        if a is b:
+            return a
+        if condition.op == "not":
+            return self.select(condition.args[0], b, a)
+        if a.op == "select" and a.args[0] is condition:
+            return self.select(condition, a.args[1], b)
+        if b.op == "select" and b.args[0] is condition:
+            return self.select(condition, a, b.args[2])
+        return self.graph.node("select", (condition, a, b))
+
+    def convert(self, value: Node, type_: Type) -> Node:
+        if value.type == type_:
+            return value
+        if value.type == "float" and type_ == "int":
+            return self.op("truncate", value)
+        if value.op == "const":
+            kind = {"float": float, "int": int, "bool": bool}[type_]
+            return self.const(kind(value.value))
+        if type_ == "bool":
+            return self.op("ne", value, self.const(0))
+        if value.type == "bool":
+            one, zero = (1.0, 0.0) if type_ == "float" else (1, 0)
+            return self.select(value, self.const(one), self.const(zero))
+        return self.graph.node("convert", (value,), type_)
+
+    def stop(self, value: Node) -> Node:
+        """The value, treated as a constant when it is differentiated."""
+        return value if value.op in ("const", "dim", "index", "stop") else self.graph.node("stop", (value,))
+
+    # inside
+
+    def _promoted(self, name: str, args: tuple[Node, ...]) -> tuple[Node, ...]:
+        if name in LOGIC:
+            return tuple(self.convert(a, "bool") for a in args)
+        if {a.type for a in args} == {"float"}:
+            return args
+        wants_float = OPS[name].result == "float"
+        mixed = any(a.type == "float" for a in args)
+        done = []
+        for a in args:
+            if (mixed or wants_float) and a.type == "int" and a.op in ("mul", "power"):
+                a = self._as_float(a)
+            if a.type == "bool":
+                a = self.convert(a, "float" if mixed or wants_float else "int")
+            if a.op == "const" and a.type == "int" and (mixed or wants_float) and name != "polygamma":
+                a = self.convert(a, "float")
+            done.append(a)
+        return tuple(done)
+
+    def _as_float(self, product: Node) -> Node:
+        """A product of integers as one of floats: used as a number it need not fit 64 bits."""
+        factors, stack = [], [product]
+        while stack:
+            n = stack.pop()
+            if n.op == "mul" and n.type == "int":
+                stack += n.args[::-1]
+            else:
+                factors.append(n)
+        total = self.convert(factors[0], "float")
+        for f in factors[1:]:
+            total = self.op("mul", total, f)
+        return total
+
+    def _folded(self, name: str, args: tuple[Node, ...]) -> Node | None:
+        values = [a.value for a in args]
+        if name in ("add", "sub", "mul", "neg", "floordiv", "mod", "power") and all(isinstance(v, int) for v in values):
+            exact = _fold_integers(name, [int(v) for v in values])
+            return None if exact is None else self.const(exact)
+        with np.errstate(all="ignore"):
+            result = FUNCTIONS[name](*values)
+        if OPS[name].result == "bool":
+            return self.const(bool(result))
+        return self.const(int(result) if isinstance(result, np.integer | int) else float(result))
+
+    def _identity(self, name: str, args: tuple[Node, ...]) -> Node | None:
+        a = args[0]
+        b = args[1] if len(args) > 1 else None
+        if name == "neg" and a.op == "neg":
+            return a.args[0]
+        if name == "not" and a.op == "not":
+            return a.args[0]
+        if b is None:
+            return None
+        if name == "add":
+            return self._sum(a, b)
+        if name == "sub":
+            if _is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
+                return a
+            if a.op == "neg":
+                return self.op("neg", self.op("add", a.args[0], b))
+            return self.op("add", a, b.args[0]) if b.op == "neg" else None
+        if name == "mul":
+            return self._product(a, b)
+        if name == "div":
+            return self._quotient(a, b)
+        if name in ("floordiv", "mod") and a.type == b.type == "int":
+            return self._digit(name, a, b)
+        if name in COMPARISONS and a.type == b.type == "int":
+            return self._decided(name, a, b)
+        if name == "power":
+            return self._power(a, b)
+        if name in ("maximum", "minimum"):
+            return a if a is b else None
+        if name in ("and", "or"):
+            absorbing = name == "or"
+            for p, q in ((a, b), (b, a)):
+                if p.op == "const":
+                    return p if bool(p.value) is absorbing else q
+            return a if a is b else None
+        return None
+
+    def _digit(self, name: str, a: Node, b: Node) -> Node | None:
+        """Quotient or remainder of integers made of dims and loop indices, where no division is needed."""
+        p, q = integer_poly(a), integer_poly(b)
+        known = None if p is None or q is None else digits(p, q)
+        return None if known is None else self.integer(known[0] if name == "floordiv" else known[1])
+
+    def _decided(self, name: str, a: Node, b: Node) -> Node | None:
+        """A comparison of integers made of dims and loop indices that holds everywhere, or nowhere."""
+        if name in ("gt", "ge"):
+            return self._decided("lt" if name == "gt" else "le", b, a)
+        p, q = (integer_poly(e) if _is_short(e) else None for e in (a, b))
+        if p is None or q is None:
+            return None
+        gap = p - q
+        if name in ("eq", "ne"):
+            equal = False if (gap - ONE).is_nonnegative() or (-gap - ONE).is_nonnegative() else not gap.terms or None
+            return None if equal is None else self.const(equal is (name == "eq"))
+        strict = ONE if name == "lt" else Poly(())
+        if (-gap - strict).is_nonnegative():
+            return self.const(True)
+        return self.const(False) if (gap - ONE + strict).is_nonnegative() else None
+
+    def _sum(self, a: Node, b: Node) -> Node | None:
+        if a.type == "int" and b.type == "int":
+            if _is_const(a, 0):
+                return b
+            if _is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
+                return a
+            if b.op == "const" and isinstance(b.value, int) and b.value < 0:
+                return self.op("sub", a, self.const(-b.value))
+        if b.op == "neg":
+            return self.op("sub", a, b.args[0])
+        if a.op == "neg":
+            return self.op("sub", b, a.args[0])
+        return self.op("mul", self.const(2), a) if a is b else None
+
+    def _product(self, a: Node, b: Node) -> Node | None:
+        if b.op == "const" and a.op != "const":
+            return self.op("mul", b, a)
+        if _is_const(a, 1):
+            return self.convert(b, "float") if a.type == "float" and b.type == "int" else b
+        if _is_const(a, -1):
+            return self.op("neg", self.convert(b, "float") if a.type == "float" else b)
+        if _is_const(a, 0) and a.type == b.type == "int":
+            return a
+        if a.op == "neg":
+            return self.op("neg", self.op("mul", a.args[0], b))
+        if b.op == "neg":
+            return self.op("neg", self.op("mul", a, b.args[0]))
+        if b.op == "mul" and _is_moderate(b.args[0]) and b.type == "float":
+            if _is_moderate(a):
+                return self.op("mul", self.op("mul", a, b.args[0]), b.args[1])
+            return self.op("mul", b.args[0], self.op("mul", a, b.args[1]))
+        if a.op == "mul" and _is_moderate(a.args[0]) and a.type == "float":
+            return self.op("mul", a.args[0], self.op("mul", a.args[1], b))
+        return None
+
+    def _quotient(self, a: Node, b: Node) -> Node | None:
+        if b.op == "const":
+            if abs(b.value) == 1:
+                a = self.convert(a, "float")
+                return a if b.value == 1 else self.op("neg", a)
+            if b.value and math.isfinite(b.value) and abs(math.frexp(b.value)[0]) == 0.5 and _is_moderate(b):
+                return self.op("mul", self.const(float(1 / Fraction(b.value))), a)
+        if a.op == "neg":
+            return self.op("neg", self.op("div", a.args[0], b))
+        return None
+
+    def _power(self, a: Node, b: Node) -> Node | None:
+        if b.op != "const":
+            return None
+        exponent = b.value
+        if b.type == "float":
+            a = self.convert(a, "float")
+        if exponent == 0:
+            return self.const(1.0 if "float" in (a.type, b.type) else 1)
+        if exponent == 0.5:
+            return None if a.op == "const" else self.op("sqrt", a)
+        if exponent == -1:
+            return self.op("div", self.const(1.0), a)
+        if exponent in (1, 2, 3, 4):
+            square = self.op("mul", a, a) if exponent > 1 else a
+            if exponent == 3:
+                return self.op("mul", square, a)
+            return self.op("mul", square, square) if exponent == 4 else square
+        if a.type == "int":
+            return self.op("power", self.convert(a, "float"), b)
+        return None
+
+
+def _is_const(node: Node, value: float) -> bool:
+    return node.op == "const" and node.value == value
+
+
+def _is_short(node: Node) -> bool:
+    """A few operations on dims and loop indices, and no data."""
+    count, stack = 0, [node]
+    while stack and count < 30:
+        n = stack.pop()
+        count += 1
+        if n.op not in ("const", "dim", "index") and n.op not in OPS:
+            return False
+        stack += n.args
+    return not stack
+
+
+def _is_moderate(node: Node) -> bool:
+    """A constant that may be multiplied earlier or later without a new overflow, within reason."""
+    return node.op == "const" and 1e-30 < abs(node.value) < 1e30
+
+
+def _fold_integers(name: str, values: list[int]) -> Number | None:
+    """Exact integer arithmetic. What does not fit 64 bits goes on as a float; divided by 0 is 0, as in NumPy."""
+    a, b = values[0], values[-1]
+    if name == "neg":
+        result: Number = -a
+    elif name in ("floordiv", "mod"):
+        result = 0 if not b else a // b if name == "floordiv" else a % b
+    elif name == "power":
+        with np.errstate(all="ignore"):
+            small = (b >= 0 and abs(a) <= 1) or (b >= 0 and b * max(1, a.bit_length()) <= 64)
+            result = a**b if small else float(np.power(float(a), float(b)))
+    else:
+        result = a + b if name == "add" else a - b if name == "sub" else a * b
+    return result if isinstance(result, float) or abs(result) < 2**63 else float(result)

@@ -1,0 +1,205 @@
+"""SymPy expressions to graph values. Each part is a generator that asks for what it needs; one loop runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import sympy
+from sympy.functions import factorial, gamma
+from sympy.matrices.expressions import MatMul, Trace
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+from sympy.matrices.expressions.matexpr import MatrixElement
+
+from gradc.errors import GradcError, ShapeError, UnsupportedError
+from gradc.frontends.sympy import scalars
+from gradc.frontends.sympy.integers import Integers, Scope, within
+from gradc.frontends.sympy.matrices import Matrices
+from gradc.frontends.sympy.walk import Part, Parts, place
+from gradc.ir import Node
+from gradc.lower.arrays import Arrays
+from gradc.lower.subscripts import subscript
+from gradc.program import Value
+
+Wanted = Sequence[tuple[Part, Scope]]
+Steps = Generator[Wanted, list[Value], Value]
+Key = tuple[object, ...]
+
+
+@dataclass
+class Task:
+    """A part that is being lowered, and the keys of what it waits for."""
+
+    part: Part
+    scope: Scope
+    key: Key
+    steps: Steps | None = None
+    asked: list[Key] = field(default_factory=list)
+
+
+class Lowering:
+    """Lowers the parts of one expression, each once for each meaning of the index variables in it."""
+
+    def __init__(self, parts: Parts, integers: Integers, inputs: Mapping[str, Value], root: Part) -> None:
+        self.parts, self.integers, self.inputs = parts, integers, inputs
+        self.build, self.names = integers.build, integers.names
+        self.arrays = Arrays(self.build)
+        self.span = place(root)
+        self.matrices = Matrices(self.arrays, integers, self.span)
+        self.done: dict[Key, Value] = {}
+        self.rules: dict[type, Callable[[Part, Scope], Steps]] = {
+            sympy.Symbol: self._symbol,
+            sympy.Idx: self._symbol,
+            sympy.IndexedBase: self._whole_array,
+            sympy.MatrixSymbol: self._matrix,
+            sympy.Indexed: self._element,
+            MatrixElement: self._matrix_element,
+            sympy.Sum: self._reduction,
+            sympy.Product: self._reduction,
+            ElementwiseApplyFunction: self._applied,
+            **{kind: partial(self._scalar, rule) for kind, rule in scalars.RULES.items()},
+            **{kind: partial(self._whole, rule) for kind, rule in self.matrices.rules.items()},
+            sympy.log: self._log,
+            Trace: self._trace,
+        }
+
+    def value(self, root: Part) -> Value:
+        """The value of the expression. Raises GradcError at the part that cannot be lowered."""
+        first = Task(root, Scope(), self._key(root, Scope()))
+        stack = [first]
+        while stack:
+            task = stack[-1]
+            if task.key in self.done:
+                stack.pop()
+                continue
+            try:
+                wanted = self._advance(task)
+            except StopIteration as finished:
+                self.done[task.key] = finished.value
+                stack.pop()
+            except GradcError as error:
+                if error.span not in (None, self.span):
+                    raise
+                raise type(error)(error.message, place(task.part), error.hint) from None
+            else:
+                task.asked = [self._key(*w) for w in wanted]
+                missing = (Task(*w, k) for w, k in zip(wanted, task.asked, strict=True) if k not in self.done)
+                stack += reversed([*missing])
+        return self.done[first.key]
+
+    def _advance(self, task: Task) -> Wanted:
+        """Goes on with a part: what it asks for next. Raises StopIteration, with its value, at the end."""
+        self.arrays.reserved[:] = task.scope.loops
+        if task.steps is None:
+            task.steps = self._rule(task.part)(task.part, task.scope)
+            return next(task.steps)
+        return task.steps.send([self.arrays.clear_of_loops(self.done[k]) for k in task.asked])
+
+    def _key(self, e: Part, scope: Scope) -> Key:
+        return (id(e), *(scope.variables.get(v) for v in self.parts.variables(e)))
+
+    def _rule(self, e: Part) -> Callable[[Part, Scope], Steps]:
+        for kind in type(e).__mro__:
+            if kind in self.rules:
+                return self.rules[kind]
+        name = type(e).__name__
+        if isinstance(e, sympy.core.function.AppliedUndef):
+            raise UnsupportedError(f"'{name}' is a function without a definition", hint="write its formula out")
+        if e is sympy.I:
+            raise UnsupportedError("complex numbers are not supported", hint="real symbols have fewer of them")
+        raise UnsupportedError(f"{name} is not supported", hint=scalars.HINTS.get(name))
+
+    def _all(self, e: Part, scope: Scope) -> Wanted:
+        return [(p, scope) for p in self.parts.of(e)]
+
+    # functions of numbers, functions of matrices
+
+    def _scalar(self, rule: scalars.Rule, e: Part, scope: Scope) -> Steps:
+        values = yield self._all(e, scope)
+        return Value(rule(self.build, e, [_number(v, e) for v in values]))
+
+    def _whole(self, rule: Callable[[Part, Sequence[Value]], Value], e: Part, scope: Scope) -> Steps:
+        values = yield self._all(e, scope)
+        return rule(e, values)
+
+    def _log(self, e: Part, scope: Scope) -> Steps:
+        (x,) = self.parts.of(e)
+        if isinstance(x, gamma | factorial):
+            (argument,) = yield self._all(x, scope)
+            shift = self.build.const(1.0 if isinstance(x, factorial) else 0.0)
+            n = scalars.real(self.build, "add", _number(argument, x), shift) if shift.value else _number(argument, x)
+            return Value(scalars.log_gamma(self.build, n))
+        (value,) = yield [(x, scope)]
+        return Value(scalars.real(self.build, "log", _number(value, e)))
+
+    def _trace(self, e: Part, scope: Scope) -> Steps:
+        (x,) = self.parts.of(e)
+        if isinstance(x, MatMul) and all(p.is_Matrix for p in self.parts.of(x)):
+            factors = yield self._all(x, scope)
+            return self.matrices.trace_of_product(factors)
+        values = yield self._all(e, scope)
+        return self.matrices.trace(e, values)
+
+    def _applied(self, e: Part, scope: Scope) -> Steps:
+        """A function of one number, of each element of a matrix."""
+        (matrix,) = yield [(e.expr, scope)]
+        (argument,) = e.function.variables
+        axes = tuple(a for a in matrix.axes if a is not None)
+        inner = Scope({**scope.variables, argument: matrix.node}, (*scope.loops, *axes))
+        (element,) = yield [(e.function.expr, inner)]
+        return Value(_number(element, e), matrix.axes)
+
+    # inputs and their elements
+
+    def _symbol(self, e: Part, scope: Scope) -> Steps:
+        yield []
+        return Value(scope.variables[e] if e in scope.variables else self._free(e))
+
+    def _free(self, e: Part) -> Node:
+        """A symbol that no sum binds."""
+        if isinstance(e, sympy.Idx):
+            raise UnsupportedError(f"index {e} is not summed over", hint=f"write Sum(..., ({e}, 0, n-1))")
+        name = self.names.of(e)
+        return self.build.dim(name) if name in self.integers.dims else self.inputs[name].node
+
+    def _whole_array(self, e: Part, scope: Scope) -> Steps:
+        yield []
+        raise UnsupportedError("an array is used as a number", hint=f"subscript it: {e}[i]")
+
+    def _matrix(self, e: Part, scope: Scope) -> Steps:
+        yield []
+        return self.inputs[self.names.of(e)]
+
+    def _element(self, e: Part, scope: Scope) -> Steps:
+        array = self.inputs[self.names.of(e.base)]
+        items = yield from self._subscripts(e.indices, scope)
+        return subscript(self.arrays, array, items, self.span)
+
+    def _matrix_element(self, e: Part, scope: Scope) -> Steps:
+        matrix, *subscripts = self.parts.of(e)
+        items = yield from self._subscripts(subscripts, scope)
+        (value,) = yield [(matrix, scope)]
+        return subscript(self.arrays, value, items, self.span)
+
+    def _subscripts(self, subscripts: Sequence[Part], scope: Scope) -> Generator[Wanted, list[Value], list[Value]]:
+        inner = [p for s in subscripts for p in within(s) if isinstance(p, sympy.Indexed)]
+        values = yield [(p, scope) for p in inner]
+        known = {id(p): v.node for p, v in zip(inner, values, strict=True)}
+        leaf = lambda p: known[id(p)] if id(p) in known else self._free(p)  # noqa: E731
+        return [Value(self.integers.node(s, scope, leaf)) for s in subscripts]
+
+    # index notation
+
+    def _reduction(self, e: Part, scope: Scope) -> Steps:
+        indices, inner = self.integers.opened(e, scope)
+        (element,) = yield [(e.function, inner)]
+        node = self.build.convert(element.node, "float")
+        kind = "sum" if isinstance(e, sympy.Sum) else "prod"
+        return Value(self.build.reduce(kind, indices, node), element.axes)
+
+
+def _number(value: Value, e: Part) -> Node:
+    if value.axes:
+        raise ShapeError(f"{type(e).__name__} takes numbers, not matrices", hint="use A.applyfunc(f) for each element")
+    return value.node

@@ -1,0 +1,133 @@
+"""SymPy's matrix expressions: arrays of two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import sympy
+from sympy.matrices import expressions as m
+
+from gradc.errors import ShapeError, Span, UnsupportedError
+from gradc.extents import Index, Poly
+from gradc.frontends.sympy import scalars
+from gradc.frontends.sympy.integers import Integers, Scope
+from gradc.frontends.sympy.walk import Part
+from gradc.lower.arrays import Arrays
+from gradc.lower.functions import Functions
+from gradc.lower.linear import LinearAlgebra
+from gradc.lower.shaping import transpose
+from gradc.program import Value
+
+HIGHEST = 64
+"""Powers of matrices beyond this are refused."""
+
+
+class Matrices:
+    """Each rule makes the value of a part from those of its arguments. `rules` is the table."""
+
+    def __init__(self, arrays: Arrays, integers: Integers, span: Span) -> None:
+        self.arrays, self.build, self.integers, self.span = arrays, arrays.build, integers, span
+        self.functions, self.algebra = Functions(arrays), LinearAlgebra(arrays)
+        self.rules: dict[type, Callable[[Part, Sequence[Value]], Value]] = {
+            m.MatAdd: lambda e, args: reduce(lambda a, b: arrays.elementwise("add", [a, b], span), args),
+            m.MatMul: self.product,
+            m.MatPow: self.power,
+            m.HadamardProduct: lambda e, args: reduce(lambda a, b: arrays.elementwise("mul", [a, b], span), args),
+            m.HadamardPower: self.elementwise_power,
+            m.Transpose: lambda e, args: transpose(args[0]),
+            m.Adjoint: lambda e, args: transpose(args[0]),
+            m.Trace: self.trace,
+            m.Inverse: lambda e, args: self.algebra.inv(args[0], span),
+            m.Determinant: lambda e, args: self.algebra.determinant("det", args[0], span),
+            m.DotProduct: self.dot,
+            m.Identity: self.identity,
+            m.ZeroMatrix: lambda e, args: Value(self.build.const(0.0), self._axes(e)),
+            m.OneMatrix: lambda e, args: Value(self.build.const(1.0), self._axes(e)),
+            sympy.MatrixBase: self.entries,
+        }
+
+    def product(self, e: Part, args: Sequence[Value]) -> Value:
+        """From the end at which there is a vector."""
+        factors = [a for a in args if a.axes]
+        numbers = [a for a in args if not a.axes]
+        value = self._chain(factors)
+        if not numbers:
+            return value
+        parts = [p for p, a in zip(e.args, args, strict=True) if not a.axes]
+        scale = scalars.product(self.build, parts, [n.node for n in numbers])
+        return self.arrays.elementwise("mul", [Value(scale), value], self.span)
+
+    def _chain(self, factors: Sequence[Value]) -> Value:
+        if factors[-1].axes[1] is None:
+            return reduce(lambda right, left: self.matmul(left, right), factors[-2::-1], factors[-1])
+        return reduce(self.matmul, factors)
+
+    def matmul(self, a: Value, b: Value) -> Value:
+        return self.functions.matmul(a, b, self.span)
+
+    def trace(self, e: Part, args: Sequence[Value]) -> Value:
+        return self.arrays.contract([(args[0], "ii")], "", self.span, "trace")
+
+    def trace_of_product(self, factors: Sequence[Value]) -> Value:
+        """Only the diagonal of the last product is computed."""
+        return self.arrays.contract([(self._chain(factors[:-1]), "ij"), (factors[-1], "ji")], "", self.span, "trace")
+
+    def dot(self, e: Part, args: Sequence[Value]) -> Value:
+        a, b = (Value(v.node, tuple(axis for axis in v.axes if axis is not None)) for v in args)
+        return self.matmul(a, b) if a.axes else self.arrays.elementwise("mul", [a, b], self.span)
+
+    def power(self, e: Part, args: Sequence[Value]) -> Value:
+        base, exponent = args
+        k = exponent.node.value if exponent.node.op == "const" and exponent.node.type == "int" else None
+        if k is None or abs(k) > HIGHEST:
+            raise UnsupportedError(f"a matrix is raised to integers up to {HIGHEST}", hint="write the product out")
+        if k < 0:
+            return self.algebra.inv(self._repeated(base, -int(k)), self.span)
+        return self._repeated(base, int(k))
+
+    def _repeated(self, base: Value, times: int) -> Value:
+        result: Value | None = None
+        while times:
+            if times % 2:
+                result = base if result is None else self.matmul(result, base)
+            times //= 2
+            base = self.matmul(base, base) if times else base
+        return result if result is not None else self._identity(base.axes)
+
+    def elementwise_power(self, e: Part, args: Sequence[Value]) -> Value:
+        axes, nodes = self.arrays.aligned(args, self.span, "power")
+        return Value(scalars.power(self.build, e, nodes), axes)
+
+    def identity(self, e: Part, args: Sequence[Value]) -> Value:
+        return self._identity(self._axes(e))
+
+    def _identity(self, axes: tuple[Index | None, ...]) -> Value:
+        row, column = axes
+        if row is None or column is None:
+            return Value(self.build.const(1.0), axes)
+        hit = self.build.op("eq", self.build.index(row), self.build.index(column))
+        return Value(self.build.select(hit, self.build.const(1.0), self.build.const(0.0)), axes)
+
+    def entries(self, e: Part, args: Sequence[Value]) -> Value:
+        """An explicit matrix: each entry put in its place."""
+        axes = self._axes(e)
+        columns = int(e.shape[1])
+        written = tuple(a for a in axes if a is not None)
+        places = []
+        for k, value in enumerate(args):
+            if value.axes:
+                raise ShapeError("matrices of matrices are not supported")
+            at = [self.build.const(p) for p, a in zip(divmod(k, columns), axes, strict=True) if a is not None]
+            node = self.build.convert(value.node, "float")
+            if not written:
+                return Value(node, axes)
+            places.append(self.build.place(node, written, at, node.indices, None))
+        return Value(self.build.scatter(places) if places else self.build.const(0.0), axes)
+
+    def _axes(self, e: Part) -> tuple[Index | None, ...]:
+        axes: list[Index | None] = []
+        for length in e.shape:
+            extent = Poly.const(length) if isinstance(length, int) else self.integers.poly(length, Scope())
+            axes.append(None if extent.constant == 1 else self.arrays.fresh(extent, axes))
+        return tuple(axes)

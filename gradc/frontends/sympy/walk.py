@@ -1,0 +1,107 @@
+"""A SymPy expression, taken apart: every part once, arguments first. Nothing here recurses or compares expressions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+
+from gradc.errors import Source, Span
+
+Part = Any
+"""Any object of SymPy."""
+PRINTED = 60
+"""Parts with more nodes than this are not printed in messages."""
+
+LEAVES = (sympy.IndexedBase, sympy.Idx, sympy.MatrixSymbol, sympy.Identity, sympy.ZeroMatrix, sympy.OneMatrix)
+"""Their arguments are names and lengths."""
+
+
+def children(e: Part) -> tuple[Part, ...]:
+    """The parts a part is made of, without the names that it declares."""
+    if isinstance(e, LEAVES):
+        return ()
+    if isinstance(e, sympy.Indexed):
+        return tuple(e.indices)
+    if isinstance(e, sympy.Sum | sympy.Product):
+        return (e.function, *(bound for limit in e.limits for bound in limit[1:]))
+    if isinstance(e, sympy.Piecewise):
+        return tuple(p for pair in e.args for p in pair.args)
+    if isinstance(e, sympy.MatrixBase):
+        return tuple(e.flat())
+    if isinstance(e, ElementwiseApplyFunction):
+        return (e.function.expr, e.expr)
+    return tuple(e.args)
+
+
+class Parts:
+    """All parts of an expression by identity: shared ones are seen once, however often they occur.
+
+    Comparing or hashing large expressions would make SymPy recurse; only symbols are ever looked up.
+    """
+
+    def __init__(self, root: Part) -> None:
+        self.order: list[Part] = []
+        self._children: dict[int, tuple[Part, ...]] = {}
+        self._variables: dict[int, tuple[Part, ...]] = {}
+        self._collect(root)
+        self._find_variables()
+
+    def of(self, e: Part) -> tuple[Part, ...]:
+        """The parts of a part; the same objects every time, as not all of SymPy's are kept by what they belong to."""
+        return self._children[id(e)]
+
+    def variables(self, e: Part) -> tuple[Part, ...]:
+        """The index variables that are free in a part: what its value depends on besides the inputs."""
+        return self._variables[id(e)]
+
+    def _collect(self, root: Part) -> None:
+        stack = [(root, False)]
+        while stack:
+            e, complete = stack.pop()
+            if complete:
+                self.order.append(e)
+            elif id(e) not in self._children:
+                self._children[id(e)] = children(e)
+                stack.append((e, True))
+                stack += [(p, False) for p in reversed(self._children[id(e)])]
+
+    def _find_variables(self) -> None:
+        bound = {v for e in self.order for v in bound_variables(e)}
+        for e in self.order:
+            if isinstance(e, sympy.Symbol | sympy.Idx):
+                free = {e} & bound
+            elif isinstance(e, sympy.Sum | sympy.Product):
+                free = set(self._variables[id(e.function)])
+                for limit in e.limits:  # the innermost first; later ones bind what the bounds before them use
+                    free.discard(limit[0])
+                    free.update(v for b in limit[1:] for v in self._variables[id(b)])
+            elif isinstance(e, ElementwiseApplyFunction):
+                free = {*self._variables[id(e.function.expr)]} - {*bound_variables(e)}
+                free.update(self._variables[id(e.expr)])
+            else:
+                free = {v for p in self.of(e) for v in self._variables[id(p)]}
+            self._variables[id(e)] = tuple(free)
+
+
+def bound_variables(e: Part) -> tuple[Part, ...]:
+    """What a part binds: the indices of a sum or a product, the argument of a function that is applied elementwise."""
+    if isinstance(e, sympy.Sum | sympy.Product):
+        return tuple(limit[0] for limit in e.limits)
+    return tuple(e.function.variables) if isinstance(e, ElementwiseApplyFunction) else ()
+
+
+def place(e: Part) -> Span:
+    """Where an error is: the part itself, as SymPy prints it, if that is short."""
+    text = printed(e)
+    return Span(Source("<sympy>", text), 1, 1, len(text))
+
+
+def printed(e: Part) -> str:
+    """A part on one line; of a long one only what it is."""
+    count, stack = 0, [e]
+    while stack and count <= PRINTED:
+        count += 1
+        stack += children(stack.pop())
+    return " ".join(str(e).split()) if count <= PRINTED else f"{type(e).__name__}(...)"

@@ -1,0 +1,97 @@
+"""Where along a loop index a value changes its formula: `a[k] if k < n else b[k - n]` does at n.
+
+Arrays that are put together of others (concatenate, stack, lists of expressions) are such values. A sum over the index
+comes apart into sums over the pieces, in which no condition is left.
+"""
+
+from __future__ import annotations
+
+from functools import cmp_to_key
+from itertools import pairwise
+
+from gradc.bounds import integer_poly
+from gradc.extents import ONE, Index, Poly
+from gradc.ir import Node
+from gradc.ops import OPS
+
+MOST_PIECES = 8
+"""A value of more pieces stays a loop with conditions in it."""
+
+Cut = tuple[Index, Poly]
+NOWHERE: frozenset[Cut] = frozenset()
+
+
+class Pieces:
+    """The places at which values change their formula, remembered node by node."""
+
+    def __init__(self) -> None:
+        self.known: dict[Node, frozenset[Cut]] = {}
+
+    def cuts(self, value: Node) -> frozenset[Cut]:
+        """All (index, first position of another formula) in a value."""
+        stack = [value]
+        while stack:
+            n = stack[-1]
+            missing = [a for a in n.args if a not in self.known] if n not in self.known else []
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            if n not in self.known:
+                self.known[n] = self._own(n)
+        return self.known[value]
+
+    def indices(self, value: Node) -> frozenset[Index]:
+        return frozenset(i for i, _ in self.cuts(value))
+
+    def bounds(self, value: Node, index: Index) -> list[Poly] | None:
+        """The ends of the pieces, from 0 to the length; None if there is one piece, too many or an unknown order."""
+        inside = {c for i, c in self.cuts(value) if i == index and not (c - index.extent).is_nonnegative()}
+        ends = [Poly.const(0), *(c for c in inside if not (-c).is_nonnegative()), index.extent]
+        ordered = sorted(ends, key=cmp_to_key(_compared))
+        if not 3 <= len(ordered) <= MOST_PIECES + 1:
+            return None
+        proved = all((b - a).is_nonnegative() for a, b in pairwise(ordered))
+        return ordered if proved else None
+
+    def _own(self, n: Node) -> frozenset[Cut]:
+        if n.op in OPS or n.op in ("select", "convert", "stop", "read", "reduce", "scan"):
+            bound = frozenset(n.axes) if n.op == "read" else n.over | {n.index} if n.op == "scan" else n.over
+            found = NOWHERE
+            for k, a in enumerate(n.args):
+                inner = self.known[a]
+                if k == 0 and inner and bound:
+                    inner = frozenset(cut for cut in inner if cut[0] not in bound)
+                found = inner if not found else found if inner <= found else found | inner
+            cut = _boundary(n.args[0]) if n.op == "select" else None
+            return found if cut is None else found | {cut}
+        return NOWHERE
+
+
+def _compared(a: Poly, b: Poly) -> int:
+    return 0 if a == b else -1 if (b - a).is_nonnegative() else 1
+
+
+def _boundary(condition: Node) -> Cut | None:
+    """Where a condition on one loop index changes."""
+    if condition.op not in ("lt", "le", "gt", "ge"):
+        return None
+    a, b = (integer_poly(e) for e in condition.args)
+    if a is None or b is None:
+        return None
+    gap = a - b
+    if len(gap.indices) != 1:
+        return None
+    (index,) = gap.indices
+    rest, slope = Poly.const(0), 0
+    for monomial, coefficient in gap.terms:
+        if monomial == (index,):
+            slope = coefficient
+        else:
+            rest = rest + Poly(((monomial, coefficient),))
+    if abs(slope) != 1 or rest.indices:
+        return None
+    includes_equal = condition.op in ("le", "gt")
+    if slope == 1:  # index + rest < 0 below -rest
+        return index, -rest + ONE if includes_equal else -rest
+    return index, rest if includes_equal else rest + ONE

@@ -1,0 +1,118 @@
+"""The pool of threads: every chunk is run once, by as many threads as may, whoever else asks at the same time."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gradc.runtime import pool
+
+KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+
+
+def run(chunks: int, work: Callable[[int, int], object]) -> None:
+    """As compiled code would: `work(data, chunk)` for every chunk."""
+    data = 12345
+    kernel = KERNEL(lambda data, chunk: work(data, chunk) and None)
+    address = ctypes.cast(kernel, ctypes.c_void_p).value
+    assert address is not None
+    pool._run(address, data, chunks)
+
+
+def recorded(chunks: int) -> tuple[Counter[tuple[int, int]], set[int]]:
+    """How often each (data, chunk) is run, and the threads that run them."""
+    times: Counter[tuple[int, int]] = Counter()
+    threads: set[int] = set()
+
+    def work(data: int, chunk: int) -> None:
+        times[data, chunk] += 1
+        threads.add(threading.get_ident())
+
+    run(chunks, work)
+    return times, threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_every_chunk_is_run_once(threads: int) -> None:
+    with pool.limited(threads):
+        for turn in range(300):
+            chunks = turn % 9
+            times, by = recorded(chunks)
+            assert times == Counter({(12345, chunk): 1 for chunk in range(chunks)})
+            assert len(by) <= threads
+            if threads == 1 and chunks:
+                assert by == {threading.get_ident()}
+
+
+def test_chunks_run_at_the_same_time() -> None:
+    """Three chunks of which none can end before the others have begun, on awake workers and on sleeping ones."""
+    for pause in (0, 0, 0.05):
+        time.sleep(pause)
+        together = threading.Barrier(3, timeout=60)
+        with pool.limited(3):
+            run(3, lambda data, chunk, meet=together.wait: meet())
+        assert not together.broken
+
+
+def test_workers_go_to_sleep() -> None:
+    with pool.limited(3):
+        recorded(8)
+    end = time.monotonic() + 60
+    while pool._pool().awake and time.monotonic() < end:
+        time.sleep(0.001)
+    assert pool._pool().awake == 0
+    assert pool._pool().workers >= 2
+
+
+def test_threads_that_ask_at_once_get_all_their_chunks() -> None:
+    """Only one of them has the workers; the others do their chunks themselves."""
+    start = threading.Barrier(4, timeout=60)
+
+    def ask(_: int) -> list[Counter[tuple[int, int]]]:
+        start.wait()
+        return [recorded(5)[0] for _ in range(100)]
+
+    with pool.limited(3), ThreadPoolExecutor(4) as callers:
+        expected = Counter({(12345, chunk): 1 for chunk in range(5)})
+        assert all(times == expected for found in callers.map(ask, range(4)) for times in found)
+
+
+def test_a_kernel_that_asks_for_chunks_itself_gets_them() -> None:
+    inner: list[int] = []
+    with pool.limited(3):
+        run(4, lambda data, chunk: inner.extend(k for _, k in recorded(3)[0]))
+    assert sorted(inner) == sorted([0, 1, 2] * 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_has_workers_of_its_own() -> None:
+    with pool.limited(3):
+        recorded(8)
+        child = os.fork()
+        if not child:
+            together = threading.Barrier(2, timeout=60)
+            try:
+                run(2, lambda data, chunk: together.wait())
+            finally:
+                os._exit(1 if together.broken else 0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    pool._pool.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pool.limited(8):
+        times, by = recorded(8)
+    assert len(times) == 8
+    assert by == {threading.get_ident()}
+    pool._pool.cache_clear()
