@@ -18,15 +18,15 @@ GROWING = frozenset(
 """Functions that are finite where their arguments are. A square root is, its derivative is not."""
 
 
-def behind_choices(root: Node) -> set[Node]:
-    """The values whose adjoint may be 0 because something above them was chosen instead."""
+def behind_choices(root: Node, selects: bool) -> set[Node]:
+    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` too or not."""
     found: set[Node] = set()
     seen = {root}
     for n in reversed(reachable([root])):
         if n in seen:
             below = _differentiated(n)
             seen.update(below)
-            chooses = n.op == "select" or n.kind in ("max", "min") or (n.op in OPS and OPS[n.op].chooses)
+            chooses = (selects and n.op == "select") or n.kind in ("max", "min") or (n.op in OPS and OPS[n.op].chooses)
             if chooses or n in found:
                 found.update(below)
     return found
