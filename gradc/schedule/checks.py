@@ -60,14 +60,14 @@ def before(found: Range, length: Poly, message: str, names: Names) -> list[Check
     return [Check(expression(p, names), length, message, guard) for p in ends]
 
 
-def of_bounds(index: Index, names: Names) -> list[Check]:
-    """The checks of the elements of index inputs that the bound of a loop is made of."""
+def of_bounds(index: Index, names: Names, guard: Expr | None) -> list[Check]:
+    """The checks of the elements of index inputs that the bound of a loop is made of, if it is run."""
     made: dict[Check, None] = {}
     for entry, axis, at in sorted(places_of_bounds([index]), key=lambda found: Poly.atom(found[0]).depth):
         if at.indices and at.element is None:
             position = list(entry.axes).index(axis)
             message = f"index out of range of axis {position} of {entry.name}, in the bounds of a loop"
-            made[Check(expression(at, names), axis.extent, message)] = None
+            made[Check(expression(at, names), axis.extent, message, guard)] = None
     return list(made)
 
 

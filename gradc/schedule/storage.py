@@ -107,13 +107,15 @@ def _crossed(storage: Storage, a: Node, path: Path, moved: frozenset[Index]) -> 
     Along `moved` indices a is read at other places, so that it must be complete before the loops over them.
     """
     best: tuple[set[Index], Path] | None = None
+    nearest = -1
     for where, full in zip(storage.paths[a] if a.op == "scan" else storage.homes(a), storage.paths[a], strict=True):
         common = _common([where, path])
         if any(loop.index in moved for loop in common):
             continue
         crossed = {loop.index for loop in where[len(common) :]} & a.indices
-        if best is None or len(crossed) < len(best[0]):
-            best = crossed, full
+        closer = best is not None and len(crossed) == len(best[0]) and len(common) > nearest
+        if best is None or len(crossed) < len(best[0]) or closer:
+            best, nearest = (crossed, full), len(common)
     assert best is not None
     if best[0] or moved:
         storage.writers.setdefault(a, set()).add(best[1])
