@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
 from gradc.linear import WORK
@@ -27,12 +26,13 @@ from gradc.loops import (
     Section,
     Stmt,
     Target,
+    chosen_once,
     identity,
 )
 from gradc.ops import OPS
 from gradc.program import Origin, Provenance
-from gradc.schedule.checks import Range, before, climb, of_bounds
-from gradc.schedule.levels import Item, Levels, Loop
+from gradc.schedule.checks import Checks
+from gradc.schedule.levels import Item, Levels, Loop, loops_in
 from gradc.schedule.names import Names
 from gradc.schedule.needs import known_in, read_by
 from gradc.schedule.order import dependencies
@@ -61,9 +61,7 @@ class Writer:
         self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
         self.provenance: Provenance = names.provenance
         self.roots = set(roots)
-        self.ahead: dict[int, list[tuple[Range, Poly, str]]] = {}
-        self.in_place: dict[tuple[Node, Path], list[tuple[Index, Node]]] = {}
-        self._place_checks()
+        self.checks = Checks(levels, storage, names)
         self.inline: dict[Node, int] = {}
         self.seeds: dict[Node, tuple[Node, Node]] = {}
         self._choose_inline()
@@ -76,7 +74,6 @@ class Writer:
         self.known: set[tuple[Node, Path]] = set()
         self.shown: set[str] = set()
         self.noted: set[tuple[Group | None, str]] = set()
-        self.checked: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
         self.allocs: dict[int, list[Stmt]] = {}
@@ -84,7 +81,7 @@ class Writer:
 
     def routine(self, name: str, value: tuple[Node, str], gradient: Sequence[tuple[Node, str]] | None) -> Routine:
         """The finished routine. A result is a node and the name of the array it is stored in, empty for a scalar."""
-        for loop in self._loops(self.items):
+        for loop in loops_in(self.items):
             self.names.index(loop.index)
         body = self._block(self.items, ())
         result = self._result(*value)
@@ -104,7 +101,12 @@ class Writer:
             users = self.levels.users[n]
             simple = n.op not in NEVER_INLINE and n not in self.roots
             once = len(users) == 1 and users[0].args.count(n) == 1 and n not in self.storage.axes
-            if not (simple and once) or n in self.provenance.names or size[n] > INLINE_LIMIT or self._must_check(n):
+            if (
+                not (simple and once)
+                or n in self.provenance.names
+                or size[n] > INLINE_LIMIT
+                or self.checks.must_stand(n)
+            ):
                 continue
             if self.storage.paths[n] == self.storage.paths[users[0]]:
                 self.inline[n] = size[n]
@@ -124,34 +126,6 @@ class Writer:
 
     def _is_plain(self, n: Node) -> bool:
         return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
-
-    def _must_check(self, n: Node) -> bool:
-        return any((n, path) in self.in_place for path in self.storage.paths[n])
-
-    def _place_checks(self) -> None:
-        """Which subscripts are checked before a loop, and which where they are used."""
-        for n in self.levels.nodes:
-            if n.op not in ("read", "place") or not (unchecked := checked_here(n)):
-                continue
-            always = n.guard is None and self.levels.needs[n] is None
-            for path in self.storage.paths[n]:
-                for axis, e in unchecked:
-                    climbed = climb(e, axis.extent, path) if always else None
-                    if climbed is None:
-                        self.in_place.setdefault((n, path), []).append((axis, e))
-                    else:
-                        found, depth = climbed
-                        self.ahead.setdefault(id(path[depth]), []).append((found, axis.extent, self._message(n, axis)))
-
-    def _checks_ahead(self, loop: Loop, guard: Expr | None) -> list[Stmt]:
-        """The checks made before a loop, each of them once."""
-        made: dict[tuple[Expr, Poly, Expr | None], Check] = {}
-        checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
-        for c in (*of_bounds(loop.index, self.names, guard), *checks):
-            made.setdefault((c.position, c.length, c.guard), c)
-        new = [c for key, c in made.items() if not any(key in known for known in self.checked)]
-        self.checked[-1].update(made)
-        return list(new)
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
         """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
@@ -214,14 +188,6 @@ class Writer:
             else:
                 yield x
 
-    def _loops(self, items: Sequence[Item]) -> Iterable[Loop]:
-        stack = list(reversed(items))
-        while stack:
-            x = stack.pop()
-            if isinstance(x, Loop):
-                yield x
-                stack += reversed(x.body)
-
     # statements
 
     def _block(self, items: Sequence[Item], path: Path) -> list[Stmt]:
@@ -263,10 +229,10 @@ class Writer:
                 out.append(self._reset(n, start, path))
         outer = self.group
         guard = self._skipped(loop, inside, path)
-        out += self._checks_ahead(loop, guard)
-        self.checked.append(set())
+        out += self.checks.ahead_of(loop, guard)
+        self.checks.enter()
         body = self._block(loop.body, (*path, loop))
-        self.checked.pop()
+        self.checks.leave()
         if len({self._group(n) for n in inside}) != 1:
             self.group = None
         else:
@@ -400,14 +366,8 @@ class Writer:
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
-        unchecked = self.in_place.get((n, path), ())
-        return [Check(self._expr(e, path), axis.extent, self._message(n, axis), guard) for axis, e in unchecked]
-
-    def _message(self, n: Node, axis: Index) -> str:
-        origin = self.provenance.origins.get(n)
-        where = f" ({origin.place})" if origin and origin.span else ""
-        of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
-        return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
+        unchecked = self.checks.in_place.get((n, path), ())
+        return [Check(self._expr(e, path), axis.extent, self.checks.message(n, axis), guard) for axis, e in unchecked]
 
     # expressions
 
@@ -456,7 +416,7 @@ class Writer:
             return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
         args = tuple(self._expr(a, path) for a in n.args)
-        return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
+        return Apply(op, chosen_once(args) if op == "select" else args, n.type)
 
     def _known_arm(self, n: Node) -> Node | None:
         """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
@@ -536,13 +496,3 @@ class Writer:
             self.shown.add(text)
             return text
         return str(Origin(origin.target, origin.span))
-
-
-def _chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """The parts of a choice; an arm that asks the same once more is the arm of it that is taken."""
-    condition, *arms = args
-    for k, holds in enumerate((condition, Apply("not", (condition,), "bool"))):
-        arm = arms[k]
-        if isinstance(arm, Apply) and arm.op == "select" and arm.args[0] == holds:
-            arms[k] = arm.args[1]
-    return condition, *arms
