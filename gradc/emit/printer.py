@@ -93,7 +93,8 @@ class Printer:
             return [f"# {printable(s.text)}"]
         if isinstance(s, For):
             self.names[s.index] = s.variable
-            bounds = self._length(s.index.extent) if s.bounds is None else ", ".join(s.bounds)
+            length = s.index.extent.render(lambda i: self.names[i])  # below 0 there is no turn, as with 0
+            bounds = length if s.bounds is None else ", ".join(s.bounds)
             loop = [f"for {s.variable} in {self.call('range')}({bounds}):", *self._indented(s.body)]
             return self._where(s.guard, loop)
         if isinstance(s, Tiles):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
 from gradc.linear import WORK
@@ -25,13 +24,14 @@ from gradc.loops import (
     Section,
     Stmt,
     Target,
+    chosen_once,
     identity,
 )
 from gradc.ops import OPS
 from gradc.program import Provenance
-from gradc.schedule.checks import Range, before, climb, of_bounds
+from gradc.schedule.checks import Checks
 from gradc.schedule.comments import Comments
-from gradc.schedule.levels import Item, Levels, Loop
+from gradc.schedule.levels import Item, Levels, Loop, loops_in
 from gradc.schedule.names import Names
 from gradc.schedule.order import dependencies
 from gradc.schedule.skips import Skips
@@ -59,9 +59,7 @@ class Writer:
         self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
         self.provenance: Provenance = names.provenance
         self.roots = set(roots)
-        self.ahead: dict[int, list[tuple[Range, Poly, str]]] = {}
-        self.in_place: dict[tuple[Node, Path], list[tuple[Index, Node]]] = {}
-        self._place_checks()
+        self.checks = Checks(levels, storage, names)
         self.inline: dict[Node, int] = {}
         self.seeds: dict[Node, tuple[Node, Node]] = {}
         self._choose_inline()
@@ -71,7 +69,6 @@ class Writer:
         self.seeded = {n for n, _ in self.seeds.values()}
         self.comments = Comments(self.provenance, levels, self.inline)
         self.skips = Skips(levels, storage, self.inline)
-        self.checked: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
         self.allocs: dict[int, list[Stmt]] = {}
@@ -79,7 +76,7 @@ class Writer:
 
     def routine(self, name: str, value: tuple[Node, str], gradient: Sequence[tuple[Node, str]] | None) -> Routine:
         """The finished routine. A result is a node and the name of the array it is stored in, empty for a scalar."""
-        for loop in self._loops(self.items):
+        for loop in loops_in(self.items):
             self.names.index(loop.index)
         body = self._block(self.items, ())
         result = self._result(*value)
@@ -99,7 +96,12 @@ class Writer:
             users = self.levels.users[n]
             simple = n.op not in NEVER_INLINE and n not in self.roots
             once = len(users) == 1 and users[0].args.count(n) == 1 and n not in self.storage.axes
-            if not (simple and once) or n in self.provenance.names or size[n] > INLINE_LIMIT or self._must_check(n):
+            if (
+                not (simple and once)
+                or n in self.provenance.names
+                or size[n] > INLINE_LIMIT
+                or self.checks.must_stand(n)
+            ):
                 continue
             if self.storage.paths[n] == self.storage.paths[users[0]]:
                 self.inline[n] = size[n]
@@ -119,33 +121,6 @@ class Writer:
 
     def _is_plain(self, n: Node) -> bool:
         return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
-
-    def _must_check(self, n: Node) -> bool:
-        return any((n, path) in self.in_place for path in self.storage.paths[n])
-
-    def _place_checks(self) -> None:
-        """Which subscripts are checked before a loop, and which where they are used."""
-        for n in self.levels.nodes:
-            if n.op not in ("read", "place") or not (unchecked := checked_here(n)):
-                continue
-            for path in self.storage.paths[n]:
-                for axis, e in unchecked:
-                    climbed = climb(e, axis.extent, path) if n.guard is None else None
-                    if climbed is None:
-                        self.in_place.setdefault((n, path), []).append((axis, e))
-                    else:
-                        found, depth = climbed
-                        self.ahead.setdefault(id(path[depth]), []).append((found, axis.extent, self._message(n, axis)))
-
-    def _checks_ahead(self, loop: Loop) -> list[Stmt]:
-        """The checks made before a loop, each of them once."""
-        made: dict[tuple[Expr, Poly, Expr | None], Check] = {}
-        checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
-        for c in (*of_bounds(loop.index, self.names), *checks):
-            made.setdefault((c.position, c.length, c.guard), c)
-        new = [c for key, c in made.items() if not any(key in known for known in self.checked)]
-        self.checked[-1].update(made)
-        return list(new)
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
         """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
@@ -208,14 +183,6 @@ class Writer:
             else:
                 yield x
 
-    def _loops(self, items: Sequence[Item]) -> Iterable[Loop]:
-        stack = list(reversed(items))
-        while stack:
-            x = stack.pop()
-            if isinstance(x, Loop):
-                yield x
-                stack += reversed(x.body)
-
     # statements
 
     def _block(self, items: Sequence[Item], path: Path) -> list[Stmt]:
@@ -256,13 +223,12 @@ class Writer:
                 out.append(Assign(self._variable(n), Const(start)))
             elif path:
                 out.append(self._reset(n, start, path))
-        out += self._checks_ahead(loop)
         outer = self.comments.group
-        conditions = self.skips.opened(loop, inside, path)
-        guard = self._any_of(conditions, path)
-        self.checked.append(set())
+        guard = self._any_of(self.skips.opened(loop, inside, path), path)
+        out += self.checks.ahead_of(loop, guard)
+        self.checks.enter()
         body = self._block(loop.body, (*path, loop))
-        self.checked.pop()
+        self.checks.leave()
         self.comments.group = outer if together else None
         self.skips.closed()
         out.append(For(loop.index, self.names.index(loop.index), tuple(body), guard=guard))
@@ -365,14 +331,8 @@ class Writer:
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
-        unchecked = self.in_place.get((n, path), ())
-        return [Check(self._expr(e, path), axis.extent, self._message(n, axis), guard) for axis, e in unchecked]
-
-    def _message(self, n: Node, axis: Index) -> str:
-        origin = self.provenance.origins.get(n)
-        where = f" ({origin.place})" if origin and origin.span else ""
-        of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
-        return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
+        unchecked = self.checks.in_place.get((n, path), ())
+        return [Check(self._expr(e, path), axis.extent, self.checks.message(n, axis), guard) for axis, e in unchecked]
 
     # expressions
 
@@ -421,7 +381,7 @@ class Writer:
             return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
         args = tuple(self._expr(a, path) for a in n.args)
-        return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
+        return Apply(op, chosen_once(args) if op == "select" else args, n.type)
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
@@ -455,13 +415,3 @@ class Writer:
     def _shape(self, n: Node) -> tuple[Poly, ...]:
         axes = n.axes if n.op == "output" else self.storage.axes[n]
         return tuple(ONE if a is None else a.extent.bounding() for a in axes)
-
-
-def _chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """The parts of a choice; an arm that asks the same once more is the arm of it that is taken."""
-    condition, *arms = args
-    for k, holds in enumerate((condition, Apply("not", (condition,), "bool"))):
-        arm = arms[k]
-        if isinstance(arm, Apply) and arm.op == "select" and arm.args[0] == holds:
-            arms[k] = arm.args[1]
-    return condition, *arms
