@@ -101,6 +101,11 @@ ARRAYS: dict[str, tuple[str, tuple[Any, ...], Callable[..., Any]]] = {
     "eye": ("x @ eye(d, k=1)", (X,), lambda x: x @ np.eye(3, k=1)),
     "arange": ("x*arange(d)", (X,), lambda x: x * np.arange(3)),
     "linspace": ("x*linspace(0, 1, d)", (X,), lambda x: x * np.linspace(0, 1, 3)),
+    "solve": ("solve(x.T @ x, y[0])", (X, Y), lambda x, y: np.linalg.solve(x.T @ x, y[0])),
+    "inv": ("inv(x.T @ x)", (X,), lambda x: np.linalg.inv(x.T @ x)),
+    "det": ("det(x.T @ x)", (X,), lambda x: np.linalg.det(x.T @ x)),
+    "logdet": ("logdet(x.T @ x)", (X,), lambda x: np.linalg.slogdet(x.T @ x)[1]),
+    "cholesky": ("cholesky(x.T @ x)", (X,), lambda x: np.linalg.cholesky(x.T @ x)),
     "one_hot": ("x*one_hot(k, d)", (X, LABELS), lambda x, k: x * np.eye(3)[k]),
 }
 KINDS = {"x": "x: param[n, d]\n", "y": "y: data[n, d]\n", "k": "k: index[n]\n"}
