@@ -16,6 +16,8 @@ PUSH_LIMIT = 4
 """A read of a value at other places recomputes it there when that costs no more than this; otherwise it is stored."""
 
 
+MOST_CHOICES = 32
+"""A reduction of a choice becomes a choice of reductions, of so many at most."""
 NEVER = 1 << 30
 Places = dict[Index, Node]
 Moved = tuple[Node, tuple[tuple[Index, Node], ...]]
@@ -35,6 +37,8 @@ class Builder(Algebra):
         An extreme only takes part where such an index has a range at all.
         """
         over = frozenset(over)
+        if kind == "sum" and value.op == "const" and not value.value:
+            return self.convert(value, "int") if value.type == "bool" else value
         for i in reversed(in_order(over)):
             if i not in value.indices and kind in ("sum", "prod"):
                 count = self.length(i.extent)
@@ -48,6 +52,9 @@ class Builder(Algebra):
             return value
         if kind == "sum" and value.type == "bool":
             value = self.convert(value, "int")
+        if _is_choice(value, over):
+            arms = (self.reduce(kind, over, a) for a in value.args[1:])
+            return self.select(value.args[0], *arms)
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None
         if apart is not None:
             return apart
@@ -128,7 +135,7 @@ class Builder(Algebra):
     def _in_pieces(self, kind: str, over: frozenset[Index], value: Node) -> Node | None:
         """A sum or product along an index with several formulas, as one of several reductions."""
         for i in in_order(over & self.pieces.indices(value)):
-            bounds = self.pieces.bounds(value, i)
+            bounds = None if i in self.pieces.risk(value).fixed else self.pieces.bounds(value, i)
             if bounds is None or any(i in j.extent.indices for j in value.indices):
                 continue
             total: Node | None = None
@@ -210,6 +217,8 @@ class Builder(Algebra):
             return _sent((yield n.args[0], inner))
         if n.op == "read" and n.guard is not None:
             return (yield from self._moving_guarded(n, places))
+        if n.op == "select" and self.pieces.risk(n).fixed & places.keys():
+            return self._plain_read(n, places)
         if n.op == "select" and self._goes_through(n, places):
             condition = _sent((yield n.args[0], places))
             if condition.op == "const":
@@ -223,8 +232,11 @@ class Builder(Algebra):
                 return self.convert(args[0], n.type)
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
         inside = frozenset().union(*(e.indices for e in places.values()))
-        if n.op == "reduce" and self.pieces.indices(n) & places.keys() and not n.over & inside:
+        apart = (self.pieces.indices(n) | self.pieces.risk(n).loose) & places.keys()
+        if n.op == "reduce" and n.guard is None and apart and not n.over & inside:
             return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
+        if n.op == "scan" and apart and n.index not in places and n.index not in inside:
+            return self.scan(n.index, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 
     def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
@@ -268,6 +280,17 @@ def _is_renamed_input(node: Node) -> bool:
         return node.op == "input"
     pairs = zip(node.axes, node.subscripts, strict=True)
     return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
+
+
+def _is_choice(value: Node, over: frozenset[Index]) -> bool:
+    """Whether it is chosen between few values in the same way all along these indices."""
+    stack, found = [value], 0
+    while stack and found <= MOST_CHOICES:
+        n = stack.pop()
+        if n.op == "select" and not over & n.args[0].indices:
+            found += 1
+            stack += n.args[1:]
+    return 0 < found <= MOST_CHOICES
 
 
 def _is_index(node: Node, index: Index) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
 from gradc.extents import Index
-from gradc.ir import Linear, Node, reachable
+from gradc.ir import Linear, Node, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -19,10 +19,6 @@ class Use(Enum):
 
     ALWAYS = "always"
     SOMETIMES = "sometimes"
-
-
-LOOK = 64
-"""How many parts of a condition are looked at to tell whether it follows from another."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +44,12 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
         elif isinstance(known, Use) or isinstance(guard, Use):
             found[node] = Use.ALWAYS if known is Use.ALWAYS else Use.SOMETIMES
         else:
-            either = _either(build, condition_of(known), condition_of(guard))
-            found[node] = either if isinstance(known, Node) and isinstance(guard, Node) else Partly(either)
+            either = build.op("or", condition_of(known), condition_of(guard))
+            exactly = isinstance(known, Node) and isinstance(guard, Node)
+            if either.op == "const":
+                found[node] = Use.ALWAYS if exactly else Use.SOMETIMES
+            else:
+                found[node] = either if exactly else Partly(either)
 
     for root in roots:
         add(root, Use.ALWAYS)
@@ -60,6 +60,10 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(condition, guard)
             add(a, _both(build, guard, condition))
             add(b, _both(build, guard, build.op("not", condition)))
+        elif n.op in ("and", "or"):
+            first, second = n.args
+            add(first, guard)
+            add(second, _both(build, guard, first if n.op == "and" else build.op("not", first)))
         elif n.op == "read" and n.args[0].op != "input":
             add(n.args[0], guard if isinstance(guard, Use) else _elsewhere(guard, n))
             for e in n.args[1:]:
@@ -105,25 +109,28 @@ def _each(node: Node) -> frozenset[Index]:
     return node.each if node.op == "linear" else node.indices
 
 
-def _either(build: Builder, known: Node, guard: Node) -> Node:
-    """One or the other. What holds only where the other does adds nothing: a condition is no part of its own guard."""
-    if _parts("or", known) & _parts("and", guard):
-        return known
-    return guard if _parts("or", guard) & _parts("and", known) else build.op("or", known, guard)
-
-
-def _parts(op: str, condition: Node) -> set[Node]:
-    """What a condition joins by `op`, as far as it is worth looking."""
-    found = [condition]
-    for n in found:
-        if n.op == op and len(found) < LOOK:
-            found += n.args
-    return {n for n in found if n.op != op}
-
-
 def condition_of(guard: Node | Partly) -> Node:
     """What holds wherever the value is used."""
     return guard.condition if isinstance(guard, Partly) else guard
+
+
+def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
+    """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
+    known = guards(build, roots)
+
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        return (condition_of(guard),) if isinstance(n.attr, Reduce) and not isinstance(guard, Use) else ()
+
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if not condition(old) or not isinstance(old.attr, Reduce):
+            return None
+        return build.graph.node("reduce", args, replace(old.attr, guarded=True)), ""
+
+    if not any(condition(n) for n in known):
+        return list(roots)
+    done = rebuild(build, provenance, roots, ("reduce",), rule, condition)
+    return [done[r] for r in roots]
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:

@@ -104,9 +104,8 @@ class _Reverse:
         if y.op in OPS:
             self._elementwise(y, bar)
         elif y.op == "select":
-            zero = self.build.const(0.0)
-            self._send(y, y.args[1], self.build.select(y.args[0], bar, zero))
-            self._send(y, y.args[2], self.build.select(y.args[0], zero, bar))
+            for arm, adjoint in zip(y.args[1:], self._arms(y.args[0], bar), strict=True):
+                self._send(y, arm, adjoint)
         elif y.op == "read":
             self._read(y, bar)
         elif isinstance(y.attr, Reduce):
@@ -158,14 +157,15 @@ class _Reverse:
     # scalar functions
 
     def _elementwise(self, y: Node, bar: Node) -> None:
+        inside = self._inside_guard(y, bar)
         for x, partial in zip(y.args, OPS[y.op].partials, strict=True):
             if partial is None or x not in self.active:
                 continue
             factor = self._partial(y, partial)
-            contribution = self._scaled(bar, factor)
+            contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, contribution if factor.op == "const" else self._guarded(y, bar, contribution))
+            self._send(y, x, contribution if factor.op == "const" else self._guarded(y, inside, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         params = OPS[y.op].params
@@ -196,6 +196,32 @@ class _Reverse:
         if isinstance(guard, Partly):
             condition = self.build.op("and", guard.condition, condition)
         return self.build.select(condition, contribution, zero)
+
+    def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
+        """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""
+        zero, layers = self.build.const(0.0), []
+        while bar.op == "select" and zero in bar.args[1:]:
+            layers.append(bar)
+            bar = bar.args[2 if bar.args[1] is zero else 1]
+        arms = [self.build.select(condition, bar, zero), self.build.select(condition, zero, bar)]
+        for outer in reversed(layers):
+            first = outer.args[1] is zero
+            arms = [self.build.select(outer.args[0], zero if first else a, a if first else zero) for a in arms]
+        return arms[0], arms[1]
+
+    def _inside_guard(self, y: Node, bar: Node) -> Node:
+        """The adjoint of y as it is where y is used: what it is elsewhere, nobody asks."""
+        guard = self.guards[y]
+        holds = _conjuncts(guard) if isinstance(guard, Node) else frozenset()
+        while bar.op == "select":
+            condition = bar.args[0]
+            if condition in holds:
+                bar = bar.args[1]
+            elif condition.op != "not" and any(c.op == "not" and c.args[0] is condition for c in holds):
+                bar = bar.args[2]
+            else:
+                break
+        return bar
 
     # structure
 
@@ -306,6 +332,17 @@ class _Reverse:
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
+
+
+def _conjuncts(condition: Node) -> frozenset[Node]:
+    """The conditions that all hold where this one does."""
+    found, stack = set(), [condition]
+    while stack:
+        c = stack.pop()
+        found.add(c)
+        if c.op == "and":
+            stack += c.args
+    return frozenset(found)
 
 
 def _renaming(axes: tuple[Index, ...], at: tuple[Node, ...], kept: frozenset[Index]) -> tuple[Index, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
@@ -32,6 +33,7 @@ from gradc.ops import OPS
 from gradc.program import Origin, Provenance
 from gradc.schedule.levels import Item, Levels, Loop
 from gradc.schedule.names import Names
+from gradc.schedule.needs import known_in, read_by
 from gradc.schedule.order import dependencies
 from gradc.schedule.storage import Path, Storage, home
 
@@ -66,6 +68,8 @@ class Writer:
         self.arrays: dict[Node, str] = {}
         self.seeded = {n for n, _ in self.seeds.values()}
         self.group: Group | None = None
+        self.held: list[frozenset[Node]] = []
+        self.known: set[tuple[Node, Path]] = set()
         self.shown: set[str] = set()
         self.noted: set[tuple[Group | None, str]] = set()
         self.starts: dict[int, list[Node]] = {}
@@ -203,6 +207,7 @@ class Writer:
                 if not path:
                     out += self.allocs.get(position, ())
                 out += self._statement(item, path)
+                self.known.add((item, path))
         return out
 
     def _open(self, loop: Loop, path: Path, position: int, out: list[Stmt]) -> None:
@@ -227,15 +232,54 @@ class Writer:
             elif path:
                 out.append(self._reset(n, start, path))
         outer = self.group
+        guard = self._skipped(loop, inside, path)
         body = self._block(loop.body, (*path, loop))
         if len({self._group(n) for n in inside}) != 1:
             self.group = None
         else:
             self.group = outer
-        out.append(For(loop.index, self.names.index(loop.index), tuple(body)))
+        self.held.pop()
+        out.append(For(loop.index, self.names.index(loop.index), tuple(body), guard=guard))
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
             if n.op == "reduce" and self._runs_in_scalar(n):
                 out.append(Assign(self._element(n), self._variable(n)))
+            self.known.add((n, path))
+
+    def _skipped(self, loop: Loop, inside: Sequence[Node], path: Path) -> Expr | None:
+        """The condition under which a loop is run, if nobody needs it otherwise; it then holds inside."""
+        needed = [self.levels.needs[n] for n in inside if self._leaves_behind((*path, loop), n)]
+        around = frozenset(outer.index for outer in path)
+        conditions = frozenset().union(*(n for n in needed if n is not None))
+        known = known_in(conditions, around) is not None and all(self._is_known(c, path) for c in conditions)
+        if None in needed or not conditions or conditions in self.held or not known:
+            self.held.append(frozenset())
+            return None
+        self.held.append(conditions)
+        total: Expr | None = None
+        for c in sorted(conditions, key=attrgetter("number")):
+            holds = self._expr(c, path)
+            total = holds if total is None else Apply("or", (total, holds), "bool")
+        return total
+
+    def _is_known(self, condition: Node, path: Path) -> bool:
+        """Whether all that the condition is made of stands before, here or further out."""
+        stack = read_by(condition, self.levels.deps)
+        while stack:
+            n = stack.pop()
+            if n in self.inline:
+                stack += self.levels.deps[n]
+            elif not any((n, path[:k]) in self.known for k in range(len(path) + 1)):
+                return False
+        return True
+
+    def _leaves_behind(self, here: Path, n: Node) -> bool:
+        """Whether a loop leaves something of the node behind: a total, or stored values."""
+        own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
+        if n.op in ("place", "output"):
+            return True
+        if any(len(home(n, p)) < len(here) for p in own):
+            return True
+        return any(self.storage.stores(n, p) for p in own)
 
     def _runs_in_scalar(self, n: Node) -> bool:
         """Whether an accumulator that is kept in an array is a scalar as long as it runs."""
@@ -373,11 +417,24 @@ class Writer:
                 if n.guard is None
                 else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
             )
+        arm = self._known_arm(n) if n.op == "select" else None
+        if arm is not None:
+            return self._expr(arm, path)
         if n.op == "spread":
             return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
         args = tuple(self._expr(a, path) for a in n.args)
         return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
+
+    def _known_arm(self, n: Node) -> Node | None:
+        """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
+        condition, a, b = n.args
+        for held in self.held:
+            if held == {condition}:
+                return a
+            if len(held) == 1 and any(c.op == "not" and c.args[0] is condition for c in held):
+                return b
+        return None
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
