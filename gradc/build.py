@@ -232,10 +232,12 @@ class Builder(Algebra):
                 return self.convert(args[0], n.type)
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
         inside = frozenset().union(*(e.indices for e in places.values()))
+        bounds = frozenset().union(*(i.extent.indices for i in n.over))
+        own_range = not n.over & inside and not bounds & places.keys()
         apart = (self.pieces.indices(n) | self.pieces.risk(n).loose) & places.keys()
-        if n.op == "reduce" and n.guard is None and apart and not n.over & inside:
+        if n.op == "reduce" and n.guard is None and apart and own_range:
             return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
-        if n.op == "scan" and apart and n.index not in places and n.index not in inside:
+        if n.op == "scan" and apart and n.index not in inside and not n.index.closure & places.keys():
             return self.scan(n.index, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 

@@ -43,6 +43,15 @@ def _log_sigmoid(x: Any) -> Any:
     return np.minimum(x, 0.0) - np.log1p(np.exp(-np.abs(x)))
 
 
+def _log1mexp(x: Any) -> Any:
+    return np.where(x < -0.6931471805599453, np.log1p(-np.exp(x)), np.log(-np.expm1(x)))
+
+
+def _log_cosh(x: Any) -> Any:
+    large = np.abs(x) + np.log1p(np.exp(-2.0 * np.abs(x))) - 0.6931471805599453
+    return np.where(np.abs(x) < 1.0, np.log1p(2.0 * np.sinh(0.5 * np.clip(x, -2, 2)) ** 2), large)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -103,6 +112,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sigmoid": _sigmoid,
     "log_sigmoid": _log_sigmoid,
     "softplus": lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),
+    "logaddexp": np.logaddexp,
+    "log1mexp": _log1mexp,
+    "log_cosh": _log_cosh,
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)),
 }
 """NumPy's functions for every row of `gradc.ops`, for arrays and numbers alike."""

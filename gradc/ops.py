@@ -35,6 +35,11 @@ class Op:
     result: Result = "float"
     kinks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
 
+    @property
+    def chooses(self) -> bool:
+        """Whether an argument may lose to another, or to a constant, and then has no influence at all."""
+        return any(p is not None and (" if " in p or "sign(" in p) for p in self.partials)
+
 
 def _unary(
     name: str,
@@ -169,6 +174,9 @@ _ROWS = (
     _unary("sigmoid", "y*sigmoid(-x)"),
     _unary("log_sigmoid", "sigmoid(-x)"),
     _unary("softplus", "sigmoid(x)"),
+    Op("logaddexp", ("a", "b"), ("sigmoid(a - b)", "sigmoid(b - a)"), TRANSCENDENTAL, (REALS, REALS)),
+    _unary("log1mexp", "-1/abs(expm1(-x))", (-INF, 0.0), kinks=((0.0, -INF),)),
+    _unary("log_cosh", "tanh(x)"),
     Op(
         "elu",
         ("x", "alpha"),

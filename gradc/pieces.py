@@ -88,7 +88,9 @@ class Pieces:
             fixed = (first.fixed - own.keys()).union(*moved, *(r.fixed for r in inner[1:]))
         elif n.op in ("reduce", "scan"):
             bound = n.over | {n.index} if n.op == "scan" else n.over
-            loose, fixed = loose - bound, fixed - bound
+            ranges = frozenset().union(*(i.extent.indices for i in bound))
+            loose, fixed = loose - bound, (fixed | ranges if loose else fixed) - bound
+            fixed |= frozenset({n.index}) if n.op == "scan" and n.index in self.risks[n.args[0]].loose else frozenset()
         elif n.op not in OPS and n.op not in ("select", "convert", "stop"):
             loose, fixed = frozenset(), fixed | loose
         return Risk(loose, fixed) if loose or fixed else NO_RISK

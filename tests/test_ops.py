@@ -96,6 +96,9 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
     "log_sigmoid": lambda x: sp.log(1 / (1 + sp.exp(-x))),
     "softplus": lambda x: sp.log(1 + sp.exp(x)),
+    "logaddexp": lambda a, b: sp.log(sp.exp(a) + sp.exp(b)),
+    "log1mexp": lambda x: sp.log(1 - sp.exp(x)),
+    "log_cosh": lambda x: sp.log(sp.cosh(x)),
     "elu": lambda x, alpha: _where(x > 0, x, alpha * (sp.exp(x) - 1)),
 }
 
@@ -145,7 +148,7 @@ def translated(text: str, names: Mapping[str, Any]) -> Any:
     return walk(ast.parse(text, mode="eval").body)
 
 
-BY_NUMBERS = {"abs", "leaky_relu", "maximum", "minimum", "hypot", "elu"}
+BY_NUMBERS = {"abs", "log1mexp", "leaky_relu", "maximum", "minimum", "hypot", "elu"}
 """Rows for which SymPy is left with a piece at the kink itself: for these the points on either side must do."""
 
 
@@ -320,6 +323,9 @@ EXACT: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "log_sigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "logaddexp": lambda a, b: max(a, b) + mpmath.log1p(mpmath.exp(-abs(a - b))),
+    "log1mexp": lambda x: mpmath.log(-mpmath.expm1(x)),
+    "log_cosh": lambda x: mpmath.log1p(2 * mpmath.sinh(x / 2) ** 2),
     "elu": lambda x, alpha: x if x > 0 else alpha * mpmath.expm1(x),
 }
 

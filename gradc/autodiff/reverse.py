@@ -11,7 +11,8 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.guards import Guard, Partly, Use, condition_of, guards
+from gradc.autodiff.choices import Moderate, behind_choices
+from gradc.autodiff.guards import Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
@@ -57,6 +58,10 @@ class _Reverse:
         self.nodes = reachable([root])
         self.active = self._active()
         self.guards = guards(build, [root])
+        self.behind_choices = behind_choices(root, selects=True)
+        self.behind_extremes = behind_choices(root, selects=False)
+        self.moderate = Moderate(build.graph)
+        self.may_vanish: set[Node] = set()
         self.bars: dict[Node, list[Bar]] = {}
         self.parts: dict[Node, list[Contribution]] = {n: [] for n in wrt.values()}
         self.factor: Node | None = None
@@ -136,7 +141,13 @@ class _Reverse:
         return Bar(total, shared)
 
     def _multiplied(self, bar: Bar) -> Node:
-        return bar.core if bar.factor is None else self.build.op("mul", bar.factor, bar.core)
+        if bar.factor is None:
+            return bar.core
+        product = self.build.op("mul", bar.factor, bar.core)
+        if bar.factor not in self.may_vanish or self.moderate(bar.core):
+            return product
+        zero = self.build.const(0.0)
+        return self.build.select(self.build.op("ne", bar.factor, zero), product, zero)
 
     def _send(self, y: Node, x: Node, contribution: Node) -> None:
         self._receive(x, contribution, y.indices)
@@ -165,7 +176,7 @@ class _Reverse:
             contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, contribution if factor.op == "const" else self._guarded(y, inside, contribution))
+            self._send(y, x, self._guarded(y, bar if factor.op == "const" else inside, factor, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         params = OPS[y.op].params
@@ -186,42 +197,56 @@ class _Reverse:
             return self.build.op("div", bar, factor.args[1])
         return self.build.op("mul", bar, factor)
 
-    def _guarded(self, y: Node, bar: Node, contribution: Node) -> Node:
-        """The contribution where y is used, 0 where it is not: an arm that is not taken contributes nothing."""
+    def _guarded(self, y: Node, bar: Node, factor: Node, contribution: Node) -> Node:
+        """The contribution where y is used, 0 where it is not: an arm that is not taken contributes nothing.
+
+        Nor does what was not chosen, whose adjoint is 0: here 0 times an infinite factor is 0.
+        """
         guard: Guard = self.guards[y]
-        if guard is Use.ALWAYS:
+        if factor.op == "const":
+            return contribution
+        if guard is Use.ALWAYS and (y not in self.behind_choices or self.moderate(factor)):
             return contribution
         zero = self.build.const(0.0)
-        condition = guard if isinstance(guard, Node) else self.build.op("ne", bar, zero)
-        if isinstance(guard, Partly):
-            condition = self.build.op("and", guard.condition, condition)
+        condition = self.build.op("ne", bar, zero)
+        if not isinstance(guard, Use):
+            exact = isinstance(guard, Node) and (y not in self.behind_extremes or self.moderate(factor))
+            condition = condition_of(guard) if exact else self.build.op("and", condition_of(guard), condition)
         return self.build.select(condition, contribution, zero)
 
     def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
         """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""
-        zero, layers = self.build.const(0.0), []
-        while bar.op == "select" and zero in bar.args[1:]:
-            layers.append(bar)
-            bar = bar.args[2 if bar.args[1] is zero else 1]
-        arms = [self.build.select(condition, bar, zero), self.build.select(condition, zero, bar)]
-        for outer in reversed(layers):
-            first = outer.args[1] is zero
-            arms = [self.build.select(outer.args[0], zero if first else a, a if first else zero) for a in arms]
-        return arms[0], arms[1]
+        zero = self.build.const(0.0)
+        core, layers = self._layers(bar)
+        return (
+            self._wrapped(self.build.select(condition, core, zero), layers),
+            self._wrapped(self.build.select(condition, zero, core), layers),
+        )
 
     def _inside_guard(self, y: Node, bar: Node) -> Node:
         """The adjoint of y as it is where y is used: what it is elsewhere, nobody asks."""
         guard = self.guards[y]
-        holds = _conjuncts(guard) if isinstance(guard, Node) else frozenset()
-        while bar.op == "select":
-            condition = bar.args[0]
-            if condition in holds:
-                bar = bar.args[1]
-            elif condition.op != "not" and any(c.op == "not" and c.args[0] is condition for c in holds):
-                bar = bar.args[2]
-            else:
-                break
-        return bar
+        if not isinstance(guard, Node):
+            return bar
+        holds = _conjuncts(guard)
+        fails = {c.args[0] for c in holds if c.op == "not"}
+        core, layers = self._layers(bar)
+        return self._wrapped(core, [x for x in layers if x.args[0] not in holds and x.args[0] not in fails])
+
+    def _layers(self, bar: Node) -> tuple[Node, list[Node]]:
+        """What is left of a bar without the choices that may make it 0, and these, outermost first."""
+        zero, layers = self.build.const(0.0), []
+        while bar.op == "select" and zero in bar.args[1:]:
+            layers.append(bar)
+            bar = bar.args[2 if bar.args[1] is zero else 1]
+        return bar, layers
+
+    def _wrapped(self, core: Node, layers: list[Node]) -> Node:
+        zero = self.build.const(0.0)
+        for x in reversed(layers):
+            arms = (zero, core) if x.args[1] is zero else (core, zero)
+            core = self.build.select(x.args[0], *arms)
+        return core
 
     # structure
 
@@ -231,6 +256,8 @@ class _Reverse:
         if reduction.kind == "sum":
             if not bar.indices:
                 self.factor = self._multiplied(Bar(bar, self.factor))
+                if y in self.behind_choices:
+                    self.may_vanish.add(self.factor)
                 bar = build.const(1.0)
             self._send(y, x, bar)
         elif reduction.kind == "prod":
@@ -242,11 +269,12 @@ class _Reverse:
             share = build.select(
                 build.op("eq", zeros, build.const(0)), build.op("div", product, x), build.select(alone, product, zero)
             )
-            self._receive(x, self._guarded(y, bar, share), x.indices)
+            self._receive(x, self._guarded(y, bar, others, share), x.indices)
         else:
             hit = build.op("eq", x, y)
             ties = build.reduce("sum", over, build.convert(hit, "int"))
-            self._receive(x, self._guarded(y, bar, build.select(hit, build.op("div", bar, ties), zero)), x.indices)
+            share = build.select(hit, build.op("div", bar, ties), zero)
+            self._receive(x, self._guarded(y, bar, ties, share), x.indices)
 
     def _scan(self, y: Node, bar: Node) -> None:
         """x_k is in every sum from k on, so its adjoint is the running sum of the bars from the far end."""

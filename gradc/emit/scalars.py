@@ -10,7 +10,7 @@ from math import erf as c_erf
 from math import erfc as c_erfc
 from math import lgamma as c_lgamma
 
-from numpy import exp, expm1, float64, floor, inf, int64, log, log1p, maximum, minimum, nan, pi, tan
+from numpy import exp, expm1, float64, floor, inf, int64, log, log1p, maximum, minimum, nan, pi, sinh, tan
 
 
 def truncate(x: float) -> int:
@@ -49,6 +49,24 @@ def softplus(x: float) -> float:
 
 def log_sigmoid(x: float) -> float:
     return minimum(x, 0.0) - log1p(exp(-abs(x)))
+
+
+def logaddexp(a: float, b: float) -> float:
+    gap = 0.0 if a == b else abs(a - b)
+    return maximum(a, b) + log1p(exp(-gap))
+
+
+def log1mexp(x: float) -> float:
+    """log(1 - exp(x)), for negative x."""
+    return log1p(-exp(x)) if x < -0.6931471805599453 else log(-expm1(x))
+
+
+def log_cosh(x: float) -> float:
+    size = abs(x)
+    if size < 1.0:
+        half = sinh(0.5 * x)
+        return log1p(2.0 * half * half)
+    return size + log1p(exp(-2.0 * size)) - 0.6931471805599453
 
 
 def erf(x: float) -> float:
@@ -117,17 +135,6 @@ def polygamma(m: int, x: float) -> float:
 
 
 FUNCTIONS = (
-    truncate,
-    step,
-    relu,
-    leaky_relu,
-    elu,
-    sigmoid,
-    softplus,
-    log_sigmoid,
-    erf,
-    erfc,
-    lgamma,
-    digamma,
-    polygamma,
+    *(truncate, step, relu, leaky_relu, elu, sigmoid, softplus, log_sigmoid, logaddexp, log1mexp, log_cosh),
+    *(erf, erfc, lgamma, digamma, polygamma),
 )

@@ -10,6 +10,7 @@ from gradc.extents import Index, Poly
 from gradc.ir import Graph, Node, Type
 from gradc.lower import construction, contractions, shaping
 from gradc.lower.arrays import Arrays
+from gradc.lower.exponentials import Exponentials, Term
 from gradc.lower.linear import LinearAlgebra
 from gradc.lower.reductions import Reductions
 from gradc.lower.signatures import Call, Row
@@ -30,6 +31,7 @@ class Functions:
         self.arrays = arrays
         self.build = arrays.build
         self.reductions = Reductions(arrays.build)
+        self.exponentials = Exponentials(arrays.build)
         reduction = "x, axis=None, *, keepdims=False"
         self.table: dict[str, Row] = {
             **dict.fromkeys(REDUCTIONS - {"var", "std", "norm"}, (reduction, self.reduce)),
@@ -251,14 +253,13 @@ class Functions:
 
     def softmax(self, call: Call) -> Value:
         value, over = self._axes(call)
-        exponential = self.build.op("exp", self.build.op("sub", value.node, self.reductions.shift(value.node, over)))
+        shift = self.exponentials.shift([Term(value.node, tuple(over))])
+        exponential = self.build.op("exp", self.build.op("sub", value.node, shift))
         return Value(self.build.op("div", exponential, self.reductions.sum(exponential, over)), value.axes)
 
     def log_softmax(self, call: Call) -> Value:
         value, over = self._axes(call)
-        shifted = self.build.op("sub", value.node, self.reductions.shift(value.node, over))
-        total = self.reductions.sum(self.build.op("exp", shifted), over)
-        return Value(self.build.op("sub", shifted, self.build.op("log", total)), value.axes)
+        return Value(self.exponentials.log_softmax(self.build.convert(value.node, "float"), over), value.axes)
 
     def cross_entropy(self, call: Call) -> Value:
         """Per row over the last axis; labels are integers, or one-hot rows."""
@@ -272,13 +273,8 @@ class Functions:
             axes, (v, t) = self.arrays.aligned([value, labels], call.span, call.name)
             last = axes[-1]
             assert last is not None
-            if logits:
-                shifted = self.build.op("sub", v, self.reductions.shift(v, [last]))
-                log_total = self.build.op("log", self.reductions.sum(self.build.op("exp", shifted), [last]))
-                terms = self.build.op("mul", t, self.build.op("sub", log_total, shifted))
-                return Value(self.reductions.sum(terms, [last]), axes[:-1])
-            terms = self.build.op("mul", t, self.build.op("log", v))
-            return Value(self.build.op("neg", self.reductions.sum(terms, [last])), axes[:-1])
+            log = self.exponentials.log_softmax(v, [last]) if logits else self.build.op("log", v)
+            return Value(self.build.op("neg", self.reductions.sum(self.build.op("mul", t, log), [last])), axes[:-1])
         rows, (at,) = self.arrays.aligned([labels], call.span)
         if classes in rows:
             last = self.arrays.fresh(classes.extent, (*rows, *value.axes))
@@ -291,9 +287,8 @@ class Functions:
         picked = self.build.read(node, [classes], [at])
         if not logits:
             return Value(self.build.op("neg", self.build.op("log", picked)), axes)
-        shift = self.reductions.shift(node, [classes])
-        total = self.reductions.sum(self.build.op("exp", self.build.op("sub", node, shift)), [classes])
-        return Value(self.build.op("sub", self.build.op("log", total), self.build.op("sub", picked, shift)), axes)
+        others = self.exponentials.without(Term(node, (classes,)), {classes: at})
+        return Value(self.build.op("neg", self.exponentials.log_share(picked, [others])), axes)
 
     def matmul(self, a: Value, b: Value, span: Span) -> Value:
         return contractions.matmul(self.arrays, a, b, span)

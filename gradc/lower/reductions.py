@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from gradc.build import Builder
 from gradc.extents import Index, Poly, in_order
 from gradc.ir import Node
+from gradc.lower.exponentials import Exponentials, Term
 
 INF = float("inf")
 
@@ -70,16 +71,8 @@ class Reductions:
     def norm(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
         return self._root(self.sum(self.build.op("mul", value, value), over, where))
 
-    def shift(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        """The maximum, or 0 if that is not finite: what to subtract before exponentials are taken."""
-        top = self.build.stop(self._extreme("max", self.build.convert(value, "float"), over, where))
-        finite = self.build.op("lt", self.build.op("abs", top), self.build.const(INF))
-        return self.build.select(finite, top, self.build.const(0.0))
-
     def logsumexp(self, value: Node, over: Sequence[Index], where: Node | None = None) -> Node:
-        shift = self.shift(value, over, where)
-        total = self.sum(self.build.op("exp", self.build.op("sub", value, shift)), over, where)
-        return self.build.op("add", shift, self.build.op("log", total))
+        return Exponentials(self.build).logsumexp([Term(self.build.convert(value, "float"), tuple(over), None, where)])
 
     def _root(self, square: Node) -> Node:
         """A root whose derivative at 0 is 0: the length of a vector has its least value there."""

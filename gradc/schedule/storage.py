@@ -73,6 +73,8 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
         axes = (*around, *own)
         if axes:
             storage.axes[n] = axes
+            if n.op == "reduce":
+                storage.writers[n] = set(storage.paths[n])
         if not all(i.extent.has_bound for i in axes):
             raise UnstorableError(n)
     return storage
@@ -84,7 +86,8 @@ def _check(storage: Storage, levels: Levels, scheduled: Sequence[Node]) -> None:
         missing = [a for a in levels.deps[n] if a not in storage.paths and a.op != "scatter"]
         if missing:
             raise UnstorableError(missing[0])
-        if n.op in ("place", "scan", "output") and len(storage.paths[n]) > 1:
+        accumulates = n.op in ("place", "scan", "output", "linear") or (n.op == "reduce" and not levels.endless[n])
+        if accumulates and len(storage.paths[n]) > 1:
             raise UnstorableError(n)
         if any(len({loop.index for loop in path}) < len(path) for path in storage.paths[n]):
             raise UnstorableError(n)

@@ -31,6 +31,7 @@ from gradc.loops import (
 )
 from gradc.ops import OPS
 from gradc.program import Origin, Provenance
+from gradc.schedule.checks import Range, before, climb, of_bounds
 from gradc.schedule.levels import Item, Levels, Loop
 from gradc.schedule.names import Names
 from gradc.schedule.needs import known_in, read_by
@@ -60,6 +61,9 @@ class Writer:
         self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
         self.provenance: Provenance = names.provenance
         self.roots = set(roots)
+        self.ahead: dict[int, list[tuple[Range, Poly, str]]] = {}
+        self.in_place: dict[tuple[Node, Path], list[tuple[Index, Node]]] = {}
+        self._place_checks()
         self.inline: dict[Node, int] = {}
         self.seeds: dict[Node, tuple[Node, Node]] = {}
         self._choose_inline()
@@ -72,6 +76,7 @@ class Writer:
         self.known: set[tuple[Node, Path]] = set()
         self.shown: set[str] = set()
         self.noted: set[tuple[Group | None, str]] = set()
+        self.checked: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
         self.allocs: dict[int, list[Stmt]] = {}
@@ -121,7 +126,31 @@ class Writer:
         return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
 
     def _must_check(self, n: Node) -> bool:
-        return n.op == "read" and bool(checked_here(n))
+        return any((n, path) in self.in_place for path in self.storage.paths[n])
+
+    def _place_checks(self) -> None:
+        """Which subscripts are checked before a loop, and which where they are used."""
+        for n in self.levels.nodes:
+            if n.op not in ("read", "place") or not (unchecked := checked_here(n)):
+                continue
+            for path in self.storage.paths[n]:
+                for axis, e in unchecked:
+                    climbed = climb(e, axis.extent, path) if n.guard is None else None
+                    if climbed is None:
+                        self.in_place.setdefault((n, path), []).append((axis, e))
+                    else:
+                        found, depth = climbed
+                        self.ahead.setdefault(id(path[depth]), []).append((found, axis.extent, self._message(n, axis)))
+
+    def _checks_ahead(self, loop: Loop) -> list[Stmt]:
+        """The checks made before a loop, each of them once."""
+        made: dict[tuple[Expr, Poly, Expr | None], Check] = {}
+        checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
+        for c in (*of_bounds(loop.index, self.names), *checks):
+            made.setdefault((c.position, c.length, c.guard), c)
+        new = [c for key, c in made.items() if not any(key in known for known in self.checked)]
+        self.checked[-1].update(made)
+        return list(new)
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
         """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
@@ -231,9 +260,12 @@ class Writer:
                 out.append(Assign(self._variable(n), Const(start)))
             elif path:
                 out.append(self._reset(n, start, path))
+        out += self._checks_ahead(loop)
         outer = self.group
         guard = self._skipped(loop, inside, path)
+        self.checked.append(set())
         body = self._block(loop.body, (*path, loop))
+        self.checked.pop()
         if len({self._group(n) for n in inside}) != 1:
             self.group = None
         else:
@@ -367,15 +399,14 @@ class Writer:
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
+        unchecked = self.in_place.get((n, path), ())
+        return [Check(self._expr(e, path), axis.extent, self._message(n, axis), guard) for axis, e in unchecked]
+
+    def _message(self, n: Node, axis: Index) -> str:
         origin = self.provenance.origins.get(n)
         where = f" ({origin.place})" if origin and origin.span else ""
-        made: list[Stmt] = []
-        for axis, e in checked_here(n):
-            position = list(n.axes).index(axis)
-            of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
-            message = f"index out of range of axis {position} of {of}{where}"
-            made.append(Check(self._expr(e, path), axis.extent, message, guard))
-        return made
+        of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
+        return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
 
     # expressions
 

@@ -31,7 +31,7 @@ def value(w0, w1, w2, x0, x1):
     # z = w0*x0 + w1*x1 + w2   (neuron.gradc:8)
     z = w0*x0 + w1*x1 + w2
     # 1/(1 + exp(-z))   (neuron.gradc:9)
-    #   1/(1 + exp(-z)) computed as sigmoid(z)
+    #   exp(a)/(exp(a) + exp(b)) computed as sigmoid(a - b)
     result = sigmoid(z)
     return result
 
@@ -49,7 +49,7 @@ def value_and_grad(w0, w1, w2, x0, x1):
     result_ratio = 1.0/(1.0 + result_exp)
     result_product = result_exp*result_ratio
     result_test = z >= 0.0
-    #   1/(1 + exp(-z)) computed as sigmoid(z)
+    #   exp(a)/(exp(a) + exp(b)) computed as sigmoid(a - b)
     result = result_ratio if result_test else result_product
     # adjoint of result
     z_bar = result*(result_product if result_test else result_ratio)

@@ -1,0 +1,80 @@
+"""The finished graph, with its derivatives: cheaper forms, shared exponentials, no more `stop` nodes."""
+
+from __future__ import annotations
+
+from gradc.build import Builder
+from gradc.ir import Node, reachable
+from gradc.program import Provenance
+from gradc.rewrite.rebuild import rebuild
+
+LOGISTIC = ("sigmoid", "log_sigmoid", "softplus")
+
+
+def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """Once everything is differentiated, a value with no derivative is a value like any other."""
+    done = rebuild(build, provenance, roots, ("stop",), lambda b, op, args, old: (args[0], ""))
+    return [done[r] for r in roots]
+
+
+def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """Cheaper forms of values whose derivatives are there already: from these the derivatives would lose digits."""
+    done = rebuild(build, provenance, roots, ("add",), _condensed)
+    return [done[r] for r in roots]
+
+
+def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+    """t*log_sigmoid(z) + (1 - t)*log_sigmoid(-z), where one of the linear parts is always 0, with the other alone."""
+    if op != "add" or any(a.op != "mul" or a.args[1].op != "log_sigmoid" for a in args):
+        return None
+    for (t, yes), (rest, no) in ((args[0].args, args[1].args), (args[1].args, args[0].args)):
+        z = yes.args[0]
+        complement = rest.op == "sub" and _is(rest.args[0], 1) and rest.args[1] is t
+        if complement and z.op != "neg" and build.op("neg", z) is no.args[0]:
+            slope = build.select(build.op("ge", z, build.const(0.0)), build.op("neg", rest), t)
+            tail = build.op("log1p", build.op("exp", build.op("neg", build.op("abs", z))))
+            note = "log(y) and log(1 - y) of y = sigmoid(z), both from one log1p(exp(-abs(z)))"
+            return build.op("sub", build.op("mul", slope, z), tail), note
+    return None
+
+
+def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """Where several of sigmoid, softplus and log_sigmoid of one value are needed, one exponential serves them all."""
+    families: dict[Node, set[Node]] = {}
+    for n in reachable(roots):
+        if n.op in LOGISTIC:
+            families.setdefault(_magnitude(n.args[0]), set()).add(n)
+    shared = {n for family in families.values() if len(family) > 1 for n in family}
+    if not shared:
+        return roots
+    done = rebuild(
+        build,
+        provenance,
+        roots,
+        LOGISTIC,
+        lambda b, op, args, old: (_logistic(b, op, args[0]), "") if old in shared else None,
+    )
+    return [done[r] for r in roots]
+
+
+def _logistic(build: Builder, op: str, z: Node) -> Node:
+    """sigmoid, softplus or log_sigmoid of ±m by way of exp(-abs(m))."""
+    m = _magnitude(z)
+    exponential = build.op("exp", build.op("neg", build.op("abs", m)))
+    zero, one = build.const(0.0), build.const(1.0)
+    if op == "sigmoid":
+        large = build.op("div", one, build.op("add", one, exponential))
+        small = build.op("mul", exponential, large)
+        arms = (large, small) if z is m else (small, large)
+        return build.select(build.op("ge", m, zero), *arms)
+    tail = build.op("log1p", exponential)
+    if op == "softplus":
+        return build.op("add", build.op("maximum", z, zero), tail)
+    return build.op("sub", build.op("minimum", z, zero), tail)
+
+
+def _magnitude(z: Node) -> Node:
+    return z.args[0] if z.op == "neg" else z
+
+
+def _is(node: Node, value: float) -> bool:
+    return node.op == "const" and node.value == value

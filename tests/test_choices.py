@@ -1,0 +1,80 @@
+"""What is not chosen contributes nothing: neither the arm of an `if`, nor the side of a minimum that lost.
+
+The oracle is the program without the loser: its gradient must be the same, however the loser overflows.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+import gradc
+
+LOSERS = (
+    "cosh(1000*{x})",
+    "exp(900*{x}*{x})",
+    "sum(exp(800*{x}*v))",
+    "{x}/(w - w)",
+    "-log(({x} - {x})*w)",
+    "sinh(1e3*{x})**2",
+)
+"""Infinite at 1, with an infinite derivative."""
+WRAPPERS = ("{u}", "{u}*{u}", "sqrt({u})", "{u} + sin({x})", "2 + {u}", "3*{u}/w", "sum(v*{u})", "max(v*{u})")
+CHOICES = (
+    "minimum({g}, {u})",
+    "minimum({u}, {g})",
+    "-maximum(-({g}), -({u}))",
+    "({g}) - relu(2.0 - ({u}))",
+    "({g}) + clip({u}, -2.0, 3.0)",
+    "({g}) if {u} > 5 else {u}",
+    "where({u} < inf, {u}, {g})",
+    "min([({g}) + ({u})*(k > 0) if k > 0 else {g} for k in range(3)])",
+    "({g}) + huber(minimum({u}, 0.0))",
+)
+HEAD = "x: param\nw: param\nv: param[n]\n"
+
+
+def gradient(text: str, backend: str) -> np.ndarray:
+    got = gradc.compile(HEAD + text, backend=backend, cache=False).grad(1.0, 0.5, np.array([1.0, 1.5, 2.0]))
+    return np.array([got.x, got.w, *got.v])
+
+
+def drawn(rng: random.Random) -> tuple[str, str]:
+    """A program with a loser in it, and what it comes to without."""
+    winner = rng.choice(("sin(x)*w", "x*x + sum(v)", "exp(w) - x", "w*prod(v)"))
+    loser = rng.choice(LOSERS).format(x=rng.choice(("x", "(x*2*w)", "(v[0]*x)")))
+    for _ in range(rng.randint(0, 3)):
+        loser = rng.choice(WRAPPERS).format(u=f"({loser})", x="x")
+    return rng.choice(CHOICES).format(g=winner, u=f"({loser})"), winner
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_loser_has_no_influence(seed: int) -> None:
+    text, winner = drawn(random.Random(seed))
+    np.testing.assert_allclose(gradient(text, "python"), gradient(winner, "python"), rtol=1e-14, err_msg=text)
+
+
+@pytest.mark.parametrize("backend", ["python", "numba"])
+@pytest.mark.parametrize(
+    ("text", "at", "slope"),
+    [
+        ("minimum(x, cosh(1000*x))", 1.0, 1.0),
+        ("x + relu(-cosh(1000*x))", 1.0, 1.0),
+        ("abs(sqrt(x))", 0.0, 0.0),
+        ("u = log(x)\nu if u > -5 else x", 0.0, 1.0),
+        ("minimum(1.0, 1/x) + x", 0.0, 1.0),
+        ("hinge(exp(1000*x), 1) + x", 2.0, 1.0),
+        ("hypot(sqrt(x), 0.0)", 0.0, 0.0),
+    ],
+)
+def test_zero_times_infinity(text: str, at: float, slope: float, backend: str) -> None:
+    assert gradc.compile(f"x: param\n{text}", backend=backend, cache=False).grad(at).x == slope
+
+
+def test_products_are_not_guarded() -> None:
+    """The adjoint of a layer stays a matrix product: what is finite needs no choice."""
+    text = "W: param[h, d]\nx: data[n, d]\nsum(relu(relu(x @ W.T) @ W))"
+    assert "multiply_add(" in gradc.compile(text).source
+    assert "!= 0.0" not in gradc.compile(text).source
