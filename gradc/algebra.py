@@ -20,6 +20,8 @@ from gradc.ops import OPS
 
 LOGIC = frozenset({"and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
+SMALL_CONDITION = 64
+"""Conditions of more parts than this are not looked through."""
 
 
 class Algebra:
@@ -196,12 +198,19 @@ class Algebra:
             return self._power(a, b)
         if name in ("maximum", "minimum"):
             return a if a is b else None
-        if name in ("and", "or"):
-            absorbing = name == "or"
-            for p, q in ((a, b), (b, a)):
-                if p.op == "const":
-                    return p if bool(p.value) is absorbing else q
-            return a if a is b else None
+        return self._condition(name, a, b) if name in ("and", "or") else None
+
+    def _condition(self, name: str, a: Node, b: Node) -> Node | None:
+        """What `and` or `or` comes to, where one side says something of the other."""
+        absorbing, other = name == "or", "and" if name == "or" else "or"
+        for p, q in ((a, b), (b, a)):
+            if p.op == "const":
+                return p if bool(p.value) is absorbing else q
+            known = _parts(p, name)
+            if q in known or (q.op == other and not known.isdisjoint(_parts(q, other))):
+                return p
+            if self.op("not", q) in known:
+                return self.const(absorbing)
         return None
 
     def _digit(self, name: str, a: Node, b: Node) -> Node | None:
@@ -214,7 +223,7 @@ class Algebra:
         """A comparison of integers made of dims and loop indices that holds everywhere, or nowhere."""
         if name in ("gt", "ge"):
             return self._decided("lt" if name == "gt" else "le", b, a)
-        p, q = (integer_poly(e) if _is_short(e) else None for e in (a, b))
+        p, q = (integer_poly(e) if is_short(e) else None for e in (a, b))
         if p is None or q is None:
             return None
         gap = p - q
@@ -294,11 +303,22 @@ class Algebra:
         return None
 
 
+def _parts(condition: Node, name: str) -> set[Node]:
+    """What a condition joins by `and` or `or`, if that is not much."""
+    found, stack = {condition}, [condition]
+    while stack and len(found) < SMALL_CONDITION:
+        n = stack.pop()
+        if n.op == name:
+            found.update(n.args)
+            stack += n.args
+    return found
+
+
 def _is_const(node: Node, value: float) -> bool:
     return node.op == "const" and node.value == value
 
 
-def _is_short(node: Node) -> bool:
+def is_short(node: Node) -> bool:
     """A few operations on dims and loop indices, and no data."""
     count, stack = 0, [node]
     while stack and count < 30:

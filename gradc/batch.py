@@ -10,8 +10,9 @@ from collections.abc import Collection, Hashable
 from dataclasses import replace
 
 from gradc.derive import Derived
-from gradc.extents import Index, Poly
-from gradc.ir import Graph, Node, Place
+from gradc.errors import UnsupportedError
+from gradc.extents import Atom, Entry, Index, Poly, Term
+from gradc.ir import Graph, Node, Place, Read, Reduce
 from gradc.program import Program, Provenance, Value
 
 
@@ -21,8 +22,14 @@ def batch(derived: Derived, batched: Collection[str]) -> Derived:
     program, provenance = derived.program, derived.program.provenance.copy()
     length = Poly.atom(_unused("rows", program))
     row = Index(length, 0)
+    for r in program.requirements:
+        told = sorted({e.name for e in (r.left - r.right).entries}.intersection(batched))
+        if told:
+            raise UnsupportedError(f"lengths that depend on '{told[0]}' cannot differ from row to row", r.span)
     graph = Graph()
-    nodes = _with_row(graph, provenance, derived.nodes, row, batched)
+    moved = _Moved(row, batched)
+    provenance.index_names = {moved.index(i): name for i, name in provenance.index_names.items()}
+    nodes = _with_row(graph, provenance, derived.nodes, moved)
 
     def stacked(v: Value) -> Value:
         return Value(nodes[v.node], (row, *v.axes))
@@ -37,9 +44,54 @@ def batch(derived: Derived, batched: Collection[str]) -> Derived:
     return Derived(rows, derived.wrt, value, gradient)
 
 
-def _with_row(
-    graph: Graph, provenance: Provenance, nodes: list[Node], row: Index, batched: Collection[str]
-) -> dict[Node, Node]:
+class _Moved:
+    """Bounds of loops, and what holds indices, where elements of index inputs have become those of a row."""
+
+    def __init__(self, row: Index, batched: Collection[str]) -> None:
+        self.row, self.batched = row, batched
+
+    def attr(self, attr: Hashable) -> Hashable:
+        """What a node holds beside its arguments."""
+        if isinstance(attr, Index):
+            return self.index(attr)
+        if isinstance(attr, Read):
+            return replace(attr, axes=self._indices(attr.axes))
+        if isinstance(attr, Place):
+            return replace(attr, axes=self._indices(attr.axes), kept=frozenset(map(self.index, attr.kept)))
+        if isinstance(attr, Reduce):
+            return replace(attr, over=frozenset(map(self.index, attr.over)))
+        return tuple(map(self.attr, attr)) if isinstance(attr, tuple) else attr
+
+    def index(self, index: Index) -> Index:
+        return Index(self._poly(index.extent), index.occurrence)
+
+    def _indices(self, axes: tuple[Index, ...]) -> tuple[Index, ...]:
+        return tuple(map(self.index, axes))
+
+    def _poly(self, poly: Poly) -> Poly:
+        total = Poly.const(0)
+        for monomial, coefficient in poly.terms:
+            piece = Poly.const(coefficient)
+            for atom in monomial:
+                piece = piece * Poly.atom(self._atom(atom))
+            total = total + piece
+        return total
+
+    def _atom(self, atom: Atom) -> Atom:
+        if isinstance(atom, Index):
+            return self.index(atom)
+        if isinstance(atom, Term):
+            return Term(atom.op, tuple(map(self._poly, atom.args)))
+        if isinstance(atom, Entry):
+            at, axes = tuple(map(self._poly, atom.at)), atom.axes
+            own = atom.name in self.batched
+            return (
+                Entry(atom.name, (self.row, *axes), (Poly.atom(self.row), *at)) if own else Entry(atom.name, axes, at)
+            )
+        return atom
+
+
+def _with_row(graph: Graph, provenance: Provenance, nodes: list[Node], moved: _Moved) -> dict[Node, Node]:
     """The nodes, given arguments first, made again in another graph over inputs that have the row."""
     done: dict[Node, Node] = {}
 
@@ -49,13 +101,16 @@ def _with_row(
         return new
 
     for old in nodes:
-        attr = old.attr
-        if old.op == "input" and old.name in batched:
+        attr = moved.attr(old.attr) if old.op not in ("input", "const") else old.attr
+        row = moved.row
+        if old.op == "input" and old.name in moved.batched:
             attr = (old.name, (row, *old.axes), old.type)
         elif old.op == "scatter" and any(row in done[a].indices for p in old.args for a in p.args):
             for p in old.args:
                 assert isinstance(p.attr, Place)
-                done[p] = made(p, replace(p.attr, kept=p.attr.kept | {row}))
+                own = moved.attr(p.attr)
+                assert isinstance(own, Place)
+                done[p] = made(p, replace(own, kept=own.kept | {row}))
         done[old] = made(old, attr)
     return done
 

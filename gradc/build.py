@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from itertools import count, pairwise
 
-from gradc.algebra import Algebra
+from gradc.algebra import Algebra, is_short
 from gradc.bounds import in_range, integer_poly
 from gradc.extents import ONE, Index, Poly, in_order
 from gradc.ir import Graph, Linear, Node, Place, Read, Reduce
 from gradc.ops import ARITHMETIC, OPS
-from gradc.pieces import MOST_PIECES, Pieces
+from gradc.pieces import MOST_PIECES, Pieces, unclipped
 
 PUSH_LIMIT = 4
 """A read of a value at other places recomputes it there when that costs no more than this; otherwise it is stored."""
 
 
+MOST_CHOICES = 32
+"""A reduction of a choice becomes a choice of reductions, of so many at most."""
 NEVER = 1 << 30
 Places = dict[Index, Node]
 Moved = tuple[Node, tuple[tuple[Index, Node], ...]]
@@ -35,6 +37,8 @@ class Builder(Algebra):
         An extreme only takes part where such an index has a range at all.
         """
         over = frozenset(over)
+        if kind == "sum" and value.op == "const" and not value.value:
+            return self.convert(value, "int") if value.type == "bool" else value
         for i in reversed(in_order(over)):
             if i not in value.indices and kind in ("sum", "prod"):
                 count = self.length(i.extent)
@@ -48,6 +52,9 @@ class Builder(Algebra):
             return value
         if kind == "sum" and value.type == "bool":
             value = self.convert(value, "int")
+        if _is_choice(value, over):
+            arms = (self.reduce(kind, over, a) for a in value.args[1:])
+            return self.select(value.args[0], *arms)
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None
         if apart is not None:
             return apart
@@ -77,6 +84,15 @@ class Builder(Algebra):
         if unproved and (not _is_renamed_input(value) or unproved - value.indices):
             return self._plain_read(value, places)  # of this value, so that it is this value's length that is checked
         return self._moved(value, places)
+
+    def read_where(self, guard: Node, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
+        """A read that is only run under a condition."""
+        if guard.op == "const":
+            return self.read(value, axes, at) if guard.value else self.convert(self.const(False), value.type)
+        places = {a: e for a, e in zip(axes, at, strict=True) if a in value.indices}
+        if not places:
+            return value
+        return self.graph.node("read", (value, *places.values(), guard), Read(tuple(places), guarded=True))
 
     def _plain_position(self, e: Node) -> Node:
         """A position made of numbers, dims and indices, in its one normal form."""
@@ -139,7 +155,8 @@ class Builder(Algebra):
         if high - low == ONE:
             return self._moved(value, {i: self.integer(low)}), frozenset()
         taken = value.indices - {i}
-        index = next(j for j in (Index(high - low, k) for k in count()) if j not in taken)
+        length = unclipped(high - low)
+        index = next(j for j in (Index(length, k) for k in count()) if j not in taken)
         return self._moved(value, {i: self.integer(low + Poly.atom(index))}), frozenset({index})
 
     def _split_factors(self, value: Node, over: frozenset[Index]) -> tuple[Node | None, Node, Node | None]:
@@ -198,6 +215,8 @@ class Builder(Algebra):
                 inner[a] = self._plain_position(_sent((yield e, places)))
             inner |= {a: e for a, e in places.items() if a in n.args[0].indices and a not in n.axes}
             return _sent((yield n.args[0], inner))
+        if n.op == "read" and n.guard is not None:
+            return (yield from self._moving_guarded(n, places))
         if n.op == "select" and self._goes_through(n, places):
             condition = _sent((yield n.args[0], places))
             if condition.op == "const":
@@ -211,9 +230,21 @@ class Builder(Algebra):
                 return self.convert(args[0], n.type)
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
         inside = frozenset().union(*(e.indices for e in places.values()))
-        if n.op == "reduce" and self.pieces.indices(n) & places.keys() and not n.over & inside:
+        bounds = frozenset().union(*(i.extent.indices for i in n.over))
+        own_range = not n.over & inside and not bounds & places.keys()
+        if n.op == "reduce" and self.pieces.indices(n) & places.keys() and own_range:
             return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
+
+    def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
+        """A read under a condition moves with its condition."""
+        assert n.guard is not None
+        guard = _sent((yield n.guard, places))
+        at = []
+        for e in n.subscripts:
+            at.append(_sent((yield e, places)))
+        rest = {a: e for a, e in places.items() if a in n.args[0].indices and a not in n.axes}
+        return self.read_where(guard, _sent((yield n.args[0], rest)), n.axes, at)
 
     def _plain_read(self, value: Node, places: Places) -> Node:
         plain = value.op == "input" and places.keys() <= set(value.axes)
@@ -223,13 +254,15 @@ class Builder(Algebra):
     def _goes_through(self, value: Node, places: Places) -> bool:
         """Whether a scalar function is computed again at other places: at few, or where it has one formula of many."""
         few = all(e.op == "const" and (a.extent.constant or NEVER) <= MOST_PIECES for a, e in places.items())
-        return few or self._pushable(value) or not self.pieces.indices(value).isdisjoint(places)
+        return few or self._pushable(value, places) or not self.pieces.indices(value).isdisjoint(places)
 
-    def _pushable(self, value: Node) -> bool:
-        """Whether it costs next to nothing to compute the value again at another place."""
+    def _pushable(self, value: Node, places: Places) -> bool:
+        """Whether it costs next to nothing to compute the value again at other places, or is made of positions."""
         cost, stack = 0, [value]
         while stack and cost <= PUSH_LIMIT:
             n = stack.pop()
+            if n.type != "float" and is_short(n):
+                continue
             if n.op in OPS or n.op in ("select", "convert", "stop"):
                 cost += OPS[n.op].weight if n.op in OPS else ARITHMETIC
                 stack += n.args
@@ -244,6 +277,17 @@ def _is_renamed_input(node: Node) -> bool:
         return node.op == "input"
     pairs = zip(node.axes, node.subscripts, strict=True)
     return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
+
+
+def _is_choice(value: Node, over: frozenset[Index]) -> bool:
+    """Whether it is chosen between few values in the same way all along these indices."""
+    stack, found = [value], 0
+    while stack and found <= MOST_CHOICES:
+        n = stack.pop()
+        if n.op == "select" and not over & n.args[0].indices:
+            found += 1
+            stack += n.args[1:]
+    return 0 < found <= MOST_CHOICES
 
 
 def _is_index(node: Node, index: Index) -> bool:

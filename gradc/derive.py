@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradc.autodiff.guards import protect
+from gradc.autodiff.guards import protect, skip_untaken
 from gradc.autodiff.reverse import reverse
 from gradc.build import Builder
 from gradc.errors import UnsupportedError, did_you_mean
@@ -48,7 +48,7 @@ class Derived:
         roots = [self.value, *(self.gradient or {}).values()] if gradient else [self.value]
         nodes = condense(build, provenance, [v.node for v in roots])
         nodes = share_exponentials(build, provenance, nodes)
-        nodes = without_stops(build, provenance, nodes)
+        nodes = skip_untaken(build, provenance, without_stops(build, provenance, nodes))
         value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))
         library = (LIBRARY - set(self.spelling)) | set(self.spelling.values())
         taken = {*library, *(dim for dim, _, _ in p.dims())}

@@ -171,7 +171,7 @@ class _Run:
 
     def reduce(self, node: Node) -> Array:
         assert isinstance(node.attr, Reduce)
-        (v,) = node.args
+        v = node.args[0]
         axes = self.axes(v)
         identity = {"sum": 0, "prod": 1, "max": _LOWEST[v.type], "min": _HIGHEST[v.type]}[node.attr.kind]
         seen = np.where(self.space.inside(axes), self.values[v], np.asarray(identity, _DTYPES[v.type]))

@@ -276,7 +276,7 @@ def proved(poly: Poly, nonempty: frozenset[Poly], steps: int) -> bool:
         return False
     index, term = _next(poly)
     if index is not None:
-        return proved(_at_end(poly, index, -1), nonempty, steps - 1)
+        return proved(at_end(poly, index, -1), nonempty, steps - 1)
     if term is not None:
         cases = _lower_bounds(poly, term)
         return any(all(proved(p, nonempty, steps - 1) for p in case) for case in cases)
@@ -293,7 +293,7 @@ def upper(poly: Poly, steps: int = PROOF_STEPS) -> Poly | None:
     if not steps or (index is None and term is None):
         return None
     if index is not None:
-        return upper(_at_end(poly, index, 1), steps - 1)
+        return upper(at_end(poly, index, 1), steps - 1)
     assert term is not None
     every, cases = _upper_bounds(poly, term)
     bounds = [upper(p, steps - 1) for p in cases]
@@ -316,7 +316,7 @@ def _next(poly: Poly) -> tuple[Index | None, Term | None]:
     return None, terms[0] if terms else None
 
 
-def _at_end(poly: Poly, index: Index, sign: int) -> Poly:
+def at_end(poly: Poly, index: Index, sign: int) -> Poly:
     """The polynomial with the index at that end of its range, in each monomial, where that is largest or smallest."""
     total = ZERO
     for m, c in poly.terms:

@@ -9,7 +9,7 @@ A node is the value of an array's element *at* its indices: `z = sum_j x[i, j]*w
     input     -                        (name, axes, type)  an element of an input, at its axes
     read      v, e1 .. ek [, guard]    Read                v with its axes replaced by the integers e1 .. ek; along axes
                                                            that v does not have, e is only checked to be a position
-    reduce    v                        Reduce              sum, prod, max, min over some indices of v
+    reduce    v [, guard]              Reduce              sum, prod, max, min over some indices of v
     scan      v                        Index               running sum along the index, this element included
     place     v, e1 .. ek [, guard]    Place               v accumulated at e1 .. ek, over all its other indices
     scatter   place ..                 axes                the sum of its places: zero where nothing is placed
@@ -58,6 +58,7 @@ class Place:
 class Reduce:
     kind: Literal["sum", "prod", "max", "min"]
     over: frozenset[Index]
+    guarded: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,8 @@ class Node:
 
     @property
     def guard(self) -> Node | None:
-        """The condition under which a `read`, `place` or `linear` is run at all."""
-        assert isinstance(self.attr, Read | Place | Linear)
+        """The condition under which a `read`, `place`, `reduce` or `linear` is run at all."""
+        assert isinstance(self.attr, Read | Place | Reduce | Linear)
         return self.args[-1] if self.attr.guarded else None
 
     @property

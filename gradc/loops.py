@@ -101,12 +101,13 @@ class Comment:
 
 @dataclass(frozen=True)
 class For:
-    """A loop from 0 below the index's extent, or over the part of it between two bounds."""
+    """A loop from 0 below the index's extent, or over the part of it between two bounds; only where the guard holds."""
 
     index: Index
     variable: str
     body: tuple[Stmt, ...]
     bounds: tuple[str, str] | None = None
+    guard: Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,8 @@ class Sweep:
     """`body` as a kernel, run over chunks of the rows, each from `first` below `last`.
 
     How many chunks there are follows from the `work` and from how many numbers are `private` to each. The last `reach`
-    rows of a chunk write where the next chunk does: they are run when all other rows are through.
+    rows of a chunk write where the next chunk does: they are run when all other rows are through. Nothing is run where
+    the guard does not hold.
     """
 
     kernel: str
@@ -207,6 +209,7 @@ class Sweep:
     work: Poly
     private: Poly
     body: tuple[Stmt, ...]
+    guard: Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -302,6 +305,8 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
         return tuple(e for e in s.at if e is not None)
     if isinstance(s, Check):
         return (s.position,) if s.guard is None else (s.position, s.guard)
+    if isinstance(s, For | Sweep):
+        return () if s.guard is None else (s.guard,)
     if isinstance(s, Linear):
         target = s.target.at if isinstance(s.target, Element) else ()
         sections = (*s.given, s.target) if isinstance(s.target, Section) else s.given

@@ -10,7 +10,7 @@ from functools import cmp_to_key
 from itertools import pairwise
 
 from gradc.bounds import integer_poly
-from gradc.extents import ONE, Index, Poly
+from gradc.extents import ONE, Index, Poly, Term
 from gradc.ir import Node
 from gradc.ops import OPS
 
@@ -66,6 +66,16 @@ class Pieces:
             cut = _boundary(n.args[0]) if n.op == "select" else None
             return found if cut is None else found | {cut}
         return NOWHERE
+
+
+def unclipped(length: Poly) -> Poly:
+    """The length of an axis as it came: `n - 1` for `max(n - 1, 0)`, as a length below 0 means an empty axis anyway."""
+    (monomial, coefficient), *others = length.terms or (((), 0),)
+    if others or coefficient != 1 or len(monomial) != 1:
+        return length
+    (atom,) = monomial
+    is_clipped = isinstance(atom, Term) and atom.op == "max" and not atom.args[1].terms
+    return atom.args[0] if is_clipped and isinstance(atom, Term) else length
 
 
 def _compared(a: Poly, b: Poly) -> int:

@@ -1,4 +1,4 @@
-"""Random programs of linear algebra."""
+"""Random programs of linear algebra: solutions, inverses, determinants and factors of each other, in loops and arms."""
 
 from __future__ import annotations
 

@@ -27,6 +27,10 @@ k: index
 """
 SMOOTH = ("tanh({})", "sin({})", "{}**2", "exp(-({})**2)", "sigmoid({})")
 PAIRS = ("({} + {})", "({} - {})", "{}*{}", "{}/(1.5 + tanh({}))")
+USES = (
+    "sum({0}*w)", "sum({0}**2)", "log(9 + sum(exp(tanh({0}))))*sum(sin({0}))", "sum({0}[::-1]*y)",
+    "sum(softmax({0})*w)", "mean({0}*y)",
+)  # fmt: skip
 LETTERS = "ijpqrsabc"
 
 
@@ -65,15 +69,7 @@ class Ranges:
         self.budget = 7
         total = self.nest(0)
         for name in names:
-            ways = (
-                " + sum({0}*w)",
-                " + sum({0}**2)",
-                " + log(9 + sum(exp(tanh({0}))))*sum(sin({0}))",
-                " + sum({0}[::-1]*y)",
-                " + sum(softmax({0})*w)",
-                " + mean({0}*y)",
-            )
-            total += self.pick(ways).format(name)
+            total += f" + {self.pick(USES).format(name)}"
         lines.append(total)
         return self.with_inputs("\n".join(lines))
 

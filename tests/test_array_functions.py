@@ -512,3 +512,37 @@ def test_an_arm_that_is_not_taken_is_not_read() -> None:
     assert value == pytest.approx(np.exp(1.0) + np.exp(0.25))
     np.testing.assert_allclose(gradient.u, [np.exp(1.0), 0.0])
     np.testing.assert_allclose(gradient.v, [0.0, -np.exp(0.25) / 16])
+
+
+def test_formulas_call_no_helper_of_the_users() -> None:
+    own = "def sigmoid(z):\n    return z\nx: param\nbce_with_logits(x, 0.5) + 0*sigmoid(x)"
+    plain = gradc.compile("x: param\nbce_with_logits(x, 0.5)", backend="python")
+    assert gradc.compile(own, backend="python")(0.3) == plain(0.3)
+
+
+def test_rows_of_a_mapped_loss() -> None:
+    text = "w: param[d + 1]\nx: data[n, d]\ny = concatenate([ones((n, 1)), x], axis=1) @ w\n"
+    text += "R = [[w[0], w[1]], [w[1], 2]]\nmean(y**2) + trace(R @ R)*sum(reshape(x, -1))"
+    function = gradc.compile(text, backend="python", cache=False)
+    random = np.random.default_rng(0)
+    many, x = random.normal(size=(5, 3)), random.normal(size=(4, 2))
+    values, gradients = function.map(w=many, x=x)
+    np.testing.assert_allclose(values, [function(w, x) for w in many], rtol=1e-13)
+    np.testing.assert_allclose(gradients.w, [function.grad(w, x).w for w in many], rtol=1e-12)
+
+
+def test_a_roll_is_two_loops_without_checks() -> None:
+    source = gradc.compile("u: param[n]\nr = concatenate([u[1:], u[:1]]) - u\nsum(r**2)", backend="python").source
+    assert "raise" not in source[source.index("def value_rows") : source.index("def value_and_grad")]
+    assert (
+        gradc.compile("u: param[n]\nsum((concatenate([u[1:], u[:1]]) - u)**2)", backend="python")([1.0, 2.0, 4.0])
+        == 14.0
+    )
+
+
+def test_an_array_stored_by_several_sweeps_is_read_from_the_nearest() -> None:
+    text = "x: param[d, 6]\ny: param[d]\nw: param[d, 2]\nv = concatenate([x, x[:, 1:]], axis=1)\n"
+    text += "z = einsum('ab,a->ba', v, y) @ w\nsum(z*sum(cumsum(z)))"
+    random = np.random.default_rng(0)
+    function = gradc.compile(text, backend="python", cache=False)
+    assert function.check(random.normal(size=(4, 6)), random.normal(size=4), random.normal(size=(4, 2))).ok

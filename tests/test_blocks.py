@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from gradc.emit.llvm import SIZE, print_block
 from gradc.evaluate import evaluate_value
 from gradc.loops import Routine, Sweep
 from gradc.ops import OPS
+from gradc.runtime import objects
 from gradc.runtime.jit import Compiled, Settings, flags
 from gradc.version import VERSION
 
@@ -41,7 +43,8 @@ CHOICES = (
     "abs({0}) + (k // 2)*{1} + (3 if k % 2 == 0 else j)*{2}",
     "polygamma(2, {0}) + a[2]*{1} - m[1, j]*{2}",
 )
-FORMS = (*(f"{name}({{}})" for name in UNARY), *BINARY, *INFIX, *CHOICES)
+CALLED = {"truncate": "int"}
+FORMS = (*(f"{CALLED.get(name, name)}({{}})" for name in UNARY), *BINARY, *INFIX, *CHOICES)
 HEAD = "a: param[3]\nm: param[2, 2]\nu: param\nv: param\nk: index\nj: index\n"
 
 EVERYTHING = f"p: param[{len(FORMS)}]\n{HEAD}" + " + ".join(
@@ -195,6 +198,23 @@ def test_calls_are_batched_when_nothing_else_can_be_done() -> None:
     assert ["vector" in made[k] for k in calls] == [True, True]
     assert calls[0] < made.index(lines[1]) < made.index(lines[7]) < calls[1]
     assert made[-2:] == [f"%r{k} = extractelement <4 x double> %r6.all, i32 {i}" for i, k in enumerate((6, 8))]
+
+
+def test_operations_are_optimised_though_the_block_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long ones compute on vectors, short ones are no calls; what the block computes stands as it was printed."""
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
+    made: list[str] = []
+    dump = objects.dump
+    monkeypatch.setattr(objects, "dump", lambda result: made.append(result.library.get_llvm_str()) or dump(result))
+    sums = "\n".join(f"u = sin(u) + sin(2*u) - abs(v - u)\nv = abs(v)*sin(v) - {k}" for k in range(LIMIT // 2))
+    gradc.compile(f"u: param\nv: param\n{sums}\nu*v")(0.5, 0.25)
+    functions = re.split(r"^(?=define )", made[0], flags=re.MULTILINE)
+    (vectors,) = (f for f in functions if ".operation1.vector" in f.splitlines()[0])
+    assert "fmul <4 x double>" in vectors
+    (block,) = (f for f in functions if "_block_1.0" in f.splitlines()[0])
+    called = re.findall(r"call [^@]*@\S*\.(\w+)\(", block)
+    assert Counter(called) == {"vector": LIMIT // 2, "f64": LIMIT}
+    assert block.count("@llvm.fabs.f64") == LIMIT
 
 
 def test_short_programs_have_no_blocks() -> None:

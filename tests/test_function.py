@@ -426,7 +426,7 @@ def test_computed_index_out_of_range_is_an_input_error() -> None:
     function = gradc.compile("x: param[n]\nk: index\nx[k + 1]")
     assert function.value_and_grad([1.0, 2.0], 0)[1].x.tolist() == [0.0, 1.0]
     for k in (1, -2, 10**12):
-        with pytest.raises(gradc.InputError, match=r"index k \+ 1 is out of range .* given n = 2, k = "):
+        with pytest.raises(gradc.InputError, match=r"index k \+ 1 is out of range .* given .*k = "):
             function([1.0, 2.0], k)
     largest = gradc.compile("x: param[n]\nx[argmax(x) + 1]")
     assert largest.value_and_grad([2.0, 1.0])[1].x.tolist() == [0.0, 1.0]

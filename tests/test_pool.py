@@ -91,6 +91,32 @@ def test_a_kernel_that_asks_for_chunks_itself_gets_them() -> None:
     assert sorted(inner) == sorted([0, 1, 2] * 4)
 
 
+def test_an_interrupt_waits_for_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, begun = pool._Pool(), threading.Event()
+    done: list[int] = []
+
+    def work(data: int, chunk: int) -> None:
+        begun.set()
+        time.sleep(0.05)
+        done.append(chunk)
+
+    def interrupted(helpers: int) -> None:
+        wake(helpers)
+        assert begun.wait(60)
+        raise KeyboardInterrupt
+
+    wake = own._wake
+    monkeypatch.setattr(own, "_wake", interrupted)
+    kernel = KERNEL(work)
+    address = ctypes.cast(kernel, ctypes.c_void_p).value
+    assert address is not None
+    with pytest.raises(KeyboardInterrupt):
+        own.run(address, 0, 6, 2)
+    assert sorted(done) == list(range(6))
+    assert (own.job.open, own.job.running) == (0, 0)
+    assert not own.leading.locked()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_has_workers_of_its_own() -> None:
     with pool.limited(3):

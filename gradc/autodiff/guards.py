@@ -1,21 +1,15 @@
-"""Under which condition each value is used at all: what only arms of selects use is guarded by their conditions.
-
-A value may also be used without having any influence: the larger side of a minimum, a number that only decides which
-arm is taken. Its adjoint is 0 then, and must stay 0 on the way down, past partials that are infinite.
-"""
+"""Under which condition each value is used at all: what only arms of selects use is guarded by their conditions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from gradc.bounds import needs_guard
 from gradc.build import Builder
 from gradc.extents import Index
-from gradc.ir import Graph, Linear, Node, Read, reachable
-from gradc.ops import OPS
+from gradc.ir import Linear, Node, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
@@ -27,10 +21,6 @@ class Use(Enum):
     SOMETIMES = "sometimes"
 
 
-LOOK = 64
-"""How many parts of a condition are looked at to tell whether it follows from another."""
-
-
 @dataclass(frozen=True)
 class Partly:
     """Used only where the condition holds, and not everywhere there."""
@@ -39,13 +29,6 @@ class Partly:
 
 
 Guard = Node | Use | Partly
-
-BOUNDED = frozenset({"sigmoid", "tanh", "sin", "cos", "arctan", "arctan2", "erf", "erfc", "sign", "step"})
-GROWING = frozenset(
-    {"add", "sub", "mul", "neg", "abs", "relu", "leaky_relu", "elu", "maximum", "minimum", "floor", "ceil", "round"}
-    | {"softplus", "log_sigmoid", "arcsinh", "hypot", "cbrt", "sqrt"}
-)
-"""Functions that are finite where their arguments are. A square root is, its derivative is not."""
 
 
 def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
@@ -61,8 +44,12 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
         elif isinstance(known, Use) or isinstance(guard, Use):
             found[node] = Use.ALWAYS if known is Use.ALWAYS else Use.SOMETIMES
         else:
-            either = _either(build, condition_of(known), condition_of(guard))
-            found[node] = either if isinstance(known, Node) and isinstance(guard, Node) else Partly(either)
+            either = build.op("or", condition_of(known), condition_of(guard))
+            exactly = isinstance(known, Node) and isinstance(guard, Node)
+            if either.op == "const":
+                found[node] = Use.ALWAYS if exactly else Use.SOMETIMES
+            else:
+                found[node] = either if exactly else Partly(either)
 
     for root in roots:
         add(root, Use.ALWAYS)
@@ -73,6 +60,10 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             add(condition, guard)
             add(a, _both(build, guard, condition))
             add(b, _both(build, guard, build.op("not", condition)))
+        elif n.op in ("and", "or"):
+            first, second = n.args
+            add(first, guard)
+            add(second, _both(build, guard, first if n.op == "and" else build.op("not", first)))
         elif n.op == "read" and n.args[0].op != "input":
             add(n.args[0], guard if isinstance(guard, Use) else _elsewhere(guard, n))
             for e in n.args[1:]:
@@ -102,7 +93,7 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
             guard = build.op("and", given.pop(), guard)
         if isinstance(old.attr, Linear):
             return build.linear(old.attr.kind, list(zip(given, old.inner, strict=True)), old.axes, guard), ""
-        return build.graph.node("read", (*given, guard), Read(old.axes, guarded=True)), ""
+        return build.read_where(guard, given[0], old.axes, given[1:]), ""
 
     return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
 
@@ -118,75 +109,28 @@ def _each(node: Node) -> frozenset[Index]:
     return node.each if node.op == "linear" else node.indices
 
 
-def _either(build: Builder, known: Node, guard: Node) -> Node:
-    """One or the other. What holds only where the other does adds nothing: a condition is no part of its own guard."""
-    if _parts("or", known) & _parts("and", guard):
-        return known
-    return guard if _parts("or", guard) & _parts("and", known) else build.op("or", known, guard)
-
-
-def _parts(op: str, condition: Node) -> set[Node]:
-    """What a condition joins by `op`, as far as it is worth looking."""
-    found = [condition]
-    for n in found:
-        if n.op == op and len(found) < LOOK:
-            found += n.args
-    return {n for n in found if n.op != op}
-
-
 def condition_of(guard: Node | Partly) -> Node:
     """What holds wherever the value is used."""
     return guard.condition if isinstance(guard, Partly) else guard
 
 
-def behind_choices(root: Node) -> set[Node]:
-    """The values whose adjoint may be 0 because something above them was chosen instead."""
-    found: set[Node] = set()
-    seen = {root}
-    for n in reversed(reachable([root])):
-        if n in seen:
-            below = _differentiated(n)
-            seen.update(below)
-            chooses = n.op == "select" or n.kind in ("max", "min") or (n.op in OPS and OPS[n.op].chooses)
-            if chooses or n in found:
-                found.update(below)
-    return found
+def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
+    """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
+    known = guards(build, roots)
 
+    def condition(n: Node) -> tuple[Node, ...]:
+        guard = known.get(n, Use.ALWAYS)
+        return (condition_of(guard),) if isinstance(n.attr, Reduce) and not isinstance(guard, Use) else ()
 
-def _differentiated(n: Node) -> tuple[Node, ...]:
-    """The arguments that the adjoint of a node goes on to."""
-    if n.op == "stop" or n.type != "float":
-        return ()
-    if n.op in OPS:
-        return tuple(a for a, partial in zip(n.args, OPS[n.op].partials, strict=True) if partial is not None)
-    if n.op in ("read", "place"):
-        return n.args[:1]
-    return n.args[1:] if n.op == "select" else n.args
+    def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+        if not condition(old) or not isinstance(old.attr, Reduce):
+            return None
+        return build.graph.node("reduce", args, replace(old.attr, guarded=True)), ""
 
-
-class Moderate:
-    """Which values are finite wherever the inputs are, short of products that leave the range of floats.
-
-    The adjoint 0 times such a value is 0. Division, exponentials and logarithms may give more.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._known: list[bool] = []
-
-    def __call__(self, node: Node) -> bool:
-        for n in self.graph.nodes[len(self._known) :]:
-            self._known.append(self._is(n))
-        return self._known[node.number]
-
-    def _is(self, n: Node) -> bool:
-        if n.type != "float" or n.op in BOUNDED:
-            return True
-        if n.op == "const":
-            return math.isfinite(n.value)
-        if n.op == "linear" or (n.op in OPS and n.op not in GROWING):
-            return False
-        return all(self._known[a.number] for a in n.args)
+    if not any(condition(n) for n in known):
+        return list(roots)
+    done = rebuild(build, provenance, roots, ("reduce",), rule, condition)
+    return [done[r] for r in roots]
 
 
 def _both(build: Builder, guard: Guard, condition: Node) -> Guard:

@@ -11,7 +11,8 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.guards import Guard, Moderate, Partly, Use, behind_choices, condition_of, guards
+from gradc.autodiff.choices import Moderate, behind_choices
+from gradc.autodiff.guards import Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
@@ -57,7 +58,8 @@ class _Reverse:
         self.nodes = reachable([root])
         self.active = self._active()
         self.guards = guards(build, [root])
-        self.behind_choices = behind_choices(root)
+        self.behind_choices = behind_choices(root, selects=True)
+        self.may_lose = behind_choices(root, selects=False)
         self.moderate = Moderate(build.graph)
         self.may_vanish: set[Node] = set()
         self.bars: dict[Node, list[Bar]] = {}
@@ -107,9 +109,8 @@ class _Reverse:
         if y.op in OPS:
             self._elementwise(y, bar)
         elif y.op == "select":
-            zero = self.build.const(0.0)
-            self._send(y, y.args[1], self.build.select(y.args[0], bar, zero))
-            self._send(y, y.args[2], self.build.select(y.args[0], zero, bar))
+            for arm, adjoint in zip(y.args[1:], self._arms(y.args[0], bar), strict=True):
+                self._send(y, arm, adjoint)
         elif y.op == "read":
             self._read(y, bar)
         elif isinstance(y.attr, Reduce):
@@ -167,14 +168,15 @@ class _Reverse:
     # scalar functions
 
     def _elementwise(self, y: Node, bar: Node) -> None:
+        inside = self._inside_guard(y, bar)
         for x, partial in zip(y.args, OPS[y.op].partials, strict=True):
             if partial is None or x not in self.active:
                 continue
             factor = self._partial(y, partial)
-            contribution = self._scaled(bar, factor)
+            contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, self._guarded(y, bar, factor, contribution))
+            self._send(y, x, self._guarded(y, inside, factor, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         params = OPS[y.op].params
@@ -201,15 +203,41 @@ class _Reverse:
         Nor does what was not chosen, whose adjoint is 0: here 0 times an infinite factor is 0.
         """
         guard: Guard = self.guards[y]
-        if factor.op == "const":
+        if factor.op == "const" or (guard is Use.ALWAYS and y not in self.behind_choices):
             return contribution
-        if guard is Use.ALWAYS and (y not in self.behind_choices or self.moderate(factor)):
-            return contribution
-        zero = self.build.const(0.0)
-        condition = guard if isinstance(guard, Node) else self.build.op("ne", bar, zero)
-        if isinstance(guard, Partly):
-            condition = self.build.op("and", guard.condition, condition)
-        return self.build.select(condition, contribution, zero)
+        condition = None if isinstance(guard, Use) else condition_of(guard)
+        exactly = guard is Use.ALWAYS or isinstance(guard, Node)
+        may_lose = guard is Use.ALWAYS or y in self.may_lose
+        if not exactly or (may_lose and not self.moderate(factor)):
+            counts = self.build.op("ne", bar, self.build.const(0.0))
+            condition = counts if condition is None else self.build.op("and", condition, counts)
+        return contribution if condition is None else self.build.select(condition, contribution, self.build.const(0.0))
+
+    def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
+        """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""
+        zero, layers = self.build.const(0.0), []
+        while bar.op == "select" and zero in bar.args[1:]:
+            layers.append(bar)
+            bar = bar.args[2 if bar.args[1] is zero else 1]
+        arms = [self.build.select(condition, bar, zero), self.build.select(condition, zero, bar)]
+        for outer in reversed(layers):
+            first = outer.args[1] is zero
+            arms = [self.build.select(outer.args[0], zero if first else a, a if first else zero) for a in arms]
+        return arms[0], arms[1]
+
+    def _inside_guard(self, y: Node, bar: Node) -> Node:
+        """The adjoint of y as it is where y is used: what it is elsewhere, nobody asks."""
+        guard = self.guards[y]
+        holds = _conjuncts(guard) if isinstance(guard, Node) else frozenset()
+        while bar.op == "select":
+            condition = bar.args[0]
+            if condition in holds:
+                bar = bar.args[1]
+            elif condition.op != "not" and any(c.op == "not" and c.args[0] is condition for c in holds):
+                bar = bar.args[2]
+            else:
+                break
+        return bar
 
     # structure
 
@@ -323,6 +351,17 @@ class _Reverse:
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
+
+
+def _conjuncts(condition: Node) -> frozenset[Node]:
+    """The conditions that all hold where this one does."""
+    found, stack = set(), [condition]
+    while stack:
+        c = stack.pop()
+        found.add(c)
+        if c.op == "and":
+            stack += c.args
+    return frozenset(found)
 
 
 def _renaming(axes: tuple[Index, ...], at: tuple[Node, ...], kept: frozenset[Index]) -> tuple[Index, ...] | None:

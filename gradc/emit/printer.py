@@ -94,11 +94,12 @@ class Printer:
         if isinstance(s, For):
             self.names[s.index] = s.variable
             bounds = self._length(s.index.extent) if s.bounds is None else ", ".join(s.bounds)
-            return [f"for {s.variable} in {self.call('range')}({bounds}):", *self._indented(s.body)]
+            loop = [f"for {s.variable} in {self.call('range')}({bounds}):", *self._indented(s.body)]
+            return self._where(s.guard, loop)
         if isinstance(s, Tiles):
             return self._tiles(s)
         if isinstance(s, Sweep):
-            return self._sweep(s)
+            return self._where(s.guard, self._sweep(s))
         if isinstance(s, Product):
             operands = ", ".join(self._view(v) for v in (s.left, s.right, s.target))
             return [f"{self.call('multiply_add' if s.add else 'multiply')}({operands})"]
@@ -125,6 +126,10 @@ class Printer:
 
     def _indented(self, body: Sequence[Stmt]) -> list[str]:
         return self.block(body, 1)
+
+    def _where(self, guard: Expr | None, lines: list[str]) -> list[str]:
+        """The lines, run only where the guard holds."""
+        return lines if guard is None else [f"if {self.expr(guard)}:", *(INDENT + line for line in lines)]
 
     def _tiles(self, s: Tiles) -> list[str]:
         largest, least = self.call("max"), self.call("min")
@@ -216,7 +221,7 @@ class Printer:
         if isinstance(value, Name | Element) and self._is_wide(value) and self._is_wide(s.target):
             term = self._place(value)
         line = f"{target} {sign}= {term}" if sign else f"{target} = {self.call(s.op)}({target}, {term})"
-        return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
+        return self._where(s.guard, [line])
 
     def _check(self, s: Check) -> list[str]:
         inside = f"0 <= {self.expr(s.position, 5)} < {self._length(s.length, 5)}"

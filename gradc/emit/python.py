@@ -200,7 +200,7 @@ def _imported(name: str, spelling: Mapping[str, str]) -> str:
 @cache
 def _source(name: str) -> str:
     text = inspect.getsource(HELPERS[name]).rstrip()
-    return re.sub(r": (float|int|Any)\b| -> (float|int|None)\b", "", text)
+    return re.sub(r": (float|int|Any)\b| -> (float|int|None|Any)\b", "", text)
 
 
 def _helper(name: str, spelling: Mapping[str, str], dtype: str) -> str:

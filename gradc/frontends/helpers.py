@@ -182,6 +182,8 @@ class Helpers(Expressions):
 
     def _function(self, tree: ast.expr) -> Function | None:
         """The function of the user's that an expression stands for, if it does."""
+        if self.in_formula:
+            return None
         if isinstance(tree, ast.Name):
             return self.helpers.get(tree.id)
         if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "grad"):

@@ -67,6 +67,7 @@ class Arrays:
         first = values[0].axes
         if all(v.axes == first or not v.axes for v in values) and not any(a in self.reserved for a in first):
             return first, [v.node for v in values]
+        values = self._stretched(values, span, what)
         rank = max(len(v.axes) for v in values)
         padded = [(None,) * (rank - len(v.axes)) + v.axes for v in values]
         axes: list[Index | None] = []
@@ -80,6 +81,28 @@ class Arrays:
             for v, p in zip(values, padded, strict=True)
         ]
         return tuple(axes), nodes
+
+    def _stretched(self, values: Sequence[Value], span: Span, what: str) -> list[Value]:
+        """Axes of at most one element beside longer ones, as `x[:1] + x` has, are of length 1: a check at the call."""
+        lengths: dict[int, set[Poly]] = {}
+        for v in values:
+            for position, a in enumerate(reversed(v.axes)):
+                if a is not None:
+                    lengths.setdefault(position, set()).add(a.extent)
+        different = {p for p, found in lengths.items() if len(found) > 1 and not all(map(_at_most_one, found))}
+        done = []
+        for v in values:
+            axes = list(v.axes)
+            for position in different:
+                a = axes[-1 - position] if position < len(axes) else None
+                if a is not None and _at_most_one(a.extent):
+                    if not a.extent.indices:
+                        message = f"{what}: an axis of length {a.extent} is stretched, so that it must not be empty"
+                        self.requirements[Requirement(a.extent, "at least", ONE, message, span)] = None
+                    axes[-1 - position] = None
+                    v = Value(self.build.read(v.node, [a], [self.build.const(0)]), tuple(axes))
+            done.append(v)
+        return done
 
     def elementwise(self, name: str, values: Sequence[Value], span: Span) -> Value:
         axes, nodes = self.aligned(values, span, name)
@@ -138,3 +161,7 @@ class Arrays:
             if c is not None and c not in taken and c not in self.reserved:
                 return c
         return self.fresh(candidates[0].extent, taken) if candidates and candidates[0] is not None else None
+
+
+def _at_most_one(length: Poly) -> bool:
+    return (ONE - length).is_nonnegative()

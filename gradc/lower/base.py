@@ -23,6 +23,7 @@ class Lowering:
         self.functions = Functions(self.arrays)
         self.names: dict[str, Value] = {}
         self.index_names: dict[Index, str] = {}
+        self.in_formula = False
 
     def span(self, node: ast.AST) -> Span:
         line = getattr(node, "lineno", 1)

@@ -172,19 +172,21 @@ class Calls(Comprehensions):
     def _length(self, tree: ast.expr) -> Poly:
         node: Node = self.scalar(tree, "a length")
         poly = integer_poly(node)
-        if poly is None:
+        if poly is None or poly.entries:
             hint = "write an integer" if node.type == "float" else None
             raise ShapeError("a length is made of numbers and dims", self.span(tree), hint)
         return poly
 
     def _formula(self, body: ast.expr, values: dict[str, Value], span: Span) -> Value:
+        """A formula of gradc's own: its names are its parameters, and no function in it is the user's."""
         outer, self.names = self.names, values
+        nested, self.in_formula = self.in_formula, True
         try:
             return self.visit(body)
         except GradcError as error:
             raise type(error)(error.message, span, error.hint) from None
         finally:
-            self.names = outer
+            self.names, self.in_formula = outer, nested
 
 
 def _is_none(tree: ast.expr) -> bool:

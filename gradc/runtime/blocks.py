@@ -137,7 +137,10 @@ class _Call:
         _, result = context.call_conv.call_function(builder, callee, found, kinds, function.args)
         builder.ret(context.cast(builder, result, found, wanted))
         body = compiled.library.get_function(compiled.fndesc.llvm_func_name)
-        return sum(1 for block in body.blocks for _ in block.instructions) > LONG
+        long = sum(1 for block in body.blocks for _ in block.instructions) > LONG
+        if not long:
+            function.attributes.add("alwaysinline")
+        return long
 
     def _link(self, code: Code) -> None:
         """Adds the block to the code around it, and its operations, which have been through LLVM's passes by then."""

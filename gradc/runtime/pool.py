@@ -52,9 +52,11 @@ class _Pool:
             self.number += 1
             job = self.job
             job.kernel, job.data, job.chunks, job.places, job.next = kernel, data, chunks, helpers, 0
-            self.code.open(job, self.number)
-            self._wake(helpers)
-            self.code.lead(job)
+            try:
+                self.code.open(job, self.number)
+                self._wake(helpers)
+            finally:  # also when interrupted: workers must be through with the data before anybody goes back
+                self.code.lead(job)
             return True
         finally:
             self.leading.release()

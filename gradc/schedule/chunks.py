@@ -77,8 +77,9 @@ def _sweep(
 ) -> Sweep:
     first, last = names.claim("first"), names.claim("last")
     own = {name: allocs[name] for name in allocs if name in found.arrays}
-    tiles = Tiling(loop, found, own, shapes, names, (first, last)).tiled()
-    body: tuple[Stmt, ...] = (*own.values(), replace(loop, bounds=(first, last))) if tiles is None else (tiles,)
+    plain = replace(loop, guard=None)
+    tiles = Tiling(plain, found, own, shapes, names, (first, last)).tiled()
+    body: tuple[Stmt, ...] = (*own.values(), replace(plain, bounds=(first, last))) if tiles is None else (tiles,)
     totals = _parts(loop, found, allocs, names, axes)
     private = Poly.const(0)
     for p in totals:
@@ -86,7 +87,7 @@ def _sweep(
     parameters = _parameters(body, {first, last}, [p.name for p in totals], shapes)
     return Sweep(
         kernel, loop.index, names.claim("chunk"), names.claim("chunks"), first, last, found.reach, totals,
-        parameters, _work(loop), private, body,
+        parameters, _work(loop), private, body, loop.guard,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import ARITHMETIC, OPS
+from gradc.schedule.needs import Needs, known_in, needs
 from gradc.schedule.order import accesses, contiguity, dependencies, is_row, loops_of
 
 RECOMPUTE_ROW = 48
@@ -56,6 +57,7 @@ class Levels:
             for a in self.deps[n]:
                 self.users[a].append(n)
         self.needed, self.row = needed, row
+        self.needs = needs(self.nodes, self.deps, needed)
         self.endless = {n: frozenset(i for i in n.indices if not i.extent.has_bound) for n in self.nodes}
 
     def arrange(self) -> list[Item]:
@@ -85,9 +87,29 @@ class Levels:
         items: list[Item] = []
         for k in range(max(level.values()) + 1):
             items += self._arrange(between.get(k, []), opened)
-            if k in bodies:
-                items.append(Loop(i, self._arrange(bodies[k], opened | {i})))
+            for part in self._apart(bodies.get(k, []), opened):
+                items.append(Loop(i, self._arrange(part, opened | {i})))
         return items
+
+    def _apart(self, body: list[Node], opened: frozenset[Index]) -> list[list[Node]]:
+        """The nodes of one loop: in several, if they have nothing to do with each other and not all are needed."""
+        under = {n: known_in(self.needs[n], opened) for n in body}
+        if not any(under.values()):
+            return [body] if body else []
+        part: dict[Node, set[Node]] = {}
+        for n in body:
+            mine = {n}
+            for a in self.deps[n]:
+                if a in part and n not in part[a]:
+                    mine |= part[a]
+            for m in mine:
+                part[m] = mine
+        together: dict[Needs, list[Node]] = {}
+        for n in body:
+            conditions = [under[m] for m in part[n]]
+            needed = None if None in conditions else frozenset().union(*(c for c in conditions if c is not None))
+            together.setdefault(needed, []).append(n)
+        return list(together.values())
 
     def _outer(self, group: list[Node], i: Index, opened: frozenset[Index]) -> list[Node]:
         """Those that have the loop i, but for sums over i whose values would be gone when the loop is through."""

@@ -8,7 +8,7 @@ it afterwards. Values that are needed on both sides get the axes of the loops th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradc.extents import Poly
 from gradc.loops import (
@@ -95,7 +95,7 @@ class Products:
             if all(isinstance(s, Comment) for s in stretch):
                 out.extend(stretch)
             else:
-                out.append(For(loop.index, loop.variable, tuple(stretch)))
+                out.append(replace(loop, body=tuple(stretch)))
             stretch.clear()
 
         for s in body:
@@ -149,9 +149,9 @@ class Products:
         return Product(self._view(target), left, right, True, loops)
 
     def _plain(self, loop: For) -> bool:
-        """Whether the loop is the same for every turn of those around it, and not a handful of turns."""
+        """Whether the loop is the same and runs for every turn of those around it, and is not a handful of turns."""
         length = loop.index.extent.constant
-        return len(loop.index.closure) == 1 and (length is None or length > SMALL)
+        return loop.guard is None and len(loop.index.closure) == 1 and (length is None or length > SMALL)
 
     def _factor(self, e: Expr, path: Loops) -> Factor | None:
         """An operand with one or two axes: whole axes of arrays, or rows of the tile."""
@@ -237,7 +237,7 @@ class Products:
             if isinstance(s, For):
                 inner = self._dropped(s.body, once)
                 if any(not isinstance(t, Comment) for t in inner):
-                    out.append(For(s.index, s.variable, tuple(inner)))
+                    out.append(replace(s, body=tuple(inner)))
                 else:
                     out += inner
             elif isinstance(s, Product) and s.target.array in once:

@@ -73,6 +73,8 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
         axes = (*around, *own)
         if axes:
             storage.axes[n] = axes
+            if n.op == "reduce":
+                storage.writers[n] = set(storage.paths[n])
         if not all(i.extent.has_bound for i in axes):
             raise UnstorableError(n)
     return storage
@@ -84,7 +86,8 @@ def _check(storage: Storage, levels: Levels, scheduled: Sequence[Node]) -> None:
         missing = [a for a in levels.deps[n] if a not in storage.paths and a.op != "scatter"]
         if missing:
             raise UnstorableError(missing[0])
-        if n.op in ("place", "scan", "output") and len(storage.paths[n]) > 1:
+        accumulates = n.op in ("place", "scan", "output", "linear") or (n.op == "reduce" and not levels.endless[n])
+        if accumulates and len(storage.paths[n]) > 1:
             raise UnstorableError(n)
         if any(len({loop.index for loop in path}) < len(path) for path in storage.paths[n]):
             raise UnstorableError(n)
@@ -104,13 +107,15 @@ def _crossed(storage: Storage, a: Node, path: Path, moved: frozenset[Index]) -> 
     Along `moved` indices a is read at other places, so that it must be complete before the loops over them.
     """
     best: tuple[set[Index], Path] | None = None
+    nearest = -1
     for where, full in zip(storage.paths[a] if a.op == "scan" else storage.homes(a), storage.paths[a], strict=True):
         common = _common([where, path])
         if any(loop.index in moved for loop in common):
             continue
         crossed = {loop.index for loop in where[len(common) :]} & a.indices
-        if best is None or len(crossed) < len(best[0]):
-            best = crossed, full
+        closer = best is not None and len(crossed) == len(best[0]) and len(common) > nearest
+        if best is None or len(crossed) < len(best[0]) or closer:
+            best, nearest = (crossed, full), len(common)
     assert best is not None
     if best[0] or moved:
         storage.writers.setdefault(a, set()).add(best[1])

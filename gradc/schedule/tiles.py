@@ -115,7 +115,7 @@ class Tiling:
         """Whether a row is best left together: its loops depend on it, or run over neighbours in memory, once."""
         reads_rows = False
         for s, around in walk([nest]):
-            if isinstance(s, For) and self.loop.index in s.index.closure:
+            if isinstance(s, For) and (self.loop.index in s.index.closure or self._is_skipped(s)):
                 return True
             if isinstance(s, For | Comment):
                 continue
@@ -132,6 +132,10 @@ class Tiling:
                     if p.at[-1].name != self.names.index(around[-1]):
                         return False
         return reads_rows
+
+    def _is_skipped(self, s: For) -> bool:
+        """Whether the loop is run for some rows and not for others."""
+        return s.guard is not None and self.roles.varies(s.guard)
 
     def _is_row(self, e: Expr) -> bool:
         return isinstance(e, Name) and e.name == self.loop.variable
@@ -222,7 +226,8 @@ class Tiling:
         if isinstance(s, For):
             rows = in_rows or s.bounds is not None
             around = path if s.bounds is not None else (*path, s)
-            return replace(s, body=tuple(self._rewritten(t, rows, around) for t in s.body))
+            guard = None if s.guard is None else replaced(s.guard, self._change(path))
+            return replace(s, body=tuple(self._rewritten(t, rows, around) for t in s.body), guard=guard)
         change = self._change(path)
         if isinstance(s, Fill):
             own = (self._row_of_tile if in_rows else None,) if s.array in self.roles.arrays else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
@@ -30,8 +31,10 @@ from gradc.loops import (
 )
 from gradc.ops import OPS
 from gradc.program import Origin, Provenance
+from gradc.schedule.checks import Range, before, climb, of_bounds
 from gradc.schedule.levels import Item, Levels, Loop
 from gradc.schedule.names import Names
+from gradc.schedule.needs import known_in, read_by
 from gradc.schedule.order import dependencies
 from gradc.schedule.storage import Path, Storage, home
 
@@ -58,6 +61,9 @@ class Writer:
         self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
         self.provenance: Provenance = names.provenance
         self.roots = set(roots)
+        self.ahead: dict[int, list[tuple[Range, Poly, str]]] = {}
+        self.in_place: dict[tuple[Node, Path], list[tuple[Index, Node]]] = {}
+        self._place_checks()
         self.inline: dict[Node, int] = {}
         self.seeds: dict[Node, tuple[Node, Node]] = {}
         self._choose_inline()
@@ -66,8 +72,11 @@ class Writer:
         self.arrays: dict[Node, str] = {}
         self.seeded = {n for n, _ in self.seeds.values()}
         self.group: Group | None = None
+        self.held: list[frozenset[Node]] = []
+        self.known: set[tuple[Node, Path]] = set()
         self.shown: set[str] = set()
         self.noted: set[tuple[Group | None, str]] = set()
+        self.checked: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
         self.allocs: dict[int, list[Stmt]] = {}
@@ -117,7 +126,31 @@ class Writer:
         return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
 
     def _must_check(self, n: Node) -> bool:
-        return n.op == "read" and bool(checked_here(n))
+        return any((n, path) in self.in_place for path in self.storage.paths[n])
+
+    def _place_checks(self) -> None:
+        """Which subscripts are checked before a loop, and which where they are used."""
+        for n in self.levels.nodes:
+            if n.op not in ("read", "place") or not (unchecked := checked_here(n)):
+                continue
+            for path in self.storage.paths[n]:
+                for axis, e in unchecked:
+                    climbed = climb(e, axis.extent, path) if n.guard is None else None
+                    if climbed is None:
+                        self.in_place.setdefault((n, path), []).append((axis, e))
+                    else:
+                        found, depth = climbed
+                        self.ahead.setdefault(id(path[depth]), []).append((found, axis.extent, self._message(n, axis)))
+
+    def _checks_ahead(self, loop: Loop) -> list[Stmt]:
+        """The checks made before a loop, each of them once."""
+        made: dict[tuple[Expr, Poly, Expr | None], Check] = {}
+        checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
+        for c in (*of_bounds(loop.index, self.names), *checks):
+            made.setdefault((c.position, c.length, c.guard), c)
+        new = [c for key, c in made.items() if not any(key in known for known in self.checked)]
+        self.checked[-1].update(made)
+        return list(new)
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
         """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
@@ -203,6 +236,7 @@ class Writer:
                 if not path:
                     out += self.allocs.get(position, ())
                 out += self._statement(item, path)
+                self.known.add((item, path))
         return out
 
     def _open(self, loop: Loop, path: Path, position: int, out: list[Stmt]) -> None:
@@ -226,16 +260,58 @@ class Writer:
                 out.append(Assign(self._variable(n), Const(start)))
             elif path:
                 out.append(self._reset(n, start, path))
+        out += self._checks_ahead(loop)
         outer = self.group
+        guard = self._skipped(loop, inside, path)
+        self.checked.append(set())
         body = self._block(loop.body, (*path, loop))
+        self.checked.pop()
         if len({self._group(n) for n in inside}) != 1:
             self.group = None
         else:
             self.group = outer
-        out.append(For(loop.index, self.names.index(loop.index), tuple(body)))
+        self.held.pop()
+        out.append(For(loop.index, self.names.index(loop.index), tuple(body), guard=guard))
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
             if n.op == "reduce" and self._runs_in_scalar(n):
                 out.append(Assign(self._element(n), self._variable(n)))
+            self.known.add((n, path))
+
+    def _skipped(self, loop: Loop, inside: Sequence[Node], path: Path) -> Expr | None:
+        """The condition under which a loop is run, if nobody needs it otherwise; it then holds inside."""
+        needed = [self.levels.needs[n] for n in inside if self._leaves_behind((*path, loop), n)]
+        around = frozenset(outer.index for outer in path)
+        conditions = frozenset().union(*(n for n in needed if n is not None))
+        known = known_in(conditions, around) is not None and all(self._is_known(c, path) for c in conditions)
+        if None in needed or not conditions or conditions in self.held or not known:
+            self.held.append(frozenset())
+            return None
+        self.held.append(conditions)
+        total: Expr | None = None
+        for c in sorted(conditions, key=attrgetter("number")):
+            holds = self._expr(c, path)
+            total = holds if total is None else Apply("or", (total, holds), "bool")
+        return total
+
+    def _is_known(self, condition: Node, path: Path) -> bool:
+        """Whether all that the condition is made of stands before, here or further out."""
+        stack = read_by(condition, self.levels.deps)
+        while stack:
+            n = stack.pop()
+            if n in self.inline:
+                stack += self.levels.deps[n]
+            elif not any((n, path[:k]) in self.known for k in range(len(path) + 1)):
+                return False
+        return True
+
+    def _leaves_behind(self, here: Path, n: Node) -> bool:
+        """Whether a loop leaves something of the node behind: a total, or stored values."""
+        own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
+        if n.op in ("place", "output"):
+            return True
+        if any(len(home(n, p)) < len(here) for p in own):
+            return True
+        return any(self.storage.stores(n, p) for p in own)
 
     def _runs_in_scalar(self, n: Node) -> bool:
         """Whether an accumulator that is kept in an array is a scalar as long as it runs."""
@@ -323,15 +399,14 @@ class Writer:
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
+        unchecked = self.in_place.get((n, path), ())
+        return [Check(self._expr(e, path), axis.extent, self._message(n, axis), guard) for axis, e in unchecked]
+
+    def _message(self, n: Node, axis: Index) -> str:
         origin = self.provenance.origins.get(n)
         where = f" ({origin.place})" if origin and origin.span else ""
-        made: list[Stmt] = []
-        for axis, e in checked_here(n):
-            position = list(n.axes).index(axis)
-            of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
-            message = f"index out of range of axis {position} of {of}{where}"
-            made.append(Check(self._expr(e, path), axis.extent, message, guard))
-        return made
+        of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
+        return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
 
     # expressions
 
@@ -373,11 +448,24 @@ class Writer:
                 if n.guard is None
                 else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
             )
+        arm = self._known_arm(n) if n.op == "select" else None
+        if arm is not None:
+            return self._expr(arm, path)
         if n.op == "spread":
             return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
         args = tuple(self._expr(a, path) for a in n.args)
         return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
+
+    def _known_arm(self, n: Node) -> Node | None:
+        """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
+        condition, a, b = n.args
+        for held in self.held:
+            if held == {condition}:
+                return a
+            if len(held) == 1 and any(c.op == "not" and c.args[0] is condition for c in held):
+                return b
+        return None
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]

@@ -268,7 +268,7 @@ def value_and_grad(alpha, mu, q, L, x):
             Q_bar_sum = 0.0
             for j in range(d):
                 # adjoint of Q
-                Q_bar_sum += (0.0 if i > j else Q_bar[j]) if i == j else 0.0
+                Q_bar_sum += 0.0 if i > j else (Q_bar[j] if i == j else 0.0)
                 # adjoint of L
                 L_bar[k, i, j] = -(Q_bar[j] if i > j else 0.0)
             # adjoint of q

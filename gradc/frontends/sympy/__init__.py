@@ -54,5 +54,8 @@ def _value(build: Builder, entry: Input) -> Value:
 
 
 def names(wrt: Sequence[Part | str]) -> tuple[str, ...]:
-    """Symbols as the names of the inputs they are."""
+    """Symbols as the names of the inputs they are. Raises ParseError or UnsupportedError for what is none."""
+    for s in wrt:
+        if not isinstance(s, str | sympy.Symbol | sympy.IndexedBase | sympy.MatrixSymbol):
+            raise UnsupportedError(f"wrt: {str(s)[:40]} is not a symbol", hint="give symbols, arrays or their names")
     return tuple(s if isinstance(s, str) else Names().of(s) for s in wrt)

@@ -8,7 +8,7 @@ from functools import partial
 
 import sympy
 from sympy.functions import factorial, gamma
-from sympy.matrices.expressions import MatMul, Trace
+from sympy.matrices.expressions import Determinant, Inverse, MatMul, Trace
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 
@@ -61,6 +61,7 @@ class Lowering:
             **{kind: partial(self._scalar, rule) for kind, rule in scalars.RULES.items()},
             **{kind: partial(self._whole, rule) for kind, rule in self.matrices.rules.items()},
             sympy.log: self._log,
+            MatMul: self._product,
             Trace: self._trace,
         }
 
@@ -124,21 +125,30 @@ class Lowering:
         return rule(e, values)
 
     def _log(self, e: Part, scope: Scope) -> Steps:
+        """Of what overflows the logarithm is computed itself."""
         (x,) = self.parts.of(e)
         if isinstance(x, gamma | factorial):
             (argument,) = yield self._all(x, scope)
-            shift = self.build.const(1.0 if isinstance(x, factorial) else 0.0)
-            n = scalars.real(self.build, "add", _number(argument, x), shift) if shift.value else _number(argument, x)
+            n = _number(argument, x)
+            if isinstance(x, factorial):
+                n = scalars.real(self.build, "add", n, self.build.const(1.0))
             return Value(scalars.log_gamma(self.build, n))
+        if isinstance(x, Determinant):
+            (matrix,) = yield self._all(x, scope)
+            return self.matrices.algebra.determinant("logdet", matrix, self.span)
         (value,) = yield [(x, scope)]
         return Value(scalars.real(self.build, "log", _number(value, e)))
 
+    def _product(self, e: Part, scope: Scope) -> Steps:
+        values = yield [(p.arg if isinstance(p, Inverse) else p, scope) for p in self.parts.of(e)]
+        return self.matrices.product(e, values)
+
     def _trace(self, e: Part, scope: Scope) -> Steps:
         (x,) = self.parts.of(e)
-        if isinstance(x, MatMul) and all(p.is_Matrix for p in self.parts.of(x)):
-            factors = yield self._all(x, scope)
-            return self.matrices.trace_of_product(factors)
-        values = yield self._all(e, scope)
+        if isinstance(x, MatMul) and all(p.is_Matrix and not isinstance(p, Inverse) for p in self.parts.of(x)):
+            *factors, last = yield self._all(x, scope)
+            return self.matrices.trace_of_product(self.matrices.chain([(f, False) for f in factors]), last)
+        values = yield [(x, scope)]
         return self.matrices.trace(e, values)
 
     def _applied(self, e: Part, scope: Scope) -> Steps:

@@ -31,7 +31,6 @@ class Matrices:
         self.functions, self.algebra = Functions(arrays), LinearAlgebra(arrays)
         self.rules: dict[type, Callable[[Part, Sequence[Value]], Value]] = {
             m.MatAdd: lambda e, args: reduce(lambda a, b: arrays.elementwise("add", [a, b], span), args),
-            m.MatMul: self.product,
             m.MatPow: self.power,
             m.HadamardProduct: lambda e, args: reduce(lambda a, b: arrays.elementwise("mul", [a, b], span), args),
             m.HadamardPower: self.elementwise_power,
@@ -48,20 +47,24 @@ class Matrices:
         }
 
     def product(self, e: Part, args: Sequence[Value]) -> Value:
-        """From the end at which there is a vector."""
-        factors = [a for a in args if a.axes]
-        numbers = [a for a in args if not a.axes]
-        value = self._chain(factors)
+        """A product of numbers and matrices. Of an inverse, what it is the inverse of is given."""
+        factors = [(a, isinstance(p, m.Inverse)) for p, a in zip(e.args, args, strict=True) if a.axes]
+        numbers = [(p, a.node) for p, a in zip(e.args, args, strict=True) if not a.axes]
+        value = self.chain(factors)
         if not numbers:
             return value
-        parts = [p for p, a in zip(e.args, args, strict=True) if not a.axes]
-        scale = scalars.product(self.build, parts, [n.node for n in numbers])
+        scale = scalars.product(self.build, *zip(*numbers, strict=True))
         return self.arrays.elementwise("mul", [Value(scale), value], self.span)
 
-    def _chain(self, factors: Sequence[Value]) -> Value:
-        if factors[-1].axes[1] is None:
-            return reduce(lambda right, left: self.matmul(left, right), factors[-2::-1], factors[-1])
-        return reduce(self.matmul, factors)
+    def chain(self, factors: Sequence[tuple[Value, bool]]) -> Value:
+        """From the end at which there is a vector; where there are inverses from the right, as systems to solve."""
+        last, inverse = factors[-1]
+        if last.axes[1] is not None and not any(i for _, i in factors):
+            return reduce(self.matmul, [f for f, _ in factors])
+        value = self.algebra.inv(last, self.span) if inverse else last
+        for factor, inverse in factors[-2::-1]:
+            value = self.algebra.solve(factor, value, self.span) if inverse else self.matmul(factor, value)
+        return value
 
     def matmul(self, a: Value, b: Value) -> Value:
         return self.functions.matmul(a, b, self.span)
@@ -69,9 +72,9 @@ class Matrices:
     def trace(self, e: Part, args: Sequence[Value]) -> Value:
         return self.arrays.contract([(args[0], "ii")], "", self.span, "trace")
 
-    def trace_of_product(self, factors: Sequence[Value]) -> Value:
-        """Only the diagonal of the last product is computed."""
-        return self.arrays.contract([(self._chain(factors[:-1]), "ij"), (factors[-1], "ji")], "", self.span, "trace")
+    def trace_of_product(self, a: Value, b: Value) -> Value:
+        """Only the diagonal of the product is computed."""
+        return self.arrays.contract([(a, "ij"), (b, "ji")], "", self.span, "trace")
 
     def dot(self, e: Part, args: Sequence[Value]) -> Value:
         a, b = (Value(v.node, tuple(axis for axis in v.axes if axis is not None)) for v in args)
@@ -82,9 +85,7 @@ class Matrices:
         k = exponent.node.value if exponent.node.op == "const" and exponent.node.type == "int" else None
         if k is None or abs(k) > HIGHEST:
             raise UnsupportedError(f"a matrix is raised to integers up to {HIGHEST}", hint="write the product out")
-        if k < 0:
-            return self.algebra.inv(self._repeated(base, -int(k)), self.span)
-        return self._repeated(base, int(k))
+        return self._repeated(base, int(k)) if k >= 0 else self.algebra.inv(self._repeated(base, -int(k)), self.span)
 
     def _repeated(self, base: Value, times: int) -> Value:
         result: Value | None = None

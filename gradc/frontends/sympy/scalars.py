@@ -195,7 +195,12 @@ def piecewise(build: Builder, e: Part, args: Sequence[Node]) -> Node:
 
 
 def delta(build: Builder, e: Part, args: Sequence[Node]) -> Node:
-    return build.select(real(build, "eq", args[0], args[1]), const(build, 1), const(build, 0))
+    """1 where two indices are equal and, if a range is given, within it."""
+    i, j, *limits = args
+    holds = real(build, "eq", i, j)
+    for name, limit in zip(("ge", "le"), limits, strict=False):
+        holds = build.op("and", holds, real(build, name, i, limit))
+    return build.select(holds, const(build, 1), const(build, 0))
 
 
 def _is(node: Node, value: float) -> bool:

@@ -12,7 +12,9 @@ from gradc.errors import Source, Span
 Part = Any
 """Any object of SymPy."""
 PRINTED = 60
-"""Parts with more nodes than this are not printed in messages."""
+"""Parts with more nodes than this are not printed, in messages and in comments; numbers of many digits count more."""
+LONGEST = 200
+"""Nor are longer texts."""
 
 LEAVES = (sympy.IndexedBase, sympy.Idx, sympy.MatrixSymbol, sympy.Identity, sympy.ZeroMatrix, sympy.OneMatrix)
 """Their arguments are names and lengths."""
@@ -28,6 +30,8 @@ def children(e: Part) -> tuple[Part, ...]:
         return (e.function, *(bound for limit in e.limits for bound in limit[1:]))
     if isinstance(e, sympy.Piecewise):
         return tuple(p for pair in e.args for p in pair.args)
+    if isinstance(e, sympy.KroneckerDelta):
+        return (*e.args[:2], *(bound for limits in e.args[2:] for bound in limits))
     if isinstance(e, sympy.MatrixBase):
         return tuple(e.flat())
     if isinstance(e, ElementwiseApplyFunction):
@@ -102,6 +106,8 @@ def printed(e: Part) -> str:
     """A part on one line; of a long one only what it is."""
     count, stack = 0, [e]
     while stack and count <= PRINTED:
-        count += 1
-        stack += children(stack.pop())
-    return " ".join(str(e).split()) if count <= PRINTED else f"{type(e).__name__}(...)"
+        p = stack.pop()
+        count += 1 if not isinstance(p, sympy.Rational) else 1 + max(abs(int(p.p)), int(p.q)).bit_length() // 100
+        stack += children(p)
+    text = " ".join(str(e).split()) if count <= PRINTED else ""
+    return text if 0 < len(text) <= LONGEST else f"{type(e).__name__}(...)"

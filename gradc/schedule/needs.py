@@ -1,0 +1,61 @@
+"""Under which conditions values are needed at all, so that loops that nobody needs are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradc.extents import Index
+from gradc.ir import Node, Place, Reduce
+
+Needs = frozenset[Node] | None
+"""Conditions of which one must hold for a value to be needed; None if it is needed whatever holds."""
+
+
+def needs(nodes: Sequence[Node], deps: Mapping[Node, Mapping[Node, object]], needed: set[Node]) -> dict[Node, Needs]:
+    """What each node is needed under. `nodes` stand before their users; `deps` are the nodes that each reads."""
+    found: dict[Node, Needs] = {}
+
+    def need(n: Node, under: Needs) -> None:
+        known = found.get(n, frozenset())
+        either = None if under is None or known is None else known | under
+        found[n] = None if either is None or any(c.op == "not" and c.args[0] in either for c in either) else either
+
+    for n in needed:
+        need(n, None)
+    for n in reversed(nodes):
+        under = found.setdefault(n, None)
+        condition = _condition(n)
+        if condition is not None:
+            under = found[n] = frozenset({condition})
+            for a in read_by(condition, deps):
+                need(a, None)
+        for a in deps[n]:
+            need(a, under)
+    return found
+
+
+def known_in(under: Needs, loops: frozenset[Index]) -> Needs:
+    """The same, if all conditions are known where these loops are open; else None."""
+    return under if under is not None and all(c.indices <= loops for c in under) else None
+
+
+def _condition(n: Node) -> Node | None:
+    """The condition without which a node need not run: its guard, or the one without which a sum adds zeros."""
+    if not isinstance(n.attr, Reduce) or n.attr.guarded:
+        return n.guard if isinstance(n.attr, Reduce | Place) else None
+    value = n.args[0]
+    zeros = value.op == "select" and value.args[2].op == "const" and not value.args[2].value
+    return value.args[0] if n.kind == "sum" and zeros else None
+
+
+def read_by(guard: Node, deps: Mapping[Node, Mapping[Node, object]]) -> list[Node]:
+    """The scheduled nodes that a condition reads, itself if it is one."""
+    found: list[Node] = []
+    stack = [guard]
+    while stack:
+        n = stack.pop()
+        if n in deps:
+            found.append(n)
+        else:
+            stack += n.args
+    return found
