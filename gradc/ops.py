@@ -172,7 +172,7 @@ _ROWS = (
     ),
     _unary("sinh", "cosh(x)"),
     _unary("cosh", "sinh(x)"),
-    _unary("tanh", "1/cosh(x)**2"),
+    _unary("tanh", "4*sigmoid(2*x)*sigmoid(-(2*x))"),
     _unary("arcsinh", "1/hypot(1, x)"),
     _unary("arccosh", "1/(sqrt(x - 1)*sqrt(x + 1))", (1.0, INF), kinks=((1.0, INF),)),
     _unary("arctanh", "1/((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, INF), (-1.0, INF))),
