@@ -52,7 +52,7 @@ class Builder(Algebra):
             return value
         if kind == "sum" and value.type == "bool":
             value = self.convert(value, "int")
-        if _is_choice(value, over):
+        if _is_choice(value, over) and not self.pieces.indices(value):
             arms = (self.reduce(kind, over, a) for a in value.args[1:])
             return self.select(value.args[0], *arms)
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None

@@ -220,7 +220,8 @@ class Printer:
         term = self.expr(value)
         if isinstance(value, Name | Element) and self._is_wide(value) and self._is_wide(s.target):
             term = self._place(value)
-        line = f"{target} {sign}= {term}" if sign else f"{target} = {self.call(s.op)}({target}, {term})"
+        function = self.call(s.op[:3] if s.op in EXTREMES and s.target.type == "int" else s.op)
+        line = f"{target} {sign}= {term}" if sign else f"{target} = {function}({target}, {term})"
         return self._where(s.guard, [line])
 
     def _check(self, s: Check) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 
 from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
@@ -15,7 +14,6 @@ from gradc.loops import (
     Apply,
     Assign,
     Check,
-    Comment,
     Const,
     Element,
     Expr,
@@ -30,12 +28,13 @@ from gradc.loops import (
     identity,
 )
 from gradc.ops import OPS
-from gradc.program import Origin, Provenance
+from gradc.program import Provenance
 from gradc.schedule.checks import Range, before, climb, of_bounds
+from gradc.schedule.comments import Comments
 from gradc.schedule.levels import Item, Levels, Loop
 from gradc.schedule.names import Names
-from gradc.schedule.needs import known_in, read_by
 from gradc.schedule.order import dependencies
+from gradc.schedule.skips import Skips
 from gradc.schedule.storage import Path, Storage, home
 
 INLINE_LIMIT = 9
@@ -43,7 +42,6 @@ INLINE_LIMIT = 9
 
 NEVER_INLINE = frozenset({"reduce", "scan", "place", "scatter", "linear", "output"})
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
-Group = tuple[str, str]
 
 
 class Writer:
@@ -71,11 +69,8 @@ class Writer:
         self.aliases = self._buffers_of_outputs()
         self.arrays: dict[Node, str] = {}
         self.seeded = {n for n, _ in self.seeds.values()}
-        self.group: Group | None = None
-        self.held: list[frozenset[Node]] = []
-        self.known: set[tuple[Node, Path]] = set()
-        self.shown: set[str] = set()
-        self.noted: set[tuple[Group | None, str]] = set()
+        self.comments = Comments(self.provenance, levels, self.inline)
+        self.skips = Skips(levels, storage, self.inline)
         self.checked: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
@@ -232,21 +227,22 @@ class Writer:
             if isinstance(item, Loop):
                 self._open(item, path, position, out)
             elif item not in self.inline and item.op != "scatter" and item not in self.seeded:
-                out += self._comment([item])
+                out += self.comments.before([item])
                 if not path:
                     out += self.allocs.get(position, ())
                 out += self._statement(item, path)
-                self.known.add((item, path))
+                self.skips.known.add((item, path))
         return out
 
     def _open(self, loop: Loop, path: Path, position: int, out: list[Stmt]) -> None:
         inside = [n for n in self._inside(loop) if n not in self.inline and n.op != "scatter"]
         if not inside:
             return
-        if len({self._group(n) for n in inside}) == 1:
-            out += self._comment(inside)
+        together = len({self.comments.group_of(n) for n in inside}) == 1
+        if together:
+            out += self.comments.before(inside)
         else:
-            self.group = None
+            self.comments.group = None
         if not path:
             out += self.allocs.get(position, ())
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
@@ -261,57 +257,27 @@ class Writer:
             elif path:
                 out.append(self._reset(n, start, path))
         out += self._checks_ahead(loop)
-        outer = self.group
-        guard = self._skipped(loop, inside, path)
+        outer = self.comments.group
+        conditions = self.skips.opened(loop, inside, path)
+        guard = self._any_of(conditions, path)
         self.checked.append(set())
         body = self._block(loop.body, (*path, loop))
         self.checked.pop()
-        if len({self._group(n) for n in inside}) != 1:
-            self.group = None
-        else:
-            self.group = outer
-        self.held.pop()
+        self.comments.group = outer if together else None
+        self.skips.closed()
         out.append(For(loop.index, self.names.index(loop.index), tuple(body), guard=guard))
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
             if n.op == "reduce" and self._runs_in_scalar(n):
                 out.append(Assign(self._element(n), self._variable(n)))
-            self.known.add((n, path))
+            self.skips.known.add((n, path))
 
-    def _skipped(self, loop: Loop, inside: Sequence[Node], path: Path) -> Expr | None:
-        """The condition under which a loop is run, if nobody needs it otherwise; it then holds inside."""
-        needed = [self.levels.needs[n] for n in inside if self._leaves_behind((*path, loop), n)]
-        around = frozenset(outer.index for outer in path)
-        conditions = frozenset().union(*(n for n in needed if n is not None))
-        known = known_in(conditions, around) is not None and all(self._is_known(c, path) for c in conditions)
-        if None in needed or not conditions or conditions in self.held or not known:
-            self.held.append(frozenset())
-            return None
-        self.held.append(conditions)
+    def _any_of(self, conditions: Sequence[Node], path: Path) -> Expr | None:
+        """That one of these conditions holds; None if there are none."""
         total: Expr | None = None
-        for c in sorted(conditions, key=attrgetter("number")):
+        for c in conditions:
             holds = self._expr(c, path)
             total = holds if total is None else Apply("or", (total, holds), "bool")
         return total
-
-    def _is_known(self, condition: Node, path: Path) -> bool:
-        """Whether all that the condition is made of stands before, here or further out."""
-        stack = read_by(condition, self.levels.deps)
-        while stack:
-            n = stack.pop()
-            if n in self.inline:
-                stack += self.levels.deps[n]
-            elif not any((n, path[:k]) in self.known for k in range(len(path) + 1)):
-                return False
-        return True
-
-    def _leaves_behind(self, here: Path, n: Node) -> bool:
-        """Whether a loop leaves something of the node behind: a total, or stored values."""
-        own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
-        if n.op in ("place", "output"):
-            return True
-        if any(len(home(n, p)) < len(here) for p in own):
-            return True
-        return any(self.storage.stores(n, p) for p in own)
 
     def _runs_in_scalar(self, n: Node) -> bool:
         """Whether an accumulator that is kept in an array is a scalar as long as it runs."""
@@ -448,7 +414,7 @@ class Writer:
                 if n.guard is None
                 else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
             )
-        arm = self._known_arm(n) if n.op == "select" else None
+        arm = self.skips.arm(n) if n.op == "select" else None
         if arm is not None:
             return self._expr(arm, path)
         if n.op == "spread":
@@ -456,16 +422,6 @@ class Writer:
         op = str(n.attr) if n.op == "convert" else n.op
         args = tuple(self._expr(a, path) for a in n.args)
         return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
-
-    def _known_arm(self, n: Node) -> Node | None:
-        """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
-        condition, a, b = n.args
-        for held in self.held:
-            if held == {condition}:
-                return a
-            if len(held) == 1 and any(c.op == "not" and c.args[0] is condition for c in held):
-                return b
-        return None
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
@@ -499,42 +455,6 @@ class Writer:
     def _shape(self, n: Node) -> tuple[Poly, ...]:
         axes = n.axes if n.op == "output" else self.storage.axes[n]
         return tuple(ONE if a is None else a.extent.bounding() for a in axes)
-
-    # comments
-
-    def _group(self, n: Node) -> Group | None:
-        adjoint = self.provenance.adjoint_of.get(n)
-        if adjoint:
-            return ("adjoint", adjoint)
-        origin = self.provenance.origins.get(n)
-        return ("primal", str(origin)) if origin else None
-
-    def _comment(self, nodes: Sequence[Node]) -> list[Stmt]:
-        """Says what the next statements are about, if it is not what the last ones were."""
-        made: list[Stmt] = []
-        group = self._group(nodes[0])
-        if group is not None and group != self.group:
-            text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
-            made.append(Comment(text))
-            self.group = group
-        for n in nodes if self.provenance.notes else ():
-            stack = [n]
-            while stack:
-                x = stack.pop()
-                note = self.provenance.notes.get(x)
-                if note and (self.group, note) not in self.noted:
-                    self.noted.add((self.group, note))
-                    made.append(Comment(f"  {note}"))
-                stack += [a for a in self.levels.deps[x] if a in self.inline]
-        return made
-
-    def _origin(self, n: Node, text: str) -> str:
-        """The statement in full where it first comes up, its name afterwards."""
-        origin = self.provenance.origins[n]
-        if text not in self.shown:
-            self.shown.add(text)
-            return text
-        return str(Origin(origin.target, origin.span))
 
 
 def _chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
