@@ -555,3 +555,12 @@ def test_what_is_read_in_one_piece_alone_is_summed_there_alone() -> None:
         function = gradc.compile(text, backend="python", cache=False)
         random = np.random.default_rng(0)
         assert function.check(random.normal(size=(3, 2)), random.normal(size=(3, 2))).ok, use
+
+
+@pytest.mark.parametrize("inner", ["x", "concatenate([x[:1], [0.0]])"])
+def test_running_sums_of_diagonals(inner: str) -> None:
+    """Loops of the adjoint may be skipped only under conditions that mean the same at the places that are read."""
+    text = f"x: param[2]\nw: param[2, 3]\nv = cumsum(diag({inner}), axis=0) @ w\nsum(sin(v))"
+    function = gradc.compile(text, backend="python", cache=False)
+    random = np.random.default_rng(0)
+    assert function.check(random.normal(size=2), random.normal(size=(2, 3))).ok
