@@ -59,7 +59,7 @@ class _Reverse:
         self.active = self._active()
         self.guards = guards(build, [root])
         self.behind_choices = behind_choices(root, selects=True)
-        self.may_lose = behind_choices(root, selects=False)
+        self.behind_extremes = behind_choices(root, selects=False)
         self.moderate = Moderate(build.graph)
         self.may_vanish: set[Node] = set()
         self.bars: dict[Node, list[Bar]] = {}
@@ -176,7 +176,7 @@ class _Reverse:
             contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, self._guarded(y, inside, factor, contribution))
+            self._send(y, x, self._guarded(y, bar if factor.op == "const" else inside, factor, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         params = OPS[y.op].params
@@ -203,41 +203,50 @@ class _Reverse:
         Nor does what was not chosen, whose adjoint is 0: here 0 times an infinite factor is 0.
         """
         guard: Guard = self.guards[y]
-        if factor.op == "const" or (guard is Use.ALWAYS and y not in self.behind_choices):
+        if factor.op == "const":
             return contribution
-        condition = None if isinstance(guard, Use) else condition_of(guard)
-        exactly = guard is Use.ALWAYS or isinstance(guard, Node)
-        may_lose = guard is Use.ALWAYS or y in self.may_lose
-        if not exactly or (may_lose and not self.moderate(factor)):
-            counts = self.build.op("ne", bar, self.build.const(0.0))
-            condition = counts if condition is None else self.build.op("and", condition, counts)
-        return contribution if condition is None else self.build.select(condition, contribution, self.build.const(0.0))
+        if guard is Use.ALWAYS and (y not in self.behind_choices or self.moderate(factor)):
+            return contribution
+        zero = self.build.const(0.0)
+        condition = self.build.op("ne", bar, zero)
+        if not isinstance(guard, Use):
+            exact = isinstance(guard, Node) and (y not in self.behind_extremes or self.moderate(factor))
+            condition = condition_of(guard) if exact else self.build.op("and", condition_of(guard), condition)
+        return self.build.select(condition, contribution, zero)
 
     def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
         """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""
-        zero, layers = self.build.const(0.0), []
-        while bar.op == "select" and zero in bar.args[1:]:
-            layers.append(bar)
-            bar = bar.args[2 if bar.args[1] is zero else 1]
-        arms = [self.build.select(condition, bar, zero), self.build.select(condition, zero, bar)]
-        for outer in reversed(layers):
-            first = outer.args[1] is zero
-            arms = [self.build.select(outer.args[0], zero if first else a, a if first else zero) for a in arms]
-        return arms[0], arms[1]
+        zero = self.build.const(0.0)
+        core, layers = self._layers(bar)
+        return (
+            self._wrapped(self.build.select(condition, core, zero), layers),
+            self._wrapped(self.build.select(condition, zero, core), layers),
+        )
 
     def _inside_guard(self, y: Node, bar: Node) -> Node:
         """The adjoint of y as it is where y is used: what it is elsewhere, nobody asks."""
         guard = self.guards[y]
-        holds = _conjuncts(guard) if isinstance(guard, Node) else frozenset()
-        while bar.op == "select":
-            condition = bar.args[0]
-            if condition in holds:
-                bar = bar.args[1]
-            elif condition.op != "not" and any(c.op == "not" and c.args[0] is condition for c in holds):
-                bar = bar.args[2]
-            else:
-                break
-        return bar
+        if not isinstance(guard, Node):
+            return bar
+        holds = _conjuncts(guard)
+        fails = {c.args[0] for c in holds if c.op == "not"}
+        core, layers = self._layers(bar)
+        return self._wrapped(core, [x for x in layers if x.args[0] not in holds and x.args[0] not in fails])
+
+    def _layers(self, bar: Node) -> tuple[Node, list[Node]]:
+        """What is left of a bar without the choices that may make it 0, and these, outermost first."""
+        zero, layers = self.build.const(0.0), []
+        while bar.op == "select" and zero in bar.args[1:]:
+            layers.append(bar)
+            bar = bar.args[2 if bar.args[1] is zero else 1]
+        return bar, layers
+
+    def _wrapped(self, core: Node, layers: list[Node]) -> Node:
+        zero = self.build.const(0.0)
+        for x in reversed(layers):
+            arms = (zero, core) if x.args[1] is zero else (core, zero)
+            core = self.build.select(x.args[0], *arms)
+        return core
 
     # structure
 

@@ -85,9 +85,8 @@ def remake(build: Builder, old: Node, args: tuple[Node, ...]) -> Node:
         return build.reduce(old.attr.kind, in_order(old.attr.over), args[0])
     if isinstance(old.attr, Read):
         at = args[1 : 1 + len(old.axes)]
-        return (
-            build.read_where(args[-1], args[0], old.axes, at) if old.attr.guarded else build.read(args[0], old.axes, at)
-        )
+        guard = args[-1] if old.attr.guarded else None
+        return build.read(args[0], old.axes, at) if guard is None else build.read_where(guard, args[0], old.axes, at)
     if isinstance(old.attr, Linear):
         arrays = list(zip(args, old.inner, strict=False))
         return build.linear(old.kind, arrays, old.axes, args[-1] if old.attr.guarded else None)

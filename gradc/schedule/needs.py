@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradc.extents import Index
-from gradc.ir import Node, Place, Reduce
+from gradc.ir import Linear, Node, Place, Reduce
 
 Needs = frozenset[Node] | None
 """Conditions of which one must hold for a value to be needed; None if it is needed whatever holds."""
@@ -42,7 +42,7 @@ def known_in(under: Needs, loops: frozenset[Index]) -> Needs:
 def _condition(n: Node) -> Node | None:
     """The condition without which a node need not run: its guard, or the one without which a sum adds zeros."""
     if not isinstance(n.attr, Reduce) or n.attr.guarded:
-        return n.guard if isinstance(n.attr, Reduce | Place) else None
+        return n.guard if isinstance(n.attr, Reduce | Place | Linear) else None
     value = n.args[0]
     zeros = value.op == "select" and value.args[2].op == "const" and not value.args[2].value
     return value.args[0] if n.kind == "sum" and zeros else None
