@@ -142,7 +142,9 @@ class Helpers(Expressions):
         if args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs:
             raise UnsupportedError("a helper has plain parameters", self.span(tree), "write: def f(x, y=1.0)")
         if tree.decorator_list:
-            raise UnsupportedError("decorators are not part of the language", self.span(tree.decorator_list[0]))
+            raise UnsupportedError(
+                "decorators are not part of the language", self.span(tree.decorator_list[0]), "leave it out"
+            )
         for a in args.args:
             self.check_name(a.arg, a)
         return Helper(tree, tuple(self.lower(d) for d in args.defaults), self.scope)
@@ -177,7 +179,7 @@ class Helpers(Expressions):
             return super()._call(tree)
         span = self.span(tree)
         if any(isinstance(a, ast.Starred) for a in tree.args) or any(k.arg is None for k in tree.keywords):
-            raise UnsupportedError("* and ** in calls are not part of the language", span)
+            raise UnsupportedError("* and ** in calls are not part of the language", span, "write the arguments out")
         return self._applied(function, self._bound_values(_helper(function), tree, span), span)
 
     def _function(self, tree: ast.expr) -> Function | None:
