@@ -60,6 +60,8 @@ class Calls(Comprehensions):
         func = tree.func
         if isinstance(func, ast.Attribute):
             if not self.is_module(func.value):
+                if isinstance(func.value, ast.Name) and func.value.id not in MODULES:
+                    self.visit(func.value)
                 hint = METHODS.get(func.attr) or function_hint(func.attr)
                 if self.is_function(func.attr):
                     hint = f"write {func.attr}({_brief(func.value)}{', ...' if tree.args or tree.keywords else ''})"

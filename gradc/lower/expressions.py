@@ -101,6 +101,8 @@ class Expressions(Calls):
             if self.is_function(tree.attr):
                 hint = f"'{tree.attr}' is a function: call it"
             raise ParseError(f"unknown constant '{tree.attr}'", self.span(tree), hint)
+        if isinstance(tree.value, ast.Name) and tree.value.id not in MODULES:
+            self.visit(tree.value)
         hint = ATTRIBUTES.get(tree.attr, "attributes are .T, .shape[k]")
         raise UnsupportedError(f"attribute '.{tree.attr}' is not part of the language", self.span(tree), hint)
 
