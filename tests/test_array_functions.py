@@ -423,7 +423,7 @@ WRONG = [
     ("softmax(a)", "softmax needs an array"),
     ("max(zeros(0))", "max of an empty axis"),
     ("np.foo(a)", "unknown function 'foo'"),
-    ("vstack([u, u])", "did you mean 'stack'?"),
+    ("vstack([u, u])", "write concatenate([A, B], axis=0)"),
 ]
 
 
