@@ -11,6 +11,7 @@ from gradc.errors import GradcError, ParseError, ShapeError, Span, UnsupportedEr
 from gradc.extents import Poly
 from gradc.ir import Node
 from gradc.lower.comprehensions import Comprehensions
+from gradc.lower.elsewhere import INSTEAD
 from gradc.lower.functions import REDUCTIONS, TABLE_NAMES
 from gradc.lower.signatures import FIRST_NAMES, KINDS, NUMPY_NAMES, Call, Row, Signature, signature
 from gradc.ops import ALIASES, CALLABLE, COMPOSITES, OPS
@@ -49,9 +50,8 @@ class Calls(Comprehensions):
             return params_text, lambda c: self._formula(body, c.values, c.span)
         if name in LATER:
             raise UnsupportedError(f"'{name}' is not supported yet", self.span(func))
-        raise ParseError(
-            f"unknown function '{name}'", self.span(func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
-        )
+        hint = INSTEAD.get(name) or did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
+        raise ParseError(f"unknown function '{name}'", self.span(func), hint)
 
     def _function_name(self, tree: ast.Call) -> tuple[str, str]:
         """The name of what is called, and the module before it: "np", "math" or none."""
@@ -60,15 +60,19 @@ class Calls(Comprehensions):
             base: ast.expr = func.value
             while isinstance(base, ast.Attribute) and base.attr in MODULES:
                 base = base.value
-            if not (isinstance(base, ast.Name) and base.id in MODULES and base.id not in self.names):
-                call = f"{func.attr}({_brief(func.value)}{', ...' if tree.args or tree.keywords else ''})"
-                raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {call}")
+            if not (isinstance(base, ast.Name) and self._is_module(base)):
+                arguments = [_brief(a) for a in (func.value, *tree.args, *tree.keywords)]
+                hint = f"write {func.attr}({', '.join(arguments)})" if self.is_function(func.attr) else None
+                raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), hint)
             return ALIASES.get(func.attr, func.attr), "math" if base.id == "math" else "np"
         if not isinstance(func, ast.Name):
             raise UnsupportedError("only functions can be called, by their name", self.span(func))
         if func.id in self.names:
             raise ParseError(f"'{func.id}' is a value, not a function", self.span(func))
         return ALIASES.get(func.id, func.id), ""
+
+    def _is_module(self, tree: ast.expr) -> bool:
+        return isinstance(tree, ast.Name) and tree.id in MODULES and tree.id not in self.names
 
     def is_function(self, name: str) -> bool:
         return ALIASES.get(name, name) in ALL_FUNCTIONS
@@ -193,9 +197,10 @@ def _is_none(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and tree.value is None
 
 
-def _brief(tree: ast.expr) -> str:
-    """The text of a name, an attribute or a subscript; dots for anything longer."""
-    return tree.id if isinstance(tree, ast.Name) else "..."
+def _brief(tree: ast.AST) -> str:
+    """The text of an expression; dots for a long one."""
+    text = ast.unparse(tree)
+    return text if len(text) <= LONGEST_HINT else "..."
 
 
 def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
@@ -207,6 +212,7 @@ def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
     return table
 
 
+LONGEST_HINT = 40
 LATER: frozenset[str] = frozenset({"grad"})
 """Functions the language will have."""
 FORMULAS = _formulas(COMPOSITES)
