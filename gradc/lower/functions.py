@@ -109,10 +109,15 @@ class Functions:
 
     def _construction(self) -> dict[str, Row]:
         arrays, build = self.arrays, self.build
-        one, zero = Value(build.const(1.0)), Value(build.const(0.0))
         return {
-            "zeros": ("shape", lambda c: construction.full(arrays, c.settings["shape"], zero, c.span)),
-            "ones": ("shape", lambda c: construction.full(arrays, c.settings["shape"], one, c.span)),
+            "zeros": (
+                "shape",
+                lambda c: construction.full(arrays, c.settings["shape"], Value(build.const(0.0)), c.span),
+            ),
+            "ones": (
+                "shape",
+                lambda c: construction.full(arrays, c.settings["shape"], Value(build.const(1.0)), c.span),
+            ),
             "full": (
                 "shape, value",
                 lambda c: construction.full(arrays, c.settings["shape"], c.values["value"], c.span),
