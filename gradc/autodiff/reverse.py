@@ -306,6 +306,7 @@ class _Reverse:
         if v in self.inputs:
             places = dict(zip(y.axes, y.subscripts, strict=True))
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
+            bar = self._summed(bar, self._only_checked(y, at, guard))
             self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
         own = {a: e for a, e in zip(y.axes, y.subscripts, strict=True) if a in v.indices}
@@ -328,9 +329,14 @@ class _Reverse:
             assert hit is not None
             self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
         else:
+            bar = self._summed(bar, self._only_checked(y, at, guard) - kept)
             varies = bar.indices.union(*(e.indices for e in y.args[1:]))
             place = build.place(bar, axes, at, kept & varies, guard)
             self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
+
+    def _only_checked(self, y: Node, at: tuple[Node, ...], guard: Node | None) -> frozenset[Index]:
+        """The indices of a read that come with axes its value does not have: along them the same is read again."""
+        return y.indices.difference(y.args[0].indices, *(e.indices for e in at), guard.indices if guard else ())
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]
