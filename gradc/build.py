@@ -232,6 +232,10 @@ class Builder(Algebra):
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
         if n.op == "reduce" and (self.pieces.indices(n) | self.partial(n)) & places.keys():
             return (yield from self._moving_reduction(n, places))
+        if n.op == "scan" and self.partial(n) & places.keys():
+            stays = n.index not in places and all(n.index not in e.indices for e in places.values())
+            if stays:
+                return self.scan(n.index, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 
     def _moving_reduction(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:

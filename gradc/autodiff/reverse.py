@@ -125,9 +125,11 @@ class _Reverse:
             for p in y.args:
                 self._receive(p, bar, y.indices - set(y.axes))
         elif isinstance(y.attr, Place):
-            moved = self.build.read(bar, y.axes, y.subscripts)
-            if y.guard is not None:
-                moved = self.build.select(y.guard, moved, self.build.const(0.0))
+            if y.guard is None:
+                moved = self.build.read(bar, y.axes, y.subscripts)
+            else:
+                there = self.build.read_where(y.guard, bar, y.axes, y.subscripts)
+                moved = self.build.select(y.guard, there, self.build.const(0.0))
             self._receive(y.args[0], moved, frozenset().union(*(a.indices for a in y.args)))
 
     def _fan_out(self, bars: list[Bar]) -> Bar:

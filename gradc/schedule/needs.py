@@ -11,8 +11,13 @@ Needs = frozenset[Node] | None
 """Conditions of which one must hold for a value to be needed; None if it is needed whatever holds."""
 
 
-def needs(nodes: Sequence[Node], deps: Mapping[Node, Mapping[Node, object]], needed: set[Node]) -> dict[Node, Needs]:
-    """What each node is needed under. `nodes` stand before their users; `deps` are the nodes that each reads."""
+def needs(
+    nodes: Sequence[Node], deps: Mapping[Node, Mapping[Node, frozenset[Index]]], needed: set[Node]
+) -> dict[Node, Needs]:
+    """What each node is needed under. `nodes` stand before their users.
+
+    `deps` are the nodes that each reads, with the indices at other places of which it does.
+    """
     found: dict[Node, Needs] = {}
 
     def need(n: Node, under: Needs) -> None:
@@ -29,8 +34,9 @@ def needs(nodes: Sequence[Node], deps: Mapping[Node, Mapping[Node, object]], nee
             under = found[n] = frozenset({condition})
             for a in read_by(condition, deps):
                 need(a, None)
-        for a in deps[n]:
-            need(a, under)
+        for a, moved in deps[n].items():
+            means_the_same = under is not None and all(c.indices <= a.indices - moved for c in under)
+            need(a, under if means_the_same else None)
     return found
 
 
