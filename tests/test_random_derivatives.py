@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from random_programs import Program
 from test_random_programs import GRADIENT, VALUE, called, fields, poisoned, programs, same, settled
 
@@ -62,20 +62,19 @@ def derived_again(first: Function) -> Function:
 def check(program: Program) -> None:
     program = with_directions(program)
     first = gradc.compile(program.text, backend="python", cache=False)
-    assume(first._derived.gradient and first.wrt)
+    if not (first._derived.gradient and first.wrt):
+        return
     value, gradient = called(first.value_and_grad, program.inputs, program)
     try:
         second = derived_again(first)
     except UnsupportedError as error:
-        assume("unknown length" in str(error))
-        raise
+        assert "unknown length" in str(error), str(program)  # noqa: PT017
+        return
     with poisoned():
         slope, again = called(second.value_and_grad, program.inputs, program)
-    expected = math.fsum(
-        float(np.sum(f * program.inputs[f"to_{name}"])) for name, f in fields(gradient).items()
-    )
+    expected = math.fsum(float(np.sum(f * program.inputs[f"to_{name}"])) for name, f in fields(gradient).items())
     scale = max(1.0, *(float(np.abs(f).max(initial=0.0)) for f in fields(gradient).values()))
-    if math.isfinite(expected):
+    if math.isfinite(expected) and not program.is_empty:
         same(program, "gradient along a direction: its program, itself", slope / scale, expected / scale, 10 * VALUE)
     for name, bar in (second._derived.gradient or {}).items():
         reference = evaluate_value(bar.node, bar.axes, program.inputs, program.dims)
@@ -86,9 +85,10 @@ def check(program: Program) -> None:
 
 def check_differences(program: Program, second: Function, value: float, slope: float) -> None:
     """The gradient of the gradient; where the first one is flat by decree, the second is what it is."""
-    assume(program.smooth and 0 not in program.dims.values() and max(abs(value), abs(slope)) < 1e5)
-    assume(not re.search(r"stop_gradient|std\(|norm\(", program.text))
-    assume(sum(np.size(program.inputs[name]) for name in second.wrt) <= LARGEST)
+    flat = re.search(r"stop_gradient|std\(|norm\(", program.text)
+    many = sum(np.size(program.inputs[name]) for name in second.wrt) > LARGEST
+    if not program.smooth or program.is_empty or flat or many or not max(abs(value), abs(slope)) < 1e5:
+        return
     report = second.check(**program.inputs)
     assert report.ok, f"{report}\n\n{program}"
 

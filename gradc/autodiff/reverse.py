@@ -288,12 +288,11 @@ class _Reverse:
     def _linear(self, y: Node, bar: Node) -> None:
         """What is not run contributes nothing: neither where nobody asks for y, nor where it makes no difference."""
         build, guard = self.build, self.guards[y]
-        condition: Node | None = None
-        if isinstance(guard, Node):
-            condition = guard
-        elif guard is Use.SOMETIMES:
+        condition = None if isinstance(guard, Use) else condition_of(guard)
+        if guard is not Use.ALWAYS and not isinstance(guard, Node):
             differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
-            condition = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+            some = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+            condition = some if condition is None else build.op("and", condition, some)
         for x, contribution in received(build, y, bar, condition):
             if condition is not None:
                 contribution = build.select(condition, contribution, build.const(0.0))
