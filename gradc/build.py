@@ -231,15 +231,27 @@ class Builder(Algebra):
             if n.op == "convert":
                 return self.convert(args[0], n.type)
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
-        inside = frozenset().union(*(e.indices for e in places.values()))
-        bounds = frozenset().union(*(i.extent.indices for i in n.over))
-        own_range = not n.over & inside and not bounds & places.keys()
         apart = (self.pieces.indices(n) | self.pieces.risk(n).loose) & places.keys()
-        if n.op == "reduce" and n.guard is None and apart and own_range:
-            return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
+        if n.op == "reduce" and n.guard is None and apart:
+            return (yield from self._moving_reduction(n, places))
+        inside = frozenset().union(*(e.indices for e in places.values()))
         if n.op == "scan" and apart and n.index not in inside and not n.index.closure & places.keys():
             return self.scan(n.index, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
+
+    def _moving_reduction(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
+        """A reduction is one of values at other places, over indices that do not stand in these."""
+        inside = frozenset().union(*(e.indices for e in places.values()))
+        bounds = frozenset().union(*(i.extent.indices for i in n.over))
+        if bounds & (places.keys() | n.over):
+            return self._plain_read(n, places)
+        taken, over = inside | n.args[0].indices, []
+        for i in in_order(n.over):
+            own = i if i not in inside else next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
+            taken |= {own}
+            over.append(own)
+        renamed = {i: self.index(own) for i, own in zip(in_order(n.over), over, strict=True) if i != own}
+        return self.reduce(n.kind, over, _sent((yield n.args[0], places | renamed)))
 
     def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
         """A read under a condition moves with its condition."""
@@ -259,7 +271,8 @@ class Builder(Algebra):
     def _goes_through(self, value: Node, places: Places) -> bool:
         """Whether a scalar function is computed again at other places: at few, or where it has one formula of many."""
         few = all(e.op == "const" and (a.extent.constant or NEVER) <= MOST_PIECES for a, e in places.items())
-        return few or self._pushable(value, places) or not self.pieces.indices(value).isdisjoint(places)
+        apart = self.pieces.indices(value) | self.pieces.risk(value).loose
+        return few or self._pushable(value, places) or not apart.isdisjoint(places)
 
     def _pushable(self, value: Node, places: Places) -> bool:
         """Whether it costs next to nothing to compute the value again at other places, or is made of positions."""

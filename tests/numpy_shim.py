@@ -12,12 +12,14 @@ import ast
 import builtins
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import numpy as np
+import shim_statements as statements
 from scipy import special
-
-STEP = 1e-100
+from shim_statements import STEP
 
 
 class UnknowableError(Exception):
@@ -29,19 +31,25 @@ def run(text: str, inputs: Mapping[str, Any], dims: Mapping[str, int], stops: li
 
     `stops`, from an earlier run, holds the values of its `stop_gradient`s in order; an empty list is filled.
     """
-    tree = _Rewriter().visit(ast.parse(text))
-    body = [s for s in tree.body if not isinstance(s, ast.AnnAssign)]
-    last = body[-1]
-    assert isinstance(last, ast.Expr | ast.Return)
-    assert last.value is not None
-    body[-1] = ast.Assign([ast.Name("result_", ast.Store())], last.value)
-    module = ast.fix_missing_locations(ast.Module(body, []))
     names: dict[str, Any] = {**FUNCTIONS, **dims}
     names |= {k: v.copy() if isinstance(v, np.ndarray) else _number(v) for k, v in inputs.items()}
     names["stop_gradient"] = _stopper([] if stops is None else stops)
     with np.errstate(all="ignore"):
-        exec(compile(module, "<program>", "exec"), names)
-    return names["result_"]
+        return statements.run(_body(text), names, _evaluated)
+
+
+@lru_cache(10_000)
+def _body(text: str) -> list[ast.stmt]:
+    return [s for s in _Rewriter().visit(ast.parse(text)).body if not isinstance(s, ast.AnnAssign)]
+
+
+def _evaluated(tree: ast.expr, names: dict[str, Any]) -> Any:
+    return eval(_compiled(tree), names)
+
+
+@lru_cache(10_000)
+def _compiled(tree: ast.expr) -> CodeType:
+    return compile(ast.fix_missing_locations(ast.Expression(tree)), "<program>", "eval")
 
 
 def directional(text: str, inputs: Mapping[str, Any], dims: Mapping[str, int], tangents: Mapping[str, Any]) -> float:
@@ -98,6 +106,11 @@ class _Rewriter(ast.NodeTransformer):
             left = right
         assert result is not None
         return result
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        assert isinstance(node.target, ast.Name)
+        changed = ast.BinOp(ast.Name(node.target.id, ast.Load()), node.op, node.value)
+        return self.visit(ast.Assign([node.target], changed))
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
@@ -541,5 +554,6 @@ FUNCTIONS: dict[str, Any] = {
     "arange": np.arange,
     "linspace": _linspace,
     "one_hot": _one_hot,
+    "grad": statements.Derivative,
     "int": _truncated,
 }

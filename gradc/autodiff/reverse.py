@@ -125,9 +125,11 @@ class _Reverse:
             for p in y.args:
                 self._receive(p, bar, y.indices - set(y.axes))
         elif isinstance(y.attr, Place):
-            moved = self.build.read(bar, y.axes, y.subscripts)
-            if y.guard is not None:
-                moved = self.build.select(y.guard, moved, self.build.const(0.0))
+            if y.guard is None:
+                moved = self.build.read(bar, y.axes, y.subscripts)
+            else:
+                there = self.build.read_where(y.guard, bar, y.axes, y.subscripts)
+                moved = self.build.select(y.guard, there, self.build.const(0.0))
             self._receive(y.args[0], moved, frozenset().union(*(a.indices for a in y.args)))
 
     def _fan_out(self, bars: list[Bar]) -> Bar:
@@ -285,12 +287,11 @@ class _Reverse:
     def _linear(self, y: Node, bar: Node) -> None:
         """What is not run contributes nothing: neither where nobody asks for y, nor where it makes no difference."""
         build, guard = self.build, self.guards[y]
-        condition: Node | None = None
-        if isinstance(guard, Node):
-            condition = guard
-        elif guard is Use.SOMETIMES:
+        condition = None if isinstance(guard, Use) else condition_of(guard)
+        if guard is not Use.ALWAYS and not isinstance(guard, Node):
             differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
-            condition = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+            some = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
+            condition = some if condition is None else build.op("and", condition, some)
         for x, contribution in received(build, y, bar, condition):
             if condition is not None:
                 contribution = build.select(condition, contribution, build.const(0.0))
@@ -305,6 +306,7 @@ class _Reverse:
         if v in self.inputs:
             places = dict(zip(y.axes, y.subscripts, strict=True))
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
+            bar = self._summed(bar, self._only_checked(y, at, guard))
             self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
         own = {a: e for a, e in zip(y.axes, y.subscripts, strict=True) if a in v.indices}
@@ -327,9 +329,14 @@ class _Reverse:
             assert hit is not None
             self.bars.setdefault(v, []).append(Bar(build.select(hit, bar, build.const(0.0)), self.factor))
         else:
+            bar = self._summed(bar, self._only_checked(y, at, guard) - kept)
             varies = bar.indices.union(*(e.indices for e in y.args[1:]))
             place = build.place(bar, axes, at, kept & varies, guard)
             self.bars.setdefault(v, []).append(Bar(build.scatter([place]), self.factor))
+
+    def _only_checked(self, y: Node, at: tuple[Node, ...], guard: Node | None) -> frozenset[Index]:
+        """The indices of a read that come with axes its value does not have: along them the same is read again."""
+        return y.indices.difference(y.args[0].indices, *(e.indices for e in at), guard.indices if guard else ())
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]

@@ -272,6 +272,8 @@ class Tiling:
             return False
         if e.array in self.roles.owned or e.array in self.roles.totals or e.array not in self.shapes:
             return False  # what the rows write to has to stay where it is
+        if not (self.shapes[e.array][0] - self.loop.index.extent).is_nonnegative():
+            return False  # it has fewer rows, and is read under a condition: not all can be copied
         used = {p.name for p in parts(e.at[1]) if isinstance(p, Name)}
         return any(loop.variable not in used for loop in path)
 

@@ -1,0 +1,106 @@
+"""What random programs have found, each as its smallest program: value and gradient, generated code and differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from random_programs import Program
+from test_random_derivatives import check as check_second
+from test_random_programs import check
+
+import gradc
+
+PROGRAMS = {
+    "rows of data that there are fewer of than turns of the loop": """
+b: param[n, n]
+c: param[n, n, n]
+at1: index[n]
+at2: index[n]
+sum((1/concatenate([[b for e in range(n)], c], axis=1))[at1, :, at2])
+""",
+    "the diagonal of a sum of what is put together": """
+a: param[2, 3, 2]
+b: param[2, 3, 1]
+trace(einsum('zab->ab', concatenate([a, b], axis=2)))
+""",
+    "softmax of what is put together along another axis": """
+c: param[2, n, d]
+f: param[d, n]
+sum(softmax(concatenate([c[:, :, 0], f], axis=-2))[:, 0]**2)
+""",
+    "a gather along an axis that the value does not have": """
+p: param[2]
+at1: index[3, 1]
+at2: index[3]
+sum([p for l in range(2)][at1, at2]*p[0])
+""",
+    "a gather of what is computed along an axis that it does not have": """
+p: param
+r: param[2]
+at1: index[3, 1]
+at2: index[3]
+sum([p*r*r for l in range(2)][at1, at2])
+""",
+    "a condition of a loop that reads a sum at other places": """
+m: param[n, n]
+sum(log_softmax(m @ tril(m @ m, 1), axis=-2)**2)
+""",
+    "running sums of what is put together along another axis": """
+q: data[n, d]
+y: param[n, d]
+z: param[2*d, 2]
+mean((cumsum(concatenate([q, y], axis=1), axis=0) @ z)**2)
+""",
+    "the factors of a matrix that is solved with in one arm": """
+a: param
+b: param[n]
+r: param[n, n]
+if a > 9:
+    u = b
+else:
+    u = solve(r, b @ r)
+mean(u*u)
+""",
+    "the same where the arm is not taken": """
+a: param
+b: param[n]
+r: param[n, n]
+if a < 9:
+    u = b*a
+else:
+    u = solve(r, b @ r)
+mean(u*u)
+""",
+    "the largest of what is put together, over one class and without another": """
+t: param[d, 1]
+p: param[d]
+at1: index[d]
+dot(cross_entropy_with_logits(concatenate([full((d, 2), 2.0), t], axis=1), at1), p)
+""",
+}
+SIZES = {"n": 4, "d": 3}
+
+
+def with_inputs(text: str) -> Program:
+    random, inputs = np.random.default_rng(3), {}
+    for i in gradc.compile(text, backend="python", cache=False).signature:
+        shape = tuple(eval(str(length), {}, dict(SIZES)) for length in i.shape)
+        value: Any = random.integers(0, 2, shape) if i.kind == "index" else random.normal(size=shape)
+        inputs[i.name] = value if shape else float(value)
+    dims = {dim: size for dim, size in SIZES.items() if f"[{dim}" in text or f", {dim}" in text}
+    return Program(text.strip(), inputs, dims, True)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_found(name: str) -> None:
+    program = with_inputs(PROGRAMS[name])
+    check(program)
+    report = gradc.compile(program.text, backend="python", cache=False).check(**program.inputs)
+    assert report.ok, f"{report}\n\n{program}"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_second_derivatives(name: str) -> None:
+    check_second(with_inputs(PROGRAMS[name]))
