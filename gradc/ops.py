@@ -244,6 +244,7 @@ ALIASES: dict[str, str] = {
     "rint": "round",
     "gammaln": "lgamma",
     "expit": "sigmoid",
+    "log_expit": "log_sigmoid",
 }
 """Other spellings of the same functions."""
 

@@ -111,6 +111,10 @@ TEXTS = [
     "diag(diag(u))",
     "trace(A)",
     "trace(x)",
+    "diagonal(A @ A)",
+    "diagonal(A, offset=1)",
+    "cross(x, A)",
+    "cross(A, x[:1, :3] - A)",
     "trace(A @ A)",
     "trace(concatenate([A, A], 0), offset=-1)",
     "tril(A)",
@@ -424,6 +428,10 @@ WRONG = [
     ("max(zeros(0))", "max of an empty axis"),
     ("np.foo(a)", "unknown function 'foo'"),
     ("vstack([u, u])", "write concatenate([A, B], axis=0)"),
+    ("slogdet(A)", "write logdet(A)"),
+    ("stak([u, u])", "did you mean 'stack'?"),
+    ("cross(u, u)", "vectors of length 3, not an axis of length n"),
+    ("cross(1, u)", "vectors of length 3, not a number"),
 ]
 
 

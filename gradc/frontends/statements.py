@@ -12,6 +12,7 @@ from gradc.frontends.helpers import Helpers
 from gradc.frontends.syntax import title
 from gradc.ir import Node
 from gradc.lower.outside import STATEMENTS, TARGETS
+from gradc.lower.subscripts import subscript
 from gradc.program import Origin, Provenance, Value
 
 MOST_LOOPS = 16
@@ -81,9 +82,13 @@ class Statements(Helpers):
                     raise UnsupportedError(
                         "one name is assigned at a time", self.span(statement), "write each on a line of its own"
                     )
-                name = self._target(statement.targets[0])
-                if not self.alias(name, statement.value):
-                    self._assign(name, self.lower(statement.value))
+                target = statement.targets[0]
+                if isinstance(target, ast.Tuple | ast.List):
+                    names = [self._target(t) for t in target.elts]
+                    for name, value in zip(names, self._unpacked(target, statement.value), strict=True):
+                        self._assign(name, value)
+                elif not self.alias(self._target(target), statement.value):
+                    self._assign(self._target(target), self.lower(statement.value))
             case ast.AugAssign():
                 name = self._target(statement.target)
                 current = ast.copy_location(ast.Name(name, ast.Load()), statement.target)
@@ -130,6 +135,24 @@ class Statements(Helpers):
         self.check_name(target.id, target)
         return target.id
 
+    def _unpacked(self, target: ast.Tuple | ast.List, tree: ast.expr) -> Sequence[Value]:
+        """A value for each of several names: of a list as long, of a shape, or along the first axis of an array."""
+        count, span = len(target.elts), self.span(target)
+        if isinstance(tree, ast.Tuple | ast.List) and not any(isinstance(e, ast.Starred) for e in tree.elts):
+            values = [self.lower(e) for e in tree.elts]
+        elif isinstance(tree, ast.Attribute) and tree.attr == "shape":
+            values = [Value(self.build.length(length)) for length in self.lower(tree.value).shape]
+        else:
+            value = self.lower(tree)
+            if not value.axes or value.shape[0].constant != count:
+                what = f"an array of length {value.shape[0]}" if value.axes else "a number"
+                raise ShapeError(f"{_counted(count, 'name')} for {what}", span)
+            turns = (Value(self.build.const(k)) for k in range(count))
+            values = [subscript(self.arrays, value, [k], span) for k in turns]
+        if len(values) != count:
+            raise ShapeError(f"{_counted(count, 'name')} for {_counted(len(values), 'value')}", span)
+        return values
+
     def _assign(self, name: str, value: Value) -> None:
         self.bind(name, value)
         if value.node.op in ("const", "dim", "index", "input"):
@@ -148,6 +171,8 @@ class Statements(Helpers):
         if statement.end_lineno not in (None, statement.lineno):
             text += " ..."
         target = getattr(statement, "target", None) or getattr(statement, "targets", [None])[0]
+        if isinstance(target, ast.Tuple | ast.List):
+            target = target.elts[0]
         origin = Origin(text, span, target.id if isinstance(target, ast.Name) else "result")
         for node in self.build.graph.nodes[before:]:
             self.provenance.origins.setdefault(node, origin)
@@ -206,3 +231,7 @@ class Statements(Helpers):
     def _under(self, r: Returned, condition: Value, span: Span) -> Returned:
         guard = condition if r.guard is None else self.arrays.elementwise("and", [condition, r.guard], span)
         return Returned(r.value, guard)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"

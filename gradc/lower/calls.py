@@ -204,9 +204,10 @@ def _is_none(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and tree.value is None
 
 
-def _brief(tree: ast.expr) -> str:
-    """The text of a name, an attribute or a subscript; dots for anything longer."""
-    return tree.id if isinstance(tree, ast.Name) else "..."
+def _brief(tree: ast.AST) -> str:
+    """The text of an expression; dots for a long one."""
+    text = ast.unparse(tree)
+    return text if len(text) <= LONGEST_HINT else "..."
 
 
 def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
@@ -218,6 +219,7 @@ def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
     return table
 
 
+LONGEST_HINT = 40
 FORMULAS = _formulas(COMPOSITES)
 DEFAULTS: dict[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}}
 ALL_FUNCTIONS = frozenset({*CALLABLE, *FORMULAS, *TABLE_NAMES})

@@ -65,6 +65,7 @@ class Functions:
         return {
             "dot": (two, lambda c: contractions.dot(arrays, c.values["a"], c.values["b"], c.span)),
             "matmul": (two, lambda c: self.matmul(c.values["a"], c.values["b"], c.span)),
+            "cross": (two, lambda c: contractions.cross(arrays, c.values["a"], c.values["b"], c.span)),
             "outer": (two, lambda c: contractions.outer(arrays, c.values["a"], c.values["b"], c.span)),
             "einsum": (
                 "subscripts, *operands",
@@ -140,6 +141,7 @@ class Functions:
                 ),
             ),
             "diag": ("x, k=0", self.diag),
+            "diagonal": ("x, offset=0", self.diagonal),
             "trace": ("x, offset=0", self.trace),
             "tril": (
                 "x, k=0",
@@ -196,8 +198,11 @@ class Functions:
             return construction.diagonal_matrix(self.arrays, value, k, call.span)
         return construction.diagonal(self.arrays, value, k, call.span, "diag")
 
+    def diagonal(self, call: Call) -> Value:
+        return construction.diagonal(self.arrays, call.values["x"], call.settings["offset"], call.span, call.name)
+
     def trace(self, call: Call) -> Value:
-        value = construction.diagonal(self.arrays, call.values["x"], call.settings["offset"], call.span, "trace")
+        value = self.diagonal(call)
         return Value(self.reductions.sum(value.node, [a for a in value.axes if a is not None]))
 
     def reduce(self, call: Call) -> Value:

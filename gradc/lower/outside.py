@@ -66,8 +66,6 @@ LITERALS: dict[type, Refusal] = {
 """Literals that are no numbers, by the class of what they stand for."""
 
 TARGETS: dict[type[ast.expr], Refusal] = {
-    ast.Tuple: ("several names are assigned at once", "write an assignment for each: a = ..., then b = ..."),
-    ast.List: ("several names are assigned at once", "write an assignment for each: a = ..., then b = ..."),
     ast.Subscript: (
         "elements of arrays cannot be assigned",
         "make the whole array: [... for i in range(n)], or where(condition, new, old)",
@@ -211,6 +209,17 @@ WORDS: dict[str, str] = {
     "eigh": "linear algebra is solve, inv, det, logdet and cholesky",
     "eigvalsh": "linear algebra is solve, inv, det, logdet and cholesky",
     "qr": "linear algebra is solve, inv, det, logdet and cholesky",
+    "matrix_power": "write A @ A",
+    "cho_factor": "write cholesky(A)",
+    "cho_solve": "write solve(A, b)",
+    "solve_triangular": "write solve(L, b)",
+    "take": "write x[k]",
+    "take_along_axis": "write A[arange(n), k]",
+    "choose": "write where(c, x, y)",
+    "select": "write x if c else y",
+    "append": "write concatenate([x, y])",
+    "moveaxis": "write transpose(x, (0, 2, 1))",
+    "ndtr": "write erfc(-x/sqrt(2))/2",
     "backward": "the gradient is made for you: call value_and_grad",
 }
 """Functions that nothing in the language does the work of, and what to do."""
