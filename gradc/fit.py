@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gradc.datasets import shape_of, sizes
 from gradc.errors import InputError, UnsupportedError, did_you_mean
 from gradc.extents import Poly
-from gradc.inputs import shape_of, sizes
 from gradc.program import Program
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -32,13 +32,18 @@ def test_every_module_is_described(path: Path) -> None:
         assert f"`{path.parts[1]}/`" in floors
 
 
+def unnumbered(line: str) -> str:
+    """Numbers of nodes change whenever something else is made before them."""
+    return " ".join(re.sub(r"%\d+", "%", line).split())
+
+
 def test_nodes_shown_are_printed() -> None:
     function = gradc.compile(EXAMPLE)
     program = parse(EXAMPLE.read_text())
     printed = "\n".join([format_graph([program.result.node]), str(function.graph), function.adjoint_listing])
     shown = re.findall(r"^ *%\d+ = .*$|^\w+_bar = %\d+$", PAGE, re.M)
     assert len(shown) > 10
-    assert set(shown) <= set(printed.splitlines())
+    assert {unnumbered(line) for line in shown} <= {unnumbered(line) for line in printed.splitlines()}
 
 
 def test_links_lead_somewhere() -> None:

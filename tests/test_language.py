@@ -13,7 +13,7 @@ import pytest
 import gradc
 from gradc.api import parse
 from gradc.build import Builder
-from gradc.inputs import complete
+from gradc.datasets import complete
 from gradc.ir import Graph
 from gradc.kinds import KINDS
 from gradc.lower.arrays import Arrays

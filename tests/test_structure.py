@@ -22,7 +22,7 @@ FLOORS = {
     6: ("runtime",),
     7: ("check", "scipy_bridge", "function"),
     8: ("api", ""),
-    9: ("inputs", "fit", "tables"),
+    9: ("datasets", "fit", "tables"),
     10: ("cli",),
 }
 
@@ -98,4 +98,4 @@ def test_user_text_is_never_run() -> None:
             )
             if word in RUNNING:
                 runs.append((name, word))
-    assert runs in ([("runtime.jit", "exec")], [("inputs", "literal_eval"), ("runtime.jit", "exec")])
+    assert runs in ([("runtime.jit", "exec")], [("datasets", "literal_eval"), ("runtime.jit", "exec")])

@@ -203,7 +203,7 @@ class _Reverse:
         Nor does what was not chosen, whose adjoint is 0: here 0 times an infinite factor is 0.
         """
         guard: Guard = self.guards[y]
-        if factor.op == "const":
+        if factor.op == "const" or (guard is Use.ALWAYS and y not in self.behind_choices):
             return contribution
         condition = None if isinstance(guard, Use) else condition_of(guard)
         exactly = guard is Use.ALWAYS or isinstance(guard, Node)

@@ -11,10 +11,10 @@ from typing import Annotated, TypeVar
 import typer
 
 from gradc.api import restore
+from gradc.datasets import Inputs, choice, complete, dimension, load, missing, setting
 from gradc.errors import InputError, ParseError, Source, Span
 from gradc.fit import start
 from gradc.function import Function
-from gradc.inputs import Inputs, choice, complete, dimension, load, missing, setting
 from gradc.program import Program
 
 T = TypeVar("T")
