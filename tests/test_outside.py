@@ -139,6 +139,8 @@ SIGNS = [
     ("b \u2212 1", "write -"),
     ("2 \u00d7 b", "write *"),
     ("b\u00b2", "a power is **"),
+    ("2b + 1", "2*x"),
+    ("  b", "the beginning of a line"),
     ("lambda: data = 1", "call it lam"),
     ("in: data = 1", "in is a keyword of Python"),
 ]
