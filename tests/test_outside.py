@@ -51,7 +51,6 @@ OUTSIDE: list[tuple[str, tuple[int, int], str, str]] = [
     ("b + (c := 2)", (1, 6), ":= is not part of the language", "on a line of its own"),
     ("sum(*w)", (1, 1), "* and ** in calls are not part", "write the arguments out"),
     ("sum([*w, 1])", (1, 6), "* is not part of the language here", "concatenate([x, y])"),
-    ("a, c = b, w\nb", (1, 1), "several names are assigned at once", "an assignment for each"),
     ("a = c = b\nb", (1, 1), "one name is assigned at a time", "a line of its own"),
     ("w[0] = 1\nb", (1, 1), "elements of arrays cannot be assigned", "where(condition"),
     ("w[0:2] += 1\nb", (1, 1), "elements of arrays cannot be assigned", "for i in range(n)"),
@@ -140,6 +139,8 @@ SIGNS = [
     ("b \u2212 1", "write -"),
     ("2 \u00d7 b", "write *"),
     ("b\u00b2", "a power is **"),
+    ("2b + 1", "2*x"),
+    ("  b", "the beginning of a line"),
     ("lambda: data = 1", "call it lam"),
     ("in: data = 1", "in is a keyword of Python"),
 ]

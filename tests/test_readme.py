@@ -27,12 +27,16 @@ def test_sweep_shown_is_generated() -> None:
     assert PYTHON[1].lstrip().startswith("for start in range(first, last, tile):")
 
 
-def test_python_shown_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_shown_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, Any] = {}
     exec(compile(PYTHON[2], "README.md", "exec"), names)
     assert "def value_and_grad(w, b, x, t, lam):" in capsys.readouterr().out
     assert names["found"].fun < names["value"]
+    file = tmp_path / "shown.py"  # functions are read by their source
+    file.write_text(PYTHON[3])
+    exec(compile(PYTHON[3], str(file), "exec"), names)
+    assert capsys.readouterr().out == "(3,)\n(1.0, Gradient(a=-4.0))\n"
 
 
 def test_functions_listed_are_those_there_are() -> None:

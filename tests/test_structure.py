@@ -8,6 +8,8 @@ from pathlib import Path
 import networkx
 import pytest
 
+import gradc
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gradc"
 FLOORS = {
@@ -57,6 +59,11 @@ def edges() -> list[tuple[str, str]]:
 def test_every_module_has_a_floor() -> None:
     tops = {m.split(".")[0] for m in modules()}
     assert tops == {top for f in FLOORS.values() for top in f}
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing `gradc.x` makes the module what `gradc.x` is."""
+    assert not set(modules()) & set(gradc.__all__)
 
 
 def test_no_import_points_up() -> None:

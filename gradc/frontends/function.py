@@ -96,14 +96,16 @@ def program(source: PythonProgram) -> Program:
 def _define_outer(statements: Statements, source: PythonProgram) -> None:
     """Makes known what names mean outside of each function: numbers and functions, each in the scope of its own."""
     scopes, helpers = {source.main: statements.scope}, {}
+    called = {key for _, written in source.functions for _, key in written.helpers}
     for key, written in source.functions:
         scope = scopes.setdefault(key, Scope(Source(written.file, written.text), {}, {}, {}))
         scope.foreign.update(written.foreign)
         scope.names.update({name: Value(statements.build.const(number)) for name, number in written.numbers})
-        with statements.within(scope):
-            helpers[key] = statements.helper(_definition(written))
+        if key in called:
+            with statements.within(scope):
+                helpers[key] = statements.helper(_definition(written))
     for key, written in source.functions:
-        scopes[key].helpers.update({name: helpers[called] for name, called in written.helpers})
+        scopes[key].helpers.update({name: helpers[k] for name, k in written.helpers})
 
 
 # reading

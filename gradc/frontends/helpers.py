@@ -137,7 +137,9 @@ class Helpers(Expressions):
             message = f"'{tree.id}' is a module that is not part of the language"
             return UnsupportedError(message, self.span(tree), "np, math and scipy.special are: np.exp(x)")
         hint = f"make it an argument: {tree.id}: gradc.data[...]"
-        if called:
+        if what == "Function":
+            hint = "a helper is a plain function: compile the function that calls it, and leave this one as it is"
+        elif called:
             hint = "functions written with def can be called, and those of np, math and scipy.special"
         return UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
 

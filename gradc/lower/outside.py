@@ -66,6 +66,7 @@ LITERALS: dict[type, Refusal] = {
 """Literals that are no numbers, by the class of what they stand for."""
 
 TARGETS: dict[type[ast.expr], Refusal] = {
+    ast.Starred: ("* is not part of the language: how many values there are is known", "write a slice: rest = x[1:]"),
     ast.Subscript: (
         "elements of arrays cannot be assigned",
         "make the whole array: [... for i in range(n)], or where(condition, new, old)",
@@ -237,6 +238,7 @@ SIGNS: list[tuple[str, str]] = [
     ("[\u00d7\u00b7\u22c5]", "write *"),
     ("[\u2018\u2019\u201c\u201d]", "write plain quotes"),
     ("[\u00b2\u00b3]", "a power is **"),
+    (r"\b\d+[A-Za-df-z_]", "write * between factors: 2*x"),
     (r"\blambda\b", "lambda is a keyword of Python: call it lam"),
     (
         r"^\s*(in|is|as|or|and|not|class|def|del|for|from|global|if|import|pass|try|while|with)\s*[:=]",
