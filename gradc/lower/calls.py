@@ -60,7 +60,7 @@ class Calls(Comprehensions):
             base: ast.expr = func.value
             while isinstance(base, ast.Attribute) and base.attr in MODULES:
                 base = base.value
-            if not (isinstance(base, ast.Name) and base.id in MODULES and base.id not in self.names):
+            if not (isinstance(base, ast.Name) and base.id in MODULES and not self.is_defined(base.id)):
                 call = f"{func.attr}({_brief(func.value)}{', ...' if tree.args or tree.keywords else ''})"
                 raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {call}")
             return ALIASES.get(func.attr, func.attr), "math" if base.id == "math" else "np"

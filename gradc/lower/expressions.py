@@ -73,7 +73,10 @@ class Expressions(Calls):
         if method is None:
             what, hint = UNSUPPORTED.get(type(tree), (type(tree).__name__, None))
             raise UnsupportedError(f"{what} is not part of the language", self.span(tree), hint)
-        return method(tree)
+        value = method(tree)
+        if not all(a is None or a.extent.is_manageable for a in value.axes):
+            raise ShapeError("the length of this array is too complicated", self.span(tree), "give a length a name")
+        return value
 
     # names and numbers
 
@@ -82,9 +85,7 @@ class Expressions(Calls):
         if not isinstance(value, bool | int | float):
             what = "a complex number" if isinstance(value, complex) else f"{type(value).__name__} {str(value)[:20]!r}"
             raise UnsupportedError(f"{what} is not part of the language", self.span(tree), "expected a number")
-        if isinstance(value, int) and abs(value) >= 2**63:
-            value = float(value) if value.bit_length() < 1024 else math.inf
-        return Value(self.build.const(value))
+        return Value(self.build.const(number_of(value)))
 
     def _name(self, tree: ast.Name) -> Value:
         found = self.names.get(tree.id)
@@ -103,7 +104,7 @@ class Expressions(Calls):
     def _attribute(self, tree: ast.Attribute) -> Value:
         if tree.attr == "T":
             return transpose(self.visit(tree.value))
-        if isinstance(tree.value, ast.Name) and tree.value.id in MODULES and tree.value.id not in self.names:
+        if isinstance(tree.value, ast.Name) and tree.value.id in MODULES and not self.is_defined(tree.value.id):
             if tree.attr in CONSTANTS:
                 return Value(self.build.const(CONSTANTS[tree.attr]))
             raise ParseError(f"unknown constant '{tree.attr}'", self.span(tree), did_you_mean(tree.attr, CONSTANTS))
@@ -194,3 +195,10 @@ class Expressions(Calls):
         if isinstance(tree, ast.Constant) and tree.value is ...:
             return Rest()
         return self.visit(tree)
+
+
+def number_of(value: float | int) -> float | int:
+    """A number as the language has it: an integer of more than 64 bits is a float."""
+    if isinstance(value, float) or abs(value) < 2**63:
+        return value
+    return float(value) if value.bit_length() < 1024 else math.inf if value > 0 else -math.inf
