@@ -82,7 +82,7 @@ class Helpers(Expressions):
         return bool(self._before)
 
     def is_defined(self, name: str) -> bool:
-        return name in self.names or (name in self.helpers and not self.in_formula)
+        return name in self.names or (not self.in_formula and (name in self.helpers or name in self.scope.foreign))
 
     def run_helper(self, tree: ast.FunctionDef) -> Value:
         """What the body of a helper returns, its arguments being bound. Raises GradcError."""
@@ -128,10 +128,21 @@ class Helpers(Expressions):
             if tree.id in self.helpers:
                 raise ParseError(f"'{tree.id}' is a function", self.span(tree), "call it")
             if tree.id in self.scope.foreign and tree.id not in self.dims:
-                what = self.scope.foreign[tree.id]
-                hint = f"make it an argument: {tree.id}: gradc.data[...]"
-                raise UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
+                raise self._from_outside(tree, f"make it an argument: {tree.id}: gradc.data[...]")
         return super()._name(tree)
+
+    def _from_outside(self, tree: ast.Name, hint: str) -> UnsupportedError:
+        what = self.scope.foreign[tree.id]
+        return UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
+
+    def _is_foreign(self, tree: ast.expr) -> bool:
+        """Whether this is a name that means something outside of the text which gradc does not know."""
+        return (
+            isinstance(tree, ast.Name)
+            and not self.in_formula
+            and tree.id in self.scope.foreign
+            and not (tree.id in self.names or tree.id in self.helpers)
+        )
 
     # helpers
 
@@ -180,6 +191,11 @@ class Helpers(Expressions):
     def _call(self, tree: ast.Call) -> Value:
         function = self._function(tree.func)
         if function is None:
+            at: ast.expr = tree.func
+            while isinstance(at, ast.Attribute):
+                at = at.value
+            if isinstance(at, ast.Name) and self._is_foreign(at):
+                raise self._from_outside(at, "call functions of gradc's and NumPy's, and your own, written with def")
             if self._function(tree) is not None:
                 raise ParseError("a derivative is a function", self.span(tree), "call it: grad(f)(x)")
             return super()._call(tree)
@@ -196,7 +212,7 @@ class Helpers(Expressions):
             return self.helpers.get(tree.id)
         if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "grad"):
             return None
-        if "grad" in self.names or "grad" in self.helpers:
+        if self.is_defined("grad"):
             return None
         keywords = {k.arg: k.value for k in tree.keywords}
         by = keywords.pop("k", None)
