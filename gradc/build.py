@@ -52,7 +52,7 @@ class Builder(Algebra):
             return value
         if kind == "sum" and value.type == "bool":
             value = self.convert(value, "int")
-        if _is_choice(value, over):
+        if _is_choice(value, over) and not self.pieces.indices(value):
             arms = (self.reduce(kind, over, a) for a in value.args[1:])
             return self.select(value.args[0], *arms)
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None
@@ -135,7 +135,7 @@ class Builder(Algebra):
     def _in_pieces(self, kind: str, over: frozenset[Index], value: Node) -> Node | None:
         """A sum or product along an index with several formulas, as one of several reductions."""
         for i in in_order(over & self.pieces.indices(value)):
-            bounds = self.pieces.bounds(value, i)
+            bounds = None if i in self.pieces.risk(value).fixed else self.pieces.bounds(value, i)
             if bounds is None or any(i in j.extent.indices for j in value.indices):
                 continue
             total: Node | None = None
@@ -217,6 +217,8 @@ class Builder(Algebra):
             return _sent((yield n.args[0], inner))
         if n.op == "read" and n.guard is not None:
             return (yield from self._moving_guarded(n, places))
+        if n.op == "select" and self.pieces.risk(n).fixed & places.keys():
+            return self._plain_read(n, places)
         if n.op == "select" and self._goes_through(n, places):
             condition = _sent((yield n.args[0], places))
             if condition.op == "const":
@@ -232,8 +234,11 @@ class Builder(Algebra):
         inside = frozenset().union(*(e.indices for e in places.values()))
         bounds = frozenset().union(*(i.extent.indices for i in n.over))
         own_range = not n.over & inside and not bounds & places.keys()
-        if n.op == "reduce" and self.pieces.indices(n) & places.keys() and own_range:
+        apart = (self.pieces.indices(n) | self.pieces.risk(n).loose) & places.keys()
+        if n.op == "reduce" and n.guard is None and apart and own_range:
             return self.reduce(n.kind, n.over, _sent((yield n.args[0], places)))
+        if n.op == "scan" and apart and n.index not in inside and not n.index.closure & places.keys():
+            return self.scan(n.index, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 
     def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:

@@ -62,7 +62,7 @@ class _Reverse:
         self.active = self._active()
         self.guards = guards(build, [root])
         self.behind_choices = behind_choices(root, selects=True)
-        self.behind_extremes = behind_choices(root, selects=False)
+        self.may_lose = behind_choices(root, selects=False)
         self.moderate = Moderate(build.graph)
         self.may_vanish: set[Node] = set()
         self.bars: dict[Node, list[Bar]] = {}
@@ -179,7 +179,7 @@ class _Reverse:
             contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, self._guarded(y, bar if factor.op == "const" else inside, factor, contribution))
+            self._send(y, x, self._guarded(y, inside, factor, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         params = OPS[y.op].params
@@ -206,16 +206,15 @@ class _Reverse:
         Nor does what was not chosen, whose adjoint is 0: here 0 times an infinite factor is 0.
         """
         guard: Guard = self.guards[y]
-        if factor.op == "const":
+        if factor.op == "const" or (guard is Use.ALWAYS and y not in self.behind_choices):
             return contribution
-        if guard is Use.ALWAYS and (y not in self.behind_choices or self.moderate(factor)):
-            return contribution
-        zero = self.build.const(0.0)
-        condition = self.build.op("ne", bar, zero)
-        if not isinstance(guard, Use):
-            exact = isinstance(guard, Node) and (y not in self.behind_extremes or self.moderate(factor))
-            condition = condition_of(guard) if exact else self.build.op("and", condition_of(guard), condition)
-        return self.build.select(condition, contribution, zero)
+        condition = None if isinstance(guard, Use) else condition_of(guard)
+        exactly = guard is Use.ALWAYS or isinstance(guard, Node)
+        may_lose = guard is Use.ALWAYS or y in self.may_lose
+        if not exactly or (may_lose and not self.moderate(factor)):
+            counts = self.build.op("ne", bar, self.build.const(0.0))
+            condition = counts if condition is None else self.build.op("and", condition, counts)
+        return contribution if condition is None else self.build.select(condition, contribution, self.build.const(0.0))
 
     def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
         """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""

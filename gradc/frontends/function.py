@@ -9,7 +9,7 @@ import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from gradc.frontends.helpers import Scope
 from gradc.frontends.statements import Statements
 from gradc.frontends.syntax import parse, title
 from gradc.ir import Graph
-from gradc.lower.calls import ALL_FUNCTIONS
 from gradc.lower.expressions import number_of
-from gradc.ops import ALIASES
 from gradc.program import Program, Value
 
 LIBRARIES = frozenset({"numpy", "math", "scipy", "gradc"})
@@ -44,9 +42,9 @@ ANNOTATE = 'annotate it: w: gradc.param["d"], b: gradc.param, x: gradc.data["n",
 class Written:
     """A Python function as it is written: a text in which it stands at its own line, and what its names mean outside.
 
-    `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` other
-    spellings of what the language knows (`onp` for `np`), `helpers` the keys of other functions, `foreign` the types
-    of what is none of these.
+    `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` what
+    names of libraries stand for (`np` for `onp`, `np.exp` for `e`), `helpers` the keys of other functions, `foreign`
+    the types of what is none of these.
     """
 
     file: str
@@ -153,9 +151,10 @@ def _written(function: Callable[..., Any]) -> tuple[Written, list[types.Function
         if number is not None:
             numbers[free] = number
         elif type(value) is types.ModuleType and value.__name__.split(".")[0] in LIBRARIES:
-            spelt[free] = "scipy" if value.__name__.startswith("scipy") else "np"
-        elif known := _library_name(value):
-            spelt[free] = known
+            root = value.__name__.split(".")[0]
+            spelt[free] = root if root in ("math", "scipy") else "np"
+        elif library := _library(value):
+            spelt[free] = library
         elif type(value) is types.FunctionType and _is_helper(value):
             helpers[free] = value
         else:
@@ -234,6 +233,8 @@ def _same_step(a: dis.Instruction, b: dis.Instruction) -> bool:
         return False
     if isinstance(a.argval, types.CodeType) and isinstance(b.argval, types.CodeType):
         return _same(a.argval, b.argval)
+    if isinstance(a.argval, str) and "<locals>" in a.argval:
+        return True  # the long name of something defined inside
     return a.opcode in (*dis.hasjrel, *dis.hasjabs) or repr(a.argval) == repr(b.argval)
 
 
@@ -262,18 +263,18 @@ def _defaults(function: types.FunctionType) -> dict[str, object]:
     return dict(zip(reversed(plain), reversed(values), strict=False)) | (function.__kwdefaults__ or {})
 
 
-def _library_name(value: object) -> str | None:
-    """What the language calls a function of NumPy, SciPy or the standard library, if it has it."""
+def _library(value: object) -> str | None:
+    """What a function of NumPy's, SciPy's or the standard library's is called here; None if it is none of these."""
     if not (type(value) in FUNCTIONS or TYPE_MODULE.__get__(type(value)) == "numpy"):
         return None
     module = getattr(value, "__module__", None) or ("numpy" if type(value) is np.ufunc else "")
-    name = getattr(value, "__name__", "")
+    name = getattr(value, "__name__", None)
     if not (isinstance(module, str) and isinstance(name, str)):
         return None
     root = module.split(".")[0]
-    known = ALIASES.get(name, name)
-    differs = root == "scipy" and known in SCIPY_DIFFERS
-    return known if root in LIBRARIES and known in ALL_FUNCTIONS and not differs else None
+    if root not in LIBRARIES or (root == "scipy" and name in SCIPY_DIFFERS):
+        return None
+    return f"{'math' if root == 'math' else 'np'}.{name}"
 
 
 def _free(function: types.FunctionType) -> dict[str, object]:
@@ -313,8 +314,34 @@ def _definition(written: Written) -> ast.FunctionDef:
     ]
     for a in (*plain, *args.kwonlyargs):
         a.annotation = a.annotation and _unquoted(a.annotation)
-    _respell(found, dict(written.spelt), source)
-    return found
+    return cast(ast.FunctionDef, _Spelling(dict(written.spelt), source).visit(found))
+
+
+class _Spelling(ast.NodeTransformer):
+    """Puts what names of libraries stand for in their place: no name of the user's can then be meant."""
+
+    def __init__(self, spelt: dict[str, str], source: Source) -> None:
+        self.spelt, self.source = spelt, source
+
+    def visit_Attribute(self, tree: ast.Attribute) -> ast.expr:
+        base = tree.value
+        while isinstance(base, ast.Attribute):
+            base = base.value
+        scipy = isinstance(base, ast.Name) and self.spelt.get(base.id) == "scipy"
+        if scipy and tree.attr in SCIPY_DIFFERS:
+            end = tree.end_col_offset if tree.end_lineno == tree.lineno else None
+            span = self.source.span(tree.lineno, tree.col_offset, end)
+            message = f"SciPy's {tree.attr} means something else than gradc's"
+            raise UnsupportedError(message, span, SCIPY_DIFFERS[tree.attr])
+        self.generic_visit(tree)
+        return tree
+
+    def visit_Name(self, tree: ast.Name) -> ast.expr:
+        module, _, function = self.spelt.get(tree.id, "").partition(".")
+        if not module or not isinstance(tree.ctx, ast.Load):
+            return tree
+        name = ast.copy_location(ast.Name("np" if module == "scipy" else module, ast.Load()), tree)
+        return ast.copy_location(ast.Attribute(name, function, ast.Load()), tree) if function else name
 
 
 def _unquoted(tree: ast.expr) -> ast.expr:
@@ -328,21 +355,6 @@ def _unquoted(tree: ast.expr) -> ast.expr:
     for n in ast.walk(inside):
         ast.copy_location(n, tree)
     return inside
-
-
-def _respell(tree: ast.FunctionDef, spelt: dict[str, str], source: Source) -> None:
-    """Calls functions and modules of libraries what the language calls them."""
-    own = {a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)}
-    for n in ast.walk(tree):
-        if not isinstance(n, ast.Attribute) or not isinstance(n.value, ast.Name) or n.value.id in own:
-            continue
-        if spelt.get(n.value.id) == "scipy" and n.attr in SCIPY_DIFFERS:
-            span = source.span(n.lineno, n.col_offset, n.end_col_offset if n.end_lineno == n.lineno else None)
-            raise UnsupportedError(f"SciPy's {n.attr} means something else than gradc's", span, SCIPY_DIFFERS[n.attr])
-    for n in ast.walk(tree):
-        if isinstance(n, ast.Name):
-            known = spelt.get(n.id, n.id)
-            n.id = "np" if known == "scipy" else known
 
 
 def _constant(tree: ast.expr, number: int | float | None) -> ast.expr:

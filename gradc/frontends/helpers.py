@@ -127,22 +127,25 @@ class Helpers(Expressions):
                 raise ParseError(f"{why} (line {span.line})", self.span(tree), "assign it before, or in both arms")
             if tree.id in self.helpers:
                 raise ParseError(f"'{tree.id}' is a function", self.span(tree), "call it")
-            if tree.id in self.scope.foreign and tree.id not in self.dims:
-                raise self._from_outside(tree, f"make it an argument: {tree.id}: gradc.data[...]")
+            if self._is_foreign(tree.id):
+                raise self._from_outside(tree)
         return super()._name(tree)
 
-    def _from_outside(self, tree: ast.Name, hint: str) -> UnsupportedError:
-        what = self.scope.foreign[tree.id]
-        return UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
+    def _is_foreign(self, name: str) -> bool:
+        """Whether a name that is not assigned here means something in Python alone."""
+        inside = name in self.names or name in self.dims or self.in_formula
+        return not inside and name in self.scope.foreign
 
-    def _is_foreign(self, tree: ast.expr) -> bool:
-        """Whether this is a name that means something outside of the text which gradc does not know."""
-        return (
-            isinstance(tree, ast.Name)
-            and not self.in_formula
-            and tree.id in self.scope.foreign
-            and not (tree.id in self.names or tree.id in self.helpers)
-        )
+    def _from_outside(self, tree: ast.Name, called: bool = False) -> UnsupportedError:
+        """What to say of a name that means something in Python, and nothing here."""
+        what = self.scope.foreign[tree.id]
+        if what == "module":
+            message = f"'{tree.id}' is a module that is not part of the language"
+            return UnsupportedError(message, self.span(tree), "np, math and scipy.special are: np.exp(x)")
+        hint = f"make it an argument: {tree.id}: gradc.data[...]"
+        if called:
+            hint = "functions written with def can be called, and those of np, math and scipy.special"
+        return UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
 
     # helpers
 
@@ -159,7 +162,9 @@ class Helpers(Expressions):
         if args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs:
             raise UnsupportedError("a helper has plain parameters", self.span(tree), "write: def f(x, y=1.0)")
         if tree.decorator_list:
-            raise UnsupportedError("decorators are not part of the language", self.span(tree.decorator_list[0]))
+            raise UnsupportedError(
+                "decorators are not part of the language", self.span(tree.decorator_list[0]), "leave it out"
+            )
         for k, a in enumerate(args.args):
             self.check_name(a.arg, a)
             if any(a.arg == other.arg for other in args.args[:k]):
@@ -191,17 +196,14 @@ class Helpers(Expressions):
     def _call(self, tree: ast.Call) -> Value:
         function = self._function(tree.func)
         if function is None:
-            at: ast.expr = tree.func
-            while isinstance(at, ast.Attribute):
-                at = at.value
-            if isinstance(at, ast.Name) and self._is_foreign(at):
-                raise self._from_outside(at, "call functions of gradc's and NumPy's, and your own, written with def")
             if self._function(tree) is not None:
                 raise ParseError("a derivative is a function", self.span(tree), "call it: grad(f)(x)")
+            if isinstance(tree.func, ast.Name) and self._is_foreign(tree.func.id):
+                raise self._from_outside(tree.func, called=True)
             return super()._call(tree)
         span = self.span(tree)
         if any(isinstance(a, ast.Starred) for a in tree.args) or any(k.arg is None for k in tree.keywords):
-            raise UnsupportedError("* and ** in calls are not part of the language", span)
+            raise UnsupportedError("* and ** in calls are not part of the language", span, "write the arguments out")
         return self._applied(function, self._bound_values(_helper(function), tree, span), span)
 
     def _function(self, tree: ast.expr) -> Function | None:
