@@ -201,13 +201,13 @@ def _is_source_of(tree: ast.FunctionDef | ast.AsyncFunctionDef, code: types.Code
     assert isinstance(around, ast.FunctionDef)
     closed = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(0)) for name in code.co_freevars]
     definition = copy.deepcopy(tree)
-    definition.decorator_list, definition.returns = [], None
+    definition.decorator_list, definition.returns, definition.name = [], None, "_written"
     around.body = [*closed, definition]
     try:
         outer = compile(ast.fix_missing_locations(ast.Module([around], [])), "<around>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    inside = _nested(_nested(outer, "around"), tree.name)
+    inside = _nested(_nested(outer, "around"), "_written")
     return inside is not None and _same(inside, code)
 
 
@@ -267,8 +267,9 @@ def _library(value: object) -> str | None:
     """What a function of NumPy's, SciPy's or the standard library's is called here; None if it is none of these."""
     if not (type(value) in FUNCTIONS or TYPE_MODULE.__get__(type(value)) == "numpy"):
         return None
-    module = getattr(value, "__module__", None) or ("numpy" if type(value) is np.ufunc else "")
-    name = getattr(value, "__name__", None)
+    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    if type(value) is np.ufunc:  # these do not tell whose they are
+        module = "numpy" if getattr(np, value.__name__, None) is value else "scipy"
     if not (isinstance(module, str) and isinstance(name, str)):
         return None
     root = module.split(".")[0]
