@@ -48,6 +48,7 @@ def watchdog(seconds: float) -> Iterator[None]:
 
 def outcome(text: str) -> gradc.GradcError | gradc.Function:
     """What compiling a text to source comes to: a function, or an error. Anything else is raised."""
+    text += "\n" * text.endswith(".gradc")  # or it would be a path
     try:
         result: gradc.GradcError | gradc.Function = gradc.compile(text, backend="python", cache=False)
         if isinstance(result, gradc.Function):

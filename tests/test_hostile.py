@@ -182,6 +182,13 @@ def test_mutated_programs_for_a_minute() -> None:
     campaign(60, int(time.time()), 10**9)
 
 
+@pytest.mark.nightly
+def test_fuzzing_guided_by_coverage(tmp_path: Path) -> None:
+    pytest.importorskip("atheris")
+    script = Path(__file__).with_name("fuzz.py")
+    subprocess.run([sys.executable, str(script), "-max_total_time=60"], cwd=tmp_path, check=True)
+
+
 # Python functions
 
 HEAD = "import functools\nimport numpy as np\nimport gradc\n"
