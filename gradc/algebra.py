@@ -311,8 +311,8 @@ def _parts(condition: Node, name: str) -> set[Node]:
     while stack and len(found) < SMALL_CONDITION:
         n = stack.pop()
         if n.op == name:
+            stack += [a for a in n.args if a not in found]
             found.update(n.args)
-            stack += n.args
     return found
 
 

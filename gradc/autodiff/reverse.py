@@ -23,6 +23,9 @@ from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
 
+MOST_CHOICES = 8
+"""Choices inside one another that are taken apart and made anew; a longer chain would grow with each that is added."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -188,10 +191,10 @@ class _Reverse:
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
 
-    def _scaled(self, bar: Node, factor: Node) -> Node | None:
+    def _scaled(self, bar: Node, factor: Node, choices: int = MOST_CHOICES) -> Node | None:
         """bar*factor; None for 0. A choice between factors is a choice between products: 0*inf never arises."""
-        if factor.op == "select":
-            a, b = (self._scaled(bar, f) or self.build.const(0.0) for f in factor.args[1:])
+        if factor.op == "select" and choices:
+            a, b = (self._scaled(bar, f, choices - 1) or self.build.const(0.0) for f in factor.args[1:])
             return self.build.select(factor.args[0], a, b)
         if factor.op == "const" and factor.value == 0:
             return None
@@ -236,8 +239,9 @@ class _Reverse:
 
     def _layers(self, bar: Node) -> tuple[Node, list[Node]]:
         """What is left of a bar without the choices that may make it 0, and these, outermost first."""
-        zero, layers = self.build.const(0.0), []
-        while bar.op == "select" and zero in bar.args[1:]:
+        zero = self.build.const(0.0)
+        layers: list[Node] = []
+        while bar.op == "select" and zero in bar.args[1:] and len(layers) < MOST_CHOICES:
             layers.append(bar)
             bar = bar.args[2 if bar.args[1] is zero else 1]
         return bar, layers
@@ -370,12 +374,13 @@ class _Reverse:
 
 def _conjuncts(condition: Node) -> frozenset[Node]:
     """The conditions that all hold where this one does."""
-    found, stack = set(), [condition]
+    found: set[Node] = set()
+    stack = [condition]
     while stack:
         c = stack.pop()
-        found.add(c)
-        if c.op == "and":
-            stack += c.args
+        if c not in found:
+            found.add(c)
+            stack += c.args if c.op == "and" else ()
     return frozenset(found)
 
 

@@ -9,7 +9,7 @@ from gradc.errors import ParseError, ShapeError, Span, UnsupportedError, did_you
 from gradc.extents import Poly, floor_div
 from gradc.frontends.statements import Statements
 from gradc.kinds import KINDS
-from gradc.lower.expressions import CONSTANTS
+from gradc.lower.expressions import CONSTANTS, number_of
 from gradc.program import Input, Program, Value, axes_of
 
 RESERVED = frozenset({"out", "sparse", "seed"})
@@ -48,17 +48,21 @@ class Declarations:
         number = None if default is None else self._number(default)
         if kind == "option":
             if name not in OPTIONS:
-                hint = did_you_mean(name, OPTIONS) or f"known: {', '.join(OPTIONS)}"
-                raise ParseError(f"unknown option '{name}'", self._span(tree), hint)
+                known = did_you_mean(name, OPTIONS) or f"known: {', '.join(OPTIONS)}"
+                raise ParseError(f"unknown option '{name}'", self._span(tree), known)
+            hint = f"write: {name}: option = {OPTIONS[name]}"
             if number is None:
-                hint = f"write: {name}: option = {OPTIONS[name]}"
                 raise ParseError("an option needs a value", self._span(tree), hint)
+            if not isinstance(number, int) or number < 1 or shape:
+                raise ParseError(f"option '{name}' is a positive integer", self._span(tree), hint)
+            if name in self.options:
+                raise ParseError(f"option '{name}' is given twice", self._span(tree))
             self.options[name] = number
             return
         if number is not None and shape:
             raise UnsupportedError("only scalars have defaults", self._span(tree))
         if kind == "index" and isinstance(number, float):
-            raise ParseError("the default of an index is an integer", self._span(tree))
+            raise ParseError("the default of an index is an integer of 64 bits", self._span(tree))
         self.add(Input(name, kind, shape, number, self._span(tree)))  # type: ignore[arg-type]
 
     def check_name(self, name: str, tree: ast.AST) -> None:
@@ -112,7 +116,11 @@ class Declarations:
 
     def _annotation(self, tree: ast.expr) -> tuple[str, tuple[Poly, ...]]:
         base, dims = (tree.value, tree.slice) if isinstance(tree, ast.Subscript) else (tree, None)
-        kind = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+        kind = ""
+        if isinstance(base, ast.Name):
+            kind = base.id
+        elif isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+            kind = base.attr
         if kind not in KINDS:
             hint = KIND_HINTS.get(kind) or did_you_mean(kind, KINDS)
             raise ParseError("expected param, data, index or option", self._span(base), hint)
@@ -155,7 +163,7 @@ class Declarations:
             or not isinstance(tree.value, int | float)
         ):
             raise ParseError("a default is a number", self._span(tree), "write it out: 0.01, 1e-3, -2")
-        return sign * tree.value
+        return sign * number_of(tree.value)
 
     def _check_dims(self) -> None:
         bare = {str(p) for i in self.inputs.values() for p in i.shape if p == Poly.atom(str(p))}

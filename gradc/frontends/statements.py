@@ -11,11 +11,10 @@ from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError
 from gradc.frontends.helpers import Helpers
 from gradc.frontends.syntax import title
 from gradc.ir import Node
+from gradc.lower.base import MOST_LOOPS
 from gradc.lower.outside import STATEMENTS, TARGETS
 from gradc.lower.subscripts import subscript
 from gradc.program import Origin, Provenance, Value
-
-MOST_LOOPS = 16
 
 
 @dataclass(frozen=True)
@@ -207,10 +206,32 @@ class Statements(Helpers):
                 self.unassign(name, f"'{name}' is assigned in one arm of the `if` alone", span)
             else:
                 self._assign(name, value)
-        guarded = [self._under(r, condition, span) for r in yes] + [self._under(r, opposite, span) for r in no]
-        if over_yes and over_no:
-            guarded[-1] = Returned(guarded[-1].value, None)
-        return guarded
+        return self._either(condition, opposite, self._joined(yes, span), self._joined(no, span), span)
+
+    def _joined(self, returned: list[Returned], span: Span) -> Returned | None:
+        """What is returned, as one: where guards overlap, by the first."""
+        if not returned:
+            return None
+        joined = returned[-1]
+        for r in reversed(returned[:-1]):
+            assert r.guard is not None
+            value = self._select(r.guard, r.value, joined.value, span)
+            guard = joined.guard and self.arrays.elementwise("or", [r.guard, joined.guard], span)
+            joined = Returned(value, guard)
+        return joined
+
+    def _either(
+        self, condition: Value, opposite: Value, yes: Returned | None, no: Returned | None, span: Span
+    ) -> list[Returned]:
+        """What an `if` returns whose arms return these."""
+        guarded = [self._under(r, c, span) for r, c in ((yes, condition), (no, opposite)) if r is not None]
+        if yes is None or no is None:
+            return guarded
+        value = self._select(condition, yes.value, no.value, span)
+        if yes.guard is None and no.guard is None:
+            return [Returned(value, None)]
+        guards = [r.guard for r in guarded if r.guard is not None]
+        return [Returned(value, self.arrays.elementwise("or", guards, span))]
 
     def _arm(self, body: Sequence[ast.stmt]) -> tuple[list[Returned], dict[str, Value]]:
         """What an arm returns and assigns; the names are then what they were."""

@@ -82,7 +82,7 @@ class Calls(Comprehensions):
         """Whether an expression stands for a library, as before the last dot of `np.linalg.solve`."""
         while isinstance(tree, ast.Attribute) and tree.attr in MODULES:
             tree = tree.value
-        return isinstance(tree, ast.Name) and tree.id in MODULES and tree.id not in self.names
+        return isinstance(tree, ast.Name) and tree.id in MODULES and not self.is_defined(tree.id)
 
     def _extreme_of_several(self, name: str, tree: ast.Call, span: Span) -> Value:
         """Python's max and min of several arguments, element by element."""

@@ -62,7 +62,10 @@ class Expressions(Calls):
             unknown = (f"{type(tree).__name__} is not part of the language", None)
             message, hint = EXPRESSIONS.get(type(tree), unknown)
             raise UnsupportedError(message, self.span(tree), hint)
-        return method(tree)
+        value = method(tree)
+        if not all(a is None or a.extent.is_manageable for a in value.axes):
+            raise ShapeError("the length of this array is too complicated", self.span(tree), "give a length a name")
+        return value
 
     # names and numbers
 
@@ -71,9 +74,7 @@ class Expressions(Calls):
         if not isinstance(value, bool | int | float):
             message, hint = LITERALS[type(value)]
             raise UnsupportedError(message, self.span(tree), hint)
-        if isinstance(value, int) and abs(value) >= 2**63:
-            value = float(value) if value.bit_length() < 1024 else math.inf
-        return Value(self.build.const(value))
+        return Value(self.build.const(number_of(value)))
 
     def _name(self, tree: ast.Name) -> Value:
         found = self.names.get(tree.id)
@@ -196,3 +197,10 @@ class Expressions(Calls):
         if isinstance(tree, ast.Constant) and tree.value is ...:
             return Rest()
         return self.visit(tree)
+
+
+def number_of(value: float | int) -> float | int:
+    """A number as the language has it: an integer of more than 64 bits is a float."""
+    if isinstance(value, float) or abs(value) < 2**63:
+        return value
+    return float(value) if value.bit_length() < 1024 else math.inf if value > 0 else -math.inf
