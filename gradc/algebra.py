@@ -250,6 +250,8 @@ class Algebra:
         return self.op("mul", self.const(2), a) if a is b else None
 
     def _product(self, a: Node, b: Node) -> Node | None:
+        if a.op == b.op == "select" and a.args[0] is b.args[0] and a.args[1:] == b.args[:0:-1]:
+            return self.op("mul", *a.args[1:])  # one of two and the other of them: sigmoid(x)*sigmoid(-x)
         if b.op == "const" and a.op != "const":
             return self.op("mul", b, a)
         if _is_const(a, 1):

@@ -427,7 +427,7 @@ WRONG = [
     ("softmax(a)", "softmax needs an array"),
     ("max(zeros(0))", "max of an empty axis"),
     ("np.foo(a)", "unknown function 'foo'"),
-    ("vstack([u, u])", "write concatenate([a, b]), or stack([a, b])"),
+    ("vstack([u, u])", "write concatenate([A, B], axis=0)"),
     ("slogdet(A)", "write logdet(A)"),
     ("stak([u, u])", "did you mean 'stack'?"),
     ("cross(m, m)", "lengths 4 and 3 do not agree"),

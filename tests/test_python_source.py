@@ -106,7 +106,7 @@ def test_the_function_is_never_called() -> None:
     def loss(w: gradc.param):
         return float(w) * print(w)
 
-    with pytest.raises(gradc.ParseError, match="unknown function 'print'"):
+    with pytest.raises(gradc.UnsupportedError, match="'print' is not part of the language"):
         gradc.compile(loss)
 
 

@@ -185,7 +185,7 @@ def test_helpers_shadow_functions_and_are_shadowed_by_values() -> None:
         ("a: param\ndef f(v): return v\nf", "'f' is a function"),
         ("a: param\n@f\ndef f(v): return v\nf(a)", "decorators"),
         ("a: param\ndef f(v):\n    def g(u): return u\n    return g(v)\nf(a)", "a helper inside another block"),
-        ("a: param\nf(a)\ndef f(v): return v", "only the last statement"),
+        ("a: param\nf(a)\ndef f(v): return v", "unknown function 'f'"),
     ],
 )
 def test_wrong_helpers_are_refused(text: str, message: str) -> None:

@@ -17,6 +17,12 @@ OPTIONS = {"checkpoint": 100}
 DIM = "a dim is an integer, a name, or integer arithmetic on them"
 
 
+KIND_HINTS = {
+    "float": "`param` is differentiated, `data` is not; an assignment has no annotation: x = 2.0",
+    "int": "an integer input is `index`; an assignment has no annotation: k = 2",
+}
+
+
 class Declarations:
     """The inputs and options declared so far; each input is a name in the scope of the statements."""
 
@@ -108,7 +114,8 @@ class Declarations:
         base, dims = (tree.value, tree.slice) if isinstance(tree, ast.Subscript) else (tree, None)
         kind = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
         if kind not in KINDS:
-            raise ParseError("expected param, data, index or option", self._span(base), did_you_mean(kind, KINDS))
+            hint = KIND_HINTS.get(kind) or did_you_mean(kind, KINDS)
+            raise ParseError("expected param, data, index or option", self._span(base), hint)
         if dims is None:
             return kind, ()
         if sum(isinstance(n, ast.operator) for n in ast.walk(dims)) > 50:
@@ -147,7 +154,7 @@ class Declarations:
             or isinstance(tree.value, bool)
             or not isinstance(tree.value, int | float)
         ):
-            raise ParseError("a default is a number", self._span(tree))
+            raise ParseError("a default is a number", self._span(tree), "write it out: 0.01, 1e-3, -2")
         return sign * tree.value
 
     def _check_dims(self) -> None:

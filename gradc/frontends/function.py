@@ -7,7 +7,7 @@ import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from gradc.frontends.helpers import Scope
 from gradc.frontends.statements import Statements
 from gradc.frontends.syntax import parse, title
 from gradc.ir import Graph
-from gradc.lower.calls import ALL_FUNCTIONS
-from gradc.ops import ALIASES
 from gradc.program import Program, Value
 
 LIBRARIES = frozenset({"numpy", "math", "scipy", "gradc"})
@@ -30,9 +28,9 @@ ANNOTATE = 'annotate it: w: gradc.param["d"], b: gradc.param, x: gradc.data["n",
 class Written:
     """A Python function as it is written: a text in which it stands at its own line, and what its names mean outside.
 
-    `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` other
-    spellings of what the language knows (`onp` for `np`), `helpers` the keys of other functions, `foreign` the types
-    of what is none of these.
+    `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` what
+    names of libraries stand for (`np` for `onp`, `np.exp` for `e`), `helpers` the keys of other functions, `foreign`
+    the types of what is none of these.
     """
 
     file: str
@@ -145,12 +143,9 @@ def _written(function: Callable[..., Any]) -> tuple[Written, list[types.Function
         if number is not None:
             numbers[free] = number
         elif isinstance(value, types.ModuleType) and value.__name__.split(".")[0] in LIBRARIES:
-            spelt[free] = "np"
-        elif _is_library(value):
-            name = getattr(value, "__name__", "")
-            known = ALIASES.get(name, name)
-            if known in ALL_FUNCTIONS and free != known:
-                spelt[free] = known
+            spelt[free] = "math" if value.__name__ == "math" else "np"
+        elif library := _library(value):
+            spelt[free] = library
         elif isinstance(value, types.FunctionType):
             helpers[free] = value
         else:
@@ -175,10 +170,13 @@ def _defaults(function: types.FunctionType) -> dict[str, object]:
     return dict(zip(plain[len(plain) - len(values) :], values, strict=True)) | (function.__kwdefaults__ or {})
 
 
-def _is_library(value: object) -> bool:
-    """Whether a function is one of NumPy's, SciPy's or the standard library's, which gradc has its own of."""
-    module = getattr(value, "__module__", None) or ("numpy" if isinstance(value, np.ufunc) else "")
-    return callable(value) and module.split(".")[0] in LIBRARIES
+def _library(value: Any) -> str | None:
+    """What a function of NumPy's, SciPy's or the standard library's is called here; None if it is none of these."""
+    module = (getattr(value, "__module__", None) or ("numpy" if isinstance(value, np.ufunc) else "")).split(".")[0]
+    name: str | None = getattr(value, "__name__", None)
+    if not callable(value) or module not in LIBRARIES or name is None:
+        return None
+    return f"{'math' if module == 'math' else 'np'}.{name}"
 
 
 def _free(function: types.FunctionType) -> dict[str, object]:
@@ -215,11 +213,21 @@ def _definition(written: Written) -> ast.FunctionDef:
     args.kw_defaults = [
         d and _constant(d, given.get(a.arg)) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)
     ]
-    spelt = dict(written.spelt)
-    for n in ast.walk(found):
-        if isinstance(n, ast.Name):
-            n.id = spelt.get(n.id, n.id)
-    return found
+    return cast(ast.FunctionDef, _Spelling(dict(written.spelt)).visit(found))
+
+
+class _Spelling(ast.NodeTransformer):
+    """Puts what names of libraries stand for in their place: no name of the user's can then be meant."""
+
+    def __init__(self, spelt: dict[str, str]) -> None:
+        self.spelt = spelt
+
+    def visit_Name(self, tree: ast.Name) -> ast.expr:
+        module, _, function = self.spelt.get(tree.id, "").partition(".")
+        if not module or not isinstance(tree.ctx, ast.Load):
+            return tree
+        name = ast.copy_location(ast.Name(module, ast.Load()), tree)
+        return ast.copy_location(ast.Attribute(name, function, ast.Load()), tree) if function else name
 
 
 def _constant(tree: ast.expr, number: int | float | None) -> ast.expr:

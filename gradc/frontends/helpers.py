@@ -121,11 +121,25 @@ class Helpers(Expressions):
                 raise ParseError(f"{why} (line {span.line})", self.span(tree), "assign it before, or in both arms")
             if tree.id in self.helpers:
                 raise ParseError(f"'{tree.id}' is a function", self.span(tree), "call it")
-            if tree.id in self.scope.foreign and tree.id not in self.dims:
-                what = self.scope.foreign[tree.id]
-                hint = f"make it an argument: {tree.id}: gradc.data[...]"
-                raise UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
+            if self._is_foreign(tree.id):
+                raise self._from_outside(tree)
         return super()._name(tree)
+
+    def _is_foreign(self, name: str) -> bool:
+        """Whether a name that is not assigned here means something in Python alone."""
+        inside = name in self.names or name in self.dims or self.in_formula
+        return not inside and name in self.scope.foreign
+
+    def _from_outside(self, tree: ast.Name, called: bool = False) -> UnsupportedError:
+        """What to say of a name that means something in Python, and nothing here."""
+        what = self.scope.foreign[tree.id]
+        if what == "module":
+            message = f"'{tree.id}' is a module that is not part of the language"
+            return UnsupportedError(message, self.span(tree), "np, math and scipy.special are: np.exp(x)")
+        hint = f"make it an argument: {tree.id}: gradc.data[...]"
+        if called:
+            hint = "functions written with def can be called, and those of np, math and scipy.special"
+        return UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
 
     # helpers
 
@@ -142,7 +156,9 @@ class Helpers(Expressions):
         if args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs:
             raise UnsupportedError("a helper has plain parameters", self.span(tree), "write: def f(x, y=1.0)")
         if tree.decorator_list:
-            raise UnsupportedError("decorators are not part of the language", self.span(tree.decorator_list[0]))
+            raise UnsupportedError(
+                "decorators are not part of the language", self.span(tree.decorator_list[0]), "leave it out"
+            )
         for a in args.args:
             self.check_name(a.arg, a)
         return Helper(tree, tuple(self.lower(d) for d in args.defaults), self.scope)
@@ -174,10 +190,12 @@ class Helpers(Expressions):
         if function is None:
             if self._function(tree) is not None:
                 raise ParseError("a derivative is a function", self.span(tree), "call it: grad(f)(x)")
+            if isinstance(tree.func, ast.Name) and self._is_foreign(tree.func.id):
+                raise self._from_outside(tree.func, called=True)
             return super()._call(tree)
         span = self.span(tree)
         if any(isinstance(a, ast.Starred) for a in tree.args) or any(k.arg is None for k in tree.keywords):
-            raise UnsupportedError("* and ** in calls are not part of the language", span)
+            raise UnsupportedError("* and ** in calls are not part of the language", span, "write the arguments out")
         return self._applied(function, self._bound_values(_helper(function), tree, span), span)
 
     def _function(self, tree: ast.expr) -> Function | None:

@@ -12,28 +12,11 @@ from gradc.extents import Poly
 from gradc.frontends.helpers import Helpers
 from gradc.frontends.syntax import title
 from gradc.ir import Node
+from gradc.lower.outside import STATEMENTS, TARGETS
 from gradc.lower.subscripts import subscript
 from gradc.program import Origin, Provenance, Value
 
 MOST_LOOPS = 16
-REFUSED: dict[type[ast.stmt], tuple[str, str | None]] = {
-    ast.For: ("`for` statements are not supported yet", "write a comprehension: sum(... for i in range(n))"),
-    ast.While: ("`while` statements are not supported yet", None),
-    ast.Import: ("imports are not part of the language", "functions are there without one: exp(x)"),
-    ast.ImportFrom: ("imports are not part of the language", "functions are there without one: exp(x)"),
-    ast.ClassDef: ("classes are not part of the language", "use arrays and `def` helpers"),
-    ast.AsyncFunctionDef: ("async is not part of the language", "write: def"),
-    ast.With: ("`with` is not part of the language", None),
-    ast.Try: ("`try` is not part of the language", "nothing raises here: 1/0 is inf, log(-1) is nan"),
-    ast.Raise: ("`raise` is not part of the language", None),
-    ast.Assert: ("`assert` is not part of the language", None),
-    ast.Delete: ("`del` is not part of the language", "names may be assigned again"),
-    ast.Global: ("`global` is not part of the language", "helpers see the names outside of them"),
-    ast.Nonlocal: ("`nonlocal` is not part of the language", "helpers see the names outside of them"),
-    ast.Match: ("`match` is not part of the language", "use if, elif and else"),
-    ast.Break: ("`break` is not part of the language", None),
-    ast.Continue: ("`continue` is not part of the language", None),
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +80,9 @@ class Statements(Helpers):
         match statement:
             case ast.Assign():
                 if len(statement.targets) != 1:
-                    raise UnsupportedError("one name is assigned at a time", self.span(statement))
+                    raise UnsupportedError(
+                        "one name is assigned at a time", self.span(statement), "write each on a line of its own"
+                    )
                 target = statement.targets[0]
                 if isinstance(target, ast.Tuple | ast.List):
                     names = [self._target(t) for t in target.elts]
@@ -129,15 +114,16 @@ class Statements(Helpers):
             case ast.Pass():
                 pass
             case _:
-                message, hint = REFUSED.get(
+                message, hint = STATEMENTS.get(
                     type(statement), (f"{type(statement).__name__} is not part of the language", None)
                 )
                 raise UnsupportedError(message, self.span(statement), hint)
         return []
 
     def _bare(self, statement: ast.Expr, last: bool) -> list[Returned]:
+        value = self.lower(statement.value)
         if last and not self.inside_helper and not self.inside_arm:
-            return [Returned(self.lower(statement.value), None)]
+            return [Returned(value, None)]
         hint = "return it" if self.inside_helper or self.inside_arm else "assign it to a name"
         raise ParseError("only the last statement can be the result", self.span(statement), hint)
 
@@ -145,7 +131,8 @@ class Statements(Helpers):
 
     def _target(self, target: ast.expr) -> str:
         if not isinstance(target, ast.Name):
-            raise UnsupportedError("only names can be assigned", self.span(target), "write: name = expression")
+            message, hint = TARGETS.get(type(target), ("only names can be assigned", "write: name = expression"))
+            raise UnsupportedError(message, self.span(target), hint)
         self.check_name(target.id, target)
         return target.id
 
