@@ -113,8 +113,8 @@ TEXTS = [
     "trace(x)",
     "diagonal(A @ A)",
     "diagonal(A, offset=1)",
-    "cross(x, A)",
-    "cross(A, x[:1, :3] - A)",
+    "cross(B, 2 + B[:, ::-1])",
+    "cross(B[0, 0], B)",
     "trace(A @ A)",
     "trace(concatenate([A, A], 0), offset=-1)",
     "tril(A)",
@@ -430,7 +430,7 @@ WRONG = [
     ("vstack([u, u])", "write concatenate([A, B], axis=0)"),
     ("slogdet(A)", "write logdet(A)"),
     ("stak([u, u])", "did you mean 'stack'?"),
-    ("cross(u, u)", "vectors of length 3, not an axis of length n"),
+    ("cross(m, m)", "lengths 4 and 3 do not agree"),
     ("cross(1, u)", "vectors of length 3, not a number"),
 ]
 

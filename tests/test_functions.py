@@ -91,6 +91,7 @@ ARRAYS: dict[str, tuple[str, tuple[Any, ...], Callable[..., Any]]] = {
     "reshape": ("reshape(x, (d, n))", (X,), lambda x: x.reshape(3, 4)),
     "ravel": ("ravel(x)", (X,), np.ravel),
     "einsum": ("einsum('ij,kj->ik', x, y)", (X, Y), lambda x, y: x @ y.T),
+    "cross": ("cross(x, y)", (X, Y), np.cross),
     "diagonal": ("diagonal(x)", (X,), np.diagonal),
     "trace": ("trace(x)", (X,), np.trace),
     "diag": ("diag(x[0])", (X,), lambda x: np.diag(x[0])),

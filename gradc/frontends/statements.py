@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gradc.build import Builder
 from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError
+from gradc.extents import Poly
 from gradc.frontends.helpers import Helpers
 from gradc.frontends.syntax import title
 from gradc.ir import Node
@@ -143,9 +144,9 @@ class Statements(Helpers):
             values = [Value(self.build.length(length)) for length in self.lower(tree.value).shape]
         else:
             value = self.lower(tree)
-            if not value.axes or value.shape[0].constant != count:
-                what = f"an array of length {value.shape[0]}" if value.axes else "a number"
-                raise ShapeError(f"{_counted(count, 'name')} for {what}", span)
+            if not value.axes:
+                raise ShapeError(f"{_counted(count, 'name')} for a number", span)
+            self.arrays.agree(value.shape[0], Poly.const(count), _counted(count, "name"), span, stretch=False)
             turns = (Value(self.build.const(k)) for k in range(count))
             values = [subscript(self.arrays, value, [k], span) for k in turns]
         if len(values) != count:

@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 
 from gradc.errors import ParseError, ShapeError, Span
+from gradc.extents import Poly
 from gradc.lower import shaping
 from gradc.lower.arrays import Arrays
 from gradc.lower.subscripts import Rest, subscript
@@ -46,9 +47,9 @@ def outer(arrays: Arrays, a: Value, b: Value, span: Span) -> Value:
 def cross(arrays: Arrays, a: Value, b: Value, span: Span) -> Value:
     """Of vectors of three numbers, along the last axis."""
     for v in (a, b):
-        if not v.axes or v.shape[-1].constant != 3:
-            what = f"an axis of length {v.shape[-1]}" if v.axes else "a number"
-            raise ShapeError(f"cross takes vectors of length 3, not {what}", span)
+        if not v.axes:
+            raise ShapeError("cross takes vectors of length 3, not a number", span)
+        arrays.agree(v.shape[-1], Poly.const(3), "cross", span, stretch=False)
 
     def component(v: Value, k: int) -> Value:
         return subscript(arrays, v, [Rest(), Value(arrays.build.const(k % 3))], span)
