@@ -250,6 +250,8 @@ class Algebra:
         return self.op("mul", self.const(2), a) if a is b else None
 
     def _product(self, a: Node, b: Node) -> Node | None:
+        if a.op == b.op == "select" and a.args[0] is b.args[0] and a.args[1:] == b.args[:0:-1]:
+            return self.op("mul", *a.args[1:])  # one of two and the other of them: sigmoid(x)*sigmoid(-x)
         if b.op == "const" and a.op != "const":
             return self.op("mul", b, a)
         if _is_const(a, 1):
@@ -309,8 +311,8 @@ def _parts(condition: Node, name: str) -> set[Node]:
     while stack and len(found) < SMALL_CONDITION:
         n = stack.pop()
         if n.op == name:
+            stack += [a for a in n.args if a not in found]
             found.update(n.args)
-            stack += n.args
     return found
 
 

@@ -87,8 +87,8 @@ def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
             raise ParseError("not a text file", Span(Source(name, ""), line, column), "expected UTF-8 text") from None
     if not isinstance(source, str):
         raise UnsupportedError(
-            f"a {type(source).__name__} as a source is not supported yet",
-            hint="give a path, the text of a program, or an expression",
+            f"a {type(source).__name__} is no source",
+            hint="give a path, the text of a program, an expression, a Python function or a SymPy expression",
         )
     return TEXT, source
 

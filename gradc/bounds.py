@@ -7,7 +7,7 @@ from typing import Literal
 
 from gradc.division import divides
 from gradc.extents import ONE, Entry, Index, Poly, Term
-from gradc.ir import Graph, Node, reachable
+from gradc.ir import Node, reachable
 
 Range = Literal["proved", "call", "kernel"]
 TERMS = {"floordiv": "//", "mod": "%", "minimum": "min", "maximum": "max"}
@@ -52,33 +52,6 @@ def places_of_bounds(indices: Iterable[Index]) -> list[tuple[Entry, Index, Poly]
 def needs_guard(node: Node) -> bool:
     """Whether reading here is only safe where it was meant to be read."""
     return any(in_range(e, a) != "proved" for a, e in zip(node.axes, node.subscripts, strict=True))
-
-
-class Partial:
-    """Along which indices a value reads beyond an axis, being meant under conditions only.
-
-    `a[k] if k < n else b[k - n]` does along k, in both arms.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._known: list[frozenset[Index]] = []
-
-    def __call__(self, node: Node) -> frozenset[Index]:
-        for n in self.graph.nodes[len(self._known) :]:
-            self._known.append(self._own(n))
-        return self._known[node.number]
-
-    def _own(self, n: Node) -> frozenset[Index]:
-        found: frozenset[Index] = frozenset().union(*(self._known[a.number] for a in n.args))
-        if n.op != "read":
-            return found & n.indices if found else found
-        for a, e in zip(n.axes, n.subscripts, strict=True):
-            if n.guard is None and not (e.op == "index" and e.index.extent == a.extent) and e.indices - found:
-                poly = integer_poly(e)
-                if poly is not None and not poly.entries and not is_position(poly, a):
-                    found = found | e.indices
-        return found & n.indices
 
 
 def checked_here(node: Node) -> list[tuple[Index, Node]]:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from itertools import count, pairwise
 
 from gradc.algebra import Algebra, is_short
-from gradc.bounds import Partial, in_range, integer_poly
+from gradc.bounds import in_range, integer_poly
 from gradc.extents import ONE, Index, Poly, in_order
 from gradc.ir import Graph, Linear, Node, Place, Read, Reduce
 from gradc.ops import ARITHMETIC, OPS
@@ -28,7 +28,6 @@ class Builder(Algebra):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
-        self.partial = Partial(graph)
         self.pieces = Pieces()
         self.moved: dict[Moved, Node] = {}
 
@@ -53,7 +52,7 @@ class Builder(Algebra):
             return value
         if kind == "sum" and value.type == "bool":
             value = self.convert(value, "int")
-        if _is_choice(value, over):
+        if _is_choice(value, over) and not self.pieces.indices(value):
             arms = (self.reduce(kind, over, a) for a in value.args[1:])
             return self.select(value.args[0], *arms)
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None
@@ -136,7 +135,7 @@ class Builder(Algebra):
     def _in_pieces(self, kind: str, over: frozenset[Index], value: Node) -> Node | None:
         """A sum or product along an index with several formulas, as one of several reductions."""
         for i in in_order(over & self.pieces.indices(value)):
-            bounds = self.pieces.bounds(value, i)
+            bounds = None if i in self.pieces.risk(value).fixed else self.pieces.bounds(value, i)
             if bounds is None or any(i in j.extent.indices for j in value.indices):
                 continue
             total: Node | None = None
@@ -218,6 +217,8 @@ class Builder(Algebra):
             return _sent((yield n.args[0], inner))
         if n.op == "read" and n.guard is not None:
             return (yield from self._moving_guarded(n, places))
+        if n.op == "select" and self.pieces.risk(n).fixed & places.keys():
+            return self._plain_read(n, places)
         if n.op == "select" and self._goes_through(n, places):
             condition = _sent((yield n.args[0], places))
             if condition.op == "const":
@@ -230,12 +231,12 @@ class Builder(Algebra):
             if n.op == "convert":
                 return self.convert(args[0], n.type)
             return self.stop(args[0]) if n.op == "stop" else self.op(n.op, *args)
-        if n.op == "reduce" and (self.pieces.indices(n) | self.partial(n)) & places.keys():
+        apart = (self.pieces.indices(n) | self.pieces.risk(n).loose) & places.keys()
+        if n.op == "reduce" and n.guard is None and apart:
             return (yield from self._moving_reduction(n, places))
-        if n.op == "scan" and self.partial(n) & places.keys():
-            stays = n.index not in places and all(n.index not in e.indices for e in places.values())
-            if stays:
-                return self.scan(n.index, _sent((yield n.args[0], places)))
+        inside = frozenset().union(*(e.indices for e in places.values()))
+        if n.op == "scan" and apart and n.index not in inside and not n.index.closure & places.keys():
+            return self.scan(n.index, _sent((yield n.args[0], places)))
         return self._plain_read(n, places)
 
     def _moving_reduction(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
@@ -270,7 +271,7 @@ class Builder(Algebra):
     def _goes_through(self, value: Node, places: Places) -> bool:
         """Whether a scalar function is computed again at other places: at few, or where it has one formula of many."""
         few = all(e.op == "const" and (a.extent.constant or NEVER) <= MOST_PIECES for a, e in places.items())
-        apart = self.pieces.indices(value) | self.partial(value)
+        apart = self.pieces.indices(value) | self.pieces.risk(value).loose
         return few or self._pushable(value, places) or not apart.isdisjoint(places)
 
     def _pushable(self, value: Node, places: Places) -> bool:

@@ -103,19 +103,20 @@ def _summed(counts: Counts, index: Index) -> Counts:
     for m, c in counts.items():
         power = sum(a == index for a in m)
         rest = tuple(a for a in m if a != index)
-        one: Counts = {(): Fraction(1)}
-        below = _add(length, {(): Fraction(-1)})
-        closed = {
-            0: length,
-            1: _scale(_times(length, below), Fraction(1, 2)),
-            2: _scale(
-                _times(_times(length, below), _add(_scale(length, Fraction(2)), _scale(one, Fraction(-1)))),
-                Fraction(1, 6),
-            ),
-            3: _scale(_times(_times(length, below), _times(length, below)), Fraction(1, 4)),
-        }
-        total = _add(total, _times({rest: c}, closed[min(power, 3)]))
+        total = _add(total, _times({rest: c}, _power_sum(min(power, 3), length)))
     return total
+
+
+def _power_sum(power: int, length: Counts) -> Counts:
+    """The sum of k**power for k below a length."""
+    if power == 0:
+        return length
+    triangle = _scale(_times(length, _add(length, {(): Fraction(-1)})), Fraction(1, 2))
+    if power == 1:
+        return triangle
+    if power == 3:
+        return _times(triangle, triangle)
+    return _scale(_times(triangle, _add(_scale(length, Fraction(2)), {(): Fraction(-1)})), Fraction(1, 3))
 
 
 def _add(a: Counts, b: Counts) -> Counts:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradc.data import shape_of, sizes
+from gradc.datasets import shape_of, sizes
 from gradc.errors import InputError, UnsupportedError, did_you_mean
 from gradc.extents import Poly
 from gradc.program import Program

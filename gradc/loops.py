@@ -349,3 +349,13 @@ def parts(expr: Expr) -> list[Expr]:
         elif isinstance(e, Element):
             found += e.at
     return found
+
+
+def chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The parts of a choice; an arm that asks the same once more is the arm of it that is taken."""
+    condition, *arms = args
+    for k, holds in enumerate((condition, Apply("not", (condition,), "bool"))):
+        arm = arms[k]
+        if isinstance(arm, Apply) and arm.op == "select" and arm.args[0] == holds:
+            arms[k] = arm.args[1]
+    return condition, *arms

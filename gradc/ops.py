@@ -6,6 +6,7 @@ A partial of `None` is zero everywhere. Where an expression in `y` would cancel 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,8 @@ ARITHMETIC, DIVISION, TRANSCENDENTAL = 1, 4, 8
 
 Result = Literal["float", "int", "bool", "same"]
 Interval = tuple[float, float]
-INF = float("inf")
+Kinks = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+INF, NAN = float("inf"), float("nan")
 REALS: Interval = (-INF, INF)
 
 
@@ -33,7 +35,7 @@ class Op:
     domain: tuple[Interval, ...] = ()
     infix: str | None = None
     result: Result = "float"
-    kinks: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] = ()
+    kinks: Kinks = ()
 
     @property
     def chooses(self) -> bool:
@@ -53,9 +55,16 @@ def _unary(
 
 
 def _arithmetic(
-    name: str, sign: str, da: str | None, db: str | None, weight: int, result: Result, b: Interval = REALS
+    name: str,
+    sign: str,
+    da: str | None,
+    db: str | None,
+    weight: int,
+    result: Result,
+    b: Interval = REALS,
+    kinks: Kinks = (),
 ) -> Op:
-    return Op(name, ("a", "b"), (da, db), weight, (REALS, b), sign, result)
+    return Op(name, ("a", "b"), (da, db), weight, (REALS, b), sign, result, kinks)
 
 
 def _logic(name: str, sign: str) -> Op:
@@ -67,9 +76,11 @@ _ROWS = (
     _arithmetic("add", "+", "1", "1", ARITHMETIC, "same"),
     _arithmetic("sub", "-", "1", "-1", ARITHMETIC, "same"),
     _arithmetic("mul", "*", "b", "a", ARITHMETIC, "same"),
-    _arithmetic("div", "/", "1/b", "-y/b", DIVISION, "float", (0.0, INF)),
-    _arithmetic("floordiv", "//", None, None, DIVISION, "same", (0.0, INF)),
-    _arithmetic("mod", "%", "1", "-(a//b)", DIVISION, "same", (0.0, INF)),
+    _arithmetic(
+        "div", "/", "1/b", "-y/b", DIVISION, "float", (0.0, INF), (((1.0, 0.0), (INF, -INF)), ((0.0, 0.0), (INF, NAN)))
+    ),
+    _arithmetic("floordiv", "//", None, None, DIVISION, "same", (0.0, INF), (((4.0, 2.0), (0.0, 0.0)),)),
+    _arithmetic("mod", "%", "1", "-(a//b)", DIVISION, "same", (0.0, INF), (((4.0, 2.0), (1.0, -2.0)),)),
     Op("neg", ("x",), ("-1",), ARITHMETIC, (REALS,), "-", "same"),
     Op(
         "power",
@@ -79,7 +90,15 @@ _ROWS = (
         ((0.0, INF), REALS),
         "**",
         "same",
-        (((0.0, 0.0), (0.0, -INF)), ((0.0, 2.0), (0.0, 0.0)), ((0.0, 1.0), (1.0, 0.0))),
+        (
+            ((0.0, 0.0), (0.0, -INF)),
+            ((2.0, 0.0), (0.0, math.log(2))),
+            ((0.0, 2.0), (0.0, 0.0)),
+            ((0.0, 1.0), (1.0, 0.0)),
+            ((0.0, 0.5), (INF, 0.0)),
+            ((0.0, -1.0), (-INF, -INF)),
+            ((-2.0, 3.0), (12.0, NAN)),
+        ),
     ),
     # conditions
     _logic("lt", "<"),
@@ -140,8 +159,8 @@ _ROWS = (
     _unary("sin", "cos(x)"),
     _unary("cos", "-sin(x)"),
     _unary("tan", "1 + y*y", (-1.5, 1.5)),
-    _unary("arcsin", "1/sqrt((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, INF),)),
-    _unary("arccos", "-1/sqrt((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, -INF),)),
+    _unary("arcsin", "1/sqrt((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, INF), (-1.0, INF))),
+    _unary("arccos", "-1/sqrt((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, -INF), (-1.0, -INF))),
     _unary("arctan", "1/(1 + x*x)"),
     Op(
         "arctan2",
@@ -149,13 +168,14 @@ _ROWS = (
         ("b/hypot(a, b)/hypot(a, b)", "-a/hypot(a, b)/hypot(a, b)"),
         TRANSCENDENTAL,
         (REALS, (0.0, INF)),
+        kinks=(((0.0, 0.0), (NAN, NAN)),),
     ),
     _unary("sinh", "cosh(x)"),
     _unary("cosh", "sinh(x)"),
-    _unary("tanh", "1/cosh(x)**2"),
+    _unary("tanh", "4*sigmoid(2*x)*sigmoid(-(2*x))"),
     _unary("arcsinh", "1/hypot(1, x)"),
     _unary("arccosh", "1/(sqrt(x - 1)*sqrt(x + 1))", (1.0, INF), kinks=((1.0, INF),)),
-    _unary("arctanh", "1/((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, INF),)),
+    _unary("arctanh", "1/((1 - x)*(1 + x))", (-1.0, 1.0), kinks=((1.0, INF), (-1.0, INF))),
     Op(
         "hypot",
         ("a", "b"),
@@ -167,14 +187,20 @@ _ROWS = (
     # special
     _unary("erf", "1.1283791670955126*exp(-x*x)"),
     _unary("erfc", "-1.1283791670955126*exp(-x*x)"),
-    _unary("lgamma", "digamma(x)", (0.0, INF)),
-    _unary("digamma", "polygamma(1, x)", (0.0, INF)),
+    _unary("lgamma", "digamma(x)", (0.0, INF), kinks=((0.0, -INF), (-1.0, NAN))),
+    _unary("digamma", "polygamma(1, x)", (0.0, INF), kinks=((0.0, INF), (-1.0, INF))),
     Op("polygamma", ("m", "x"), (None, "polygamma(m + 1, x)"), TRANSCENDENTAL, ((1.0, 4.0), (0.0, INF))),
     # activations
     _unary("sigmoid", "y*sigmoid(-x)"),
     _unary("log_sigmoid", "sigmoid(-x)"),
     _unary("softplus", "sigmoid(x)"),
-    Op("logaddexp", ("a", "b"), ("sigmoid(a - b)", "sigmoid(b - a)"), TRANSCENDENTAL, (REALS, REALS)),
+    Op(
+        "logaddexp",
+        ("a", "b"),
+        ("sigmoid(a - b)", "sigmoid(b - a)"),
+        kinks=(((1.0, 1.0), (0.5, 0.5)),),
+        domain=(REALS, REALS),
+    ),
     _unary("log1mexp", "-1/abs(expm1(-x))", (-INF, 0.0), kinks=((0.0, -INF),)),
     _unary("log_cosh", "tanh(x)"),
     Op(
@@ -218,6 +244,7 @@ ALIASES: dict[str, str] = {
     "rint": "round",
     "gammaln": "lgamma",
     "expit": "sigmoid",
+    "log_expit": "log_sigmoid",
 }
 """Other spellings of the same functions."""
 

@@ -6,10 +6,12 @@ comes apart into sums over the pieces, in which no condition is left.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cmp_to_key
 from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
-from gradc.bounds import integer_poly
+from gradc.bounds import integer_poly, needs_guard
 from gradc.extents import ONE, Index, Poly, Term
 from gradc.ir import Node
 from gradc.ops import OPS
@@ -19,6 +21,15 @@ MOST_PIECES = 8
 
 Cut = tuple[Index, Poly]
 NOWHERE: frozenset[Cut] = frozenset()
+T = TypeVar("T")
+
+
+class Risk(NamedTuple):
+    loose: frozenset[Index]
+    fixed: frozenset[Index]
+
+
+NO_RISK = Risk(frozenset(), frozenset())
 
 
 class Pieces:
@@ -26,20 +37,18 @@ class Pieces:
 
     def __init__(self) -> None:
         self.known: dict[Node, frozenset[Cut]] = {}
+        self.risks: dict[Node, Risk] = {}
 
     def cuts(self, value: Node) -> frozenset[Cut]:
         """All (index, first position of another formula) in a value."""
-        stack = [value]
-        while stack:
-            n = stack[-1]
-            missing = [a for a in n.args if a not in self.known] if n not in self.known else []
-            if missing:
-                stack += missing
-                continue
-            stack.pop()
-            if n not in self.known:
-                self.known[n] = self._own(n)
-        return self.known[value]
+        return _remembered(self.known, value, self._own)
+
+    def risk(self, value: Node) -> Risk:
+        """Along which indices the value may only be computed where it is asked for, as it reads out of range elsewhere.
+
+        `fixed` are those it cannot be moved along: it is inside of something that is computed as a whole.
+        """
+        return _remembered(self.risks, value, self._risk)
 
     def indices(self, value: Node) -> frozenset[Index]:
         return frozenset(i for i, _ in self.cuts(value))
@@ -66,6 +75,40 @@ class Pieces:
             cut = _boundary(n.args[0]) if n.op == "select" else None
             return found if cut is None else found | {cut}
         return NOWHERE
+
+    def _risk(self, n: Node) -> Risk:
+        inner = [self.risks[a] for a in n.args]
+        loose = frozenset().union(*(r.loose for r in inner))
+        fixed = frozenset().union(*(r.fixed for r in inner))
+        if n.op == "read":
+            own, first = dict(zip(n.axes, n.subscripts, strict=True)), inner[0]
+            moved = (e.indices for a, e in own.items() if a in first.loose or (n.guard is None and needs_guard(n)))
+            loose = (first.loose - own.keys()).union(*moved, *(r.loose for r in inner[1:]))
+            moved = (e.indices for a, e in own.items() if a in first.fixed)
+            fixed = (first.fixed - own.keys()).union(*moved, *(r.fixed for r in inner[1:]))
+        elif n.op in ("reduce", "scan"):
+            bound = n.over | {n.index} if n.op == "scan" else n.over
+            ranges = frozenset().union(*(i.extent.indices for i in bound))
+            loose, fixed = loose - bound, (fixed | ranges if loose else fixed) - bound
+            fixed |= frozenset({n.index}) if n.op == "scan" and n.index in self.risks[n.args[0]].loose else frozenset()
+        elif n.op not in OPS and n.op not in ("select", "convert", "stop"):
+            loose, fixed = frozenset(), fixed | loose
+        return Risk(loose, fixed) if loose or fixed else NO_RISK
+
+
+def _remembered(known: dict[Node, T], value: Node, make: Callable[[Node], T]) -> T:
+    """What is made of a node once that of its arguments is known."""
+    stack = [value]
+    while stack:
+        n = stack[-1]
+        missing = [a for a in n.args if a not in known] if n not in known else []
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        if n not in known:
+            known[n] = make(n)
+    return known[value]
 
 
 def unclipped(length: Poly) -> Poly:

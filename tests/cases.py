@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from models import MODELS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-ROWS = frozenset({"linear", "logistic", "softmax", "mlp", "gmm"})
+ROWS = frozenset({"linear", "logistic", "softmax", "mlp", "gmm", "bundle", "word2vec"})
 """Examples that sum a loss over rows, whose dim is n."""
+
+MODEL_SIZES = {
+    "bundle": {"n": 1000, "C": 10, "P": 100},
+    "word2vec": {"n": 1000, "V": 100, "d": 20, "k": 5},
+    "cox": {"n": 100, "d": 20},
+    "gp": {"n": 100, "d": 20},
+}
+"""Examples that `models` has inputs for."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ def _cases() -> list[Case]:
         Case("softmax", {"W": rng.normal(size=(K, d)), "b": rng.normal(size=K), **classifier, "lam": 0.1}, table),
         Case("mlp", {**layers, **classifier}, table),
         Case("gmm", {**mixture, "x": x}, table),
+        *(Case(name, MODELS[name].points["ordinary"], sizes) for name, sizes in MODEL_SIZES.items()),
     ]
 
 

@@ -537,6 +537,8 @@ FUNCTIONS: dict[str, Any] = {
     "transpose": np.transpose,
     "einsum": np.einsum,
     "trace": np.trace,
+    "cross": np.cross,
+    "diagonal": np.diagonal,
     "diag": np.diag,
     "tril": np.tril,
     "triu": np.triu,

@@ -218,7 +218,7 @@ def exact(text: str, inputs: dict[str, Any], wrt: Sequence[str]) -> tuple[Any, l
         exec(body, names)
         return eval(result, names)
 
-    cancels = any(np.max(np.abs(v)) > 700 for v in inputs.values()) and any(c in text for c in CANCELLING)
+    cancels = any(np.max(np.abs(v)) > 300 for v in inputs.values()) and any(c in text for c in CANCELLING)
     with mpmath.workdps(DIGITS[cancels]):
         names = {k: _exactly(v) for k, v in inputs.items()}
         if "x" in names:

@@ -111,6 +111,10 @@ TEXTS = [
     "diag(diag(u))",
     "trace(A)",
     "trace(x)",
+    "diagonal(A @ A)",
+    "diagonal(A, offset=1)",
+    "cross(B, 2 + B[:, ::-1])",
+    "cross(B[0, 0], B)",
     "trace(A @ A)",
     "trace(concatenate([A, A], 0), offset=-1)",
     "tril(A)",
@@ -423,7 +427,11 @@ WRONG = [
     ("softmax(a)", "softmax needs an array"),
     ("max(zeros(0))", "max of an empty axis"),
     ("np.foo(a)", "unknown function 'foo'"),
-    ("vstack([u, u])", "did you mean 'stack'?"),
+    ("vstack([u, u])", "write concatenate([A, B], axis=0)"),
+    ("slogdet(A)", "write logdet(A)"),
+    ("stak([u, u])", "did you mean 'stack'?"),
+    ("cross(m, m)", "lengths 4 and 3 do not agree"),
+    ("cross(1, u)", "vectors of length 3, not a number"),
 ]
 
 
@@ -546,3 +554,21 @@ def test_an_array_stored_by_several_sweeps_is_read_from_the_nearest() -> None:
     random = np.random.default_rng(0)
     function = gradc.compile(text, backend="python", cache=False)
     assert function.check(random.normal(size=(4, 6)), random.normal(size=4), random.normal(size=(4, 2))).ok
+
+
+def test_what_is_read_in_one_piece_alone_is_summed_there_alone() -> None:
+    rows = "sum(x[i, j] for i in range(n)) if j < d else sum(y[i, j - d]**2 for i in range(n))"
+    for use in ("sum(sin(r))", "r[0] + r[2*d - 1]", "sum(cumsum(r))", "max(r) + r[1]"):
+        text = f"x: param[n, d]\ny: param[n, d]\nr = [{rows} for j in range(2*d)]\n{use}"
+        function = gradc.compile(text, backend="python", cache=False)
+        random = np.random.default_rng(0)
+        assert function.check(random.normal(size=(3, 2)), random.normal(size=(3, 2))).ok, use
+
+
+@pytest.mark.parametrize("inner", ["x", "concatenate([x[:1], [0.0]])"])
+def test_running_sums_of_diagonals(inner: str) -> None:
+    """Loops of the adjoint may be skipped only under conditions that mean the same at the places that are read."""
+    text = f"x: param[2]\nw: param[2, 3]\nv = cumsum(diag({inner}), axis=0) @ w\nsum(sin(v))"
+    function = gradc.compile(text, backend="python", cache=False)
+    random = np.random.default_rng(0)
+    assert function.check(random.normal(size=2), random.normal(size=(2, 3))).ok

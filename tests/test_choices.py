@@ -78,3 +78,15 @@ def test_products_are_not_guarded() -> None:
     text = "W: param[h, d]\nx: data[n, d]\nsum(relu(relu(x @ W.T) @ W))"
     assert "multiply_add(" in gradc.compile(text).source
     assert "!= 0.0" not in gradc.compile(text).source
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "minimum(x, cosh(1000*x)) if x > 0 else 0",
+        "0 if x < 0 else where(x > 0.5, minimum(x, exp(900*x)), 2)",
+        "sum((minimum(x, cosh(1000*x)) if k > 0 else x) for k in range(3))/3",
+    ],
+)
+def test_losers_inside_of_arms(text: str) -> None:
+    assert gradc.compile(f"x: param\n{text}", backend="python").grad(1.0).x == pytest.approx(1.0)

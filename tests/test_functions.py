@@ -91,6 +91,8 @@ ARRAYS: dict[str, tuple[str, tuple[Any, ...], Callable[..., Any]]] = {
     "reshape": ("reshape(x, (d, n))", (X,), lambda x: x.reshape(3, 4)),
     "ravel": ("ravel(x)", (X,), np.ravel),
     "einsum": ("einsum('ij,kj->ik', x, y)", (X, Y), lambda x, y: x @ y.T),
+    "cross": ("cross(x, y)", (X, Y), np.cross),
+    "diagonal": ("diagonal(x)", (X,), np.diagonal),
     "trace": ("trace(x)", (X,), np.trace),
     "diag": ("diag(x[0])", (X,), lambda x: np.diag(x[0])),
     "tril": ("tril(x)", (X,), np.tril),
@@ -101,6 +103,11 @@ ARRAYS: dict[str, tuple[str, tuple[Any, ...], Callable[..., Any]]] = {
     "eye": ("x @ eye(d, k=1)", (X,), lambda x: x @ np.eye(3, k=1)),
     "arange": ("x*arange(d)", (X,), lambda x: x * np.arange(3)),
     "linspace": ("x*linspace(0, 1, d)", (X,), lambda x: x * np.linspace(0, 1, 3)),
+    "solve": ("solve(x.T @ x + eye(d), y.T)", (X, Y), lambda x, y: np.linalg.solve(x.T @ x + np.eye(3), y.T)),
+    "inv": ("inv(x.T @ x + eye(d))", (X,), lambda x: np.linalg.inv(x.T @ x + np.eye(3))),
+    "det": ("det(x.T @ x + eye(d))*x", (X,), lambda x: np.linalg.det(x.T @ x + np.eye(3)) * x),
+    "logdet": ("logdet(x.T @ x + eye(d))*x", (X,), lambda x: np.linalg.slogdet(x.T @ x + np.eye(3))[1] * x),
+    "cholesky": ("cholesky(x.T @ x + eye(d))", (X,), lambda x: np.linalg.cholesky(x.T @ x + np.eye(3))),
     "one_hot": ("x*one_hot(k, d)", (X, LABELS), lambda x, k: x * np.eye(3)[k]),
 }
 KINDS = {"x": "x: param[n, d]\n", "y": "y: data[n, d]\n", "k": "k: index[n]\n"}

@@ -106,7 +106,7 @@ def test_the_function_is_never_called() -> None:
     def loss(w: gradc.param):
         return float(w) * print(w)
 
-    with pytest.raises(gradc.ParseError, match="unknown function 'print'"):
+    with pytest.raises(gradc.UnsupportedError, match="'print' is not part of the language"):
         gradc.compile(loss)
 
 
@@ -196,3 +196,65 @@ def test_a_function_without_a_source_is_refused() -> None:
 def test_kinds_say_what_they_are() -> None:
     assert repr(gradc.param["n", "d"]) == "gradc.param['n', 'd']"
     assert repr(gradc.index) == "gradc.index"
+
+
+def exp(v: Any) -> Any:
+    return 3 * v
+
+
+def named_like_a_helper(w: gradc.param):
+    return exponential(w) + exp(w)
+
+
+def with_base(w: gradc.param):
+    return math.log(w, 2) + np.sum(np.ones(2)[:, np.newaxis])
+
+
+def keywords(w: gradc.param[n], *, scale: gradc.data = 0.5, power: gradc.index = 2):
+    return scale * np.sum(w**power)
+
+
+def test_names_of_libraries_mean_the_library() -> None:
+    """Whatever the user's own functions are called, and whatever they call those of libraries."""
+    assert gradc.compile(named_like_a_helper, backend="python")(1.0) == pytest.approx(math.e + 3)
+    assert gradc.compile(with_base, backend="python")(8.0) == 5.0
+
+
+def test_arguments_that_are_given_by_name_alone() -> None:
+    function = gradc.compile(keywords, backend="python")
+    assert function([1.0, 2.0]) == 2.5
+    assert function([1.0, 2.0], power=3, scale=1.0) == 9.0
+    assert function.grad([1.0, 2.0], power=3).w.tolist() == [1.5, 6.0]
+
+
+COMPILED = gradc.compile("x: param\nx*x")
+
+
+def calls_what_is_compiled(w: gradc.param):
+    return COMPILED(w)
+
+
+class Sigmoid:
+    """What a user may call like a function of the language, and mean something else."""
+
+    def __call__(self, v: float) -> float:
+        return v
+
+
+def hiding_a_function() -> Callable[..., Any]:
+    sigmoid = Sigmoid()
+
+    def loss(w: gradc.param):
+        return sigmoid(w)
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [(calls_what_is_compiled, "a helper is a plain function"), (hiding_a_function(), "written with def")],
+)
+def test_what_cannot_be_called_is_not_taken_for_something_else(function: Callable[..., Any], hint: str) -> None:
+    with pytest.raises(gradc.UnsupportedError, match="from outside") as caught:
+        gradc.compile(function)
+    assert hint in (caught.value.hint or "")

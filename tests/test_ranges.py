@@ -225,6 +225,17 @@ def test_bounds_at_fixed_places_are_checked_at_the_call(backend: str) -> None:
         function([1.0, 2.0, 4.0], [1])
 
 
+@pytest.mark.parametrize("backend", ["python", "numba"])
+def test_bounds_in_an_arm_that_is_not_taken_are_not_read(backend: str) -> None:
+    row = "sum(val[p]**2 for p in range(start[i - 1], start[i]))"
+    head = "val: param[nnz]\nstart: index[n]\n"
+    guarded = gradc.compile(f"{head}sum(({row}) if i > 0 else 0.5 for i in range(n))", backend=backend)
+    value, gradient = guarded.value_and_grad([1.0, 2.0, 3.0], [0, 1, 3])
+    assert (value, gradient.val.tolist()) == (14.5, [2.0, 4.0, 6.0])
+    with pytest.raises(gradc.InputError, match="index out of range of axis 0 of start"):
+        gradc.compile(f"{head}sum({row} for i in range(n))", backend=backend)([1.0, 2.0, 3.0], [0, 1, 3])
+
+
 # what cannot be stored is computed again, or refused
 
 HEAD = """val: param[nnz]

@@ -90,7 +90,7 @@ K, d = 5, 2
 def inputs(n):
     x, t = rng.normal(size=(n, d)), rng.integers(0, 2, n)
     return {inputs}
-f.value_and_grad(**inputs(10))
+f.value_and_grad(**inputs(300_000))
 grown = []
 for n in (300_000, 3_000_000):
     given = inputs(n)

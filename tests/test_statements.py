@@ -25,6 +25,40 @@ def refused(text: str) -> gradc.GradcError:
     return caught.value
 
 
+# several names at once
+
+
+def test_several_names_take_the_parts_of_a_value() -> None:
+    text = """
+x: param[3]
+A: data[n, d]
+
+def f(v):
+    p, q, r = v
+    [p, q] = q, p
+    return p - 2*q + r**2
+a, b, c = 2*x
+a, b = b*c, a
+n, d = A.shape
+rows, k = len(A), 3
+s = [f(v) for v in A]
+a - 5*b + n*x[0] + d*x[1] + k*rows*x[2] + sum(s)
+"""
+    x, A = np.array([0.7, -1.2, 0.4]), np.arange(12.0).reshape(4, 3)
+    a, b, c = 2 * x
+    expected = b * c - 5 * a + 4 * x[0] + 3 * x[1] + 12 * x[2] + (A[:, 1] - 2 * A[:, 0] + A[:, 2] ** 2).sum()
+    assert value(text, x=x, A=A) == pytest.approx(expected, rel=1e-14)
+
+
+def test_how_many_names_there_are_is_checked() -> None:
+    assert "3 names: lengths 2 and 3 do not agree" in str(refused("x: param[2]\na, b, c = x\na"))
+    assert "2 names for a number" in str(refused("x: param\na, b = x\na"))
+    assert "1 name for 2 values" in str(refused("x: param[n, d]\na, = x.shape\na"))
+    assert "only names can be assigned" in str(refused("x: param[3]\na, *b = x\na"))
+    with pytest.raises(gradc.InputError, match="lengths n and 2 must be equal"):
+        gradc.compile("x: param[n]\na, b = x\na*b", backend="python")([1.0, 2.0, 3.0])
+
+
 # if
 
 
@@ -151,7 +185,7 @@ def test_helpers_shadow_functions_and_are_shadowed_by_values() -> None:
         ("a: param\ndef f(v): return v\nf", "'f' is a function"),
         ("a: param\n@f\ndef f(v): return v\nf(a)", "decorators"),
         ("a: param\ndef f(v):\n    def g(u): return u\n    return g(v)\nf(a)", "a helper inside another block"),
-        ("a: param\nf(a)\ndef f(v): return v", "only the last statement"),
+        ("a: param\nf(a)\ndef f(v): return v", "unknown function 'f'"),
     ],
 )
 def test_wrong_helpers_are_refused(text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What is used and has no influence: the larger side of a minimum, a number that only decides which arm is taken.
+"""What was not chosen has no influence: the larger side of a minimum, a number that only decides which arm is taken.
 
 Its adjoint is 0, and must stay 0 on the way down, past partials that are infinite.
 """
@@ -19,15 +19,15 @@ GROWING = frozenset(
 
 
 def behind_choices(root: Node, selects: bool) -> set[Node]:
-    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` too or not."""
+    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` or otherwise."""
     found: set[Node] = set()
     seen = {root}
     for n in reversed(reachable([root])):
         if n in seen:
             below = _differentiated(n)
             seen.update(below)
-            chooses = (selects and n.op == "select") or n.kind in ("max", "min") or (n.op in OPS and OPS[n.op].chooses)
-            if chooses or n in found:
+            chooses = n.op in OPS and OPS[n.op].chooses
+            if chooses or n in found or n.kind in ("max", "min") or (selects and n.op == "select"):
                 found.update(below)
     return found
 
@@ -38,7 +38,7 @@ def _differentiated(n: Node) -> tuple[Node, ...]:
         return ()
     if n.op in OPS:
         return tuple(a for a, partial in zip(n.args, OPS[n.op].partials, strict=True) if partial is not None)
-    if n.op in ("read", "place"):
+    if n.op in ("read", "place", "reduce"):
         return n.args[:1]
     return n.args[1:] if n.op == "select" else n.args
 

@@ -23,6 +23,9 @@ from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
 
+MOST_CHOICES = 8
+"""Choices inside one another that are taken apart and made anew; a longer chain would grow with each that is added."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -59,7 +62,7 @@ class _Reverse:
         self.active = self._active()
         self.guards = guards(build, [root])
         self.behind_choices = behind_choices(root, selects=True)
-        self.behind_extremes = behind_choices(root, selects=False)
+        self.may_lose = behind_choices(root, selects=False)
         self.moderate = Moderate(build.graph)
         self.may_vanish: set[Node] = set()
         self.bars: dict[Node, list[Bar]] = {}
@@ -178,7 +181,7 @@ class _Reverse:
             contribution = self._scaled(bar if factor.op == "const" else inside, factor)
             if contribution is None:
                 continue
-            self._send(y, x, self._guarded(y, bar if factor.op == "const" else inside, factor, contribution))
+            self._send(y, x, self._guarded(y, inside, factor, contribution))
 
     def _partial(self, y: Node, text: str) -> Node:
         params = OPS[y.op].params
@@ -188,10 +191,10 @@ class _Reverse:
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
 
-    def _scaled(self, bar: Node, factor: Node) -> Node | None:
+    def _scaled(self, bar: Node, factor: Node, choices: int = MOST_CHOICES) -> Node | None:
         """bar*factor; None for 0. A choice between factors is a choice between products: 0*inf never arises."""
-        if factor.op == "select":
-            a, b = (self._scaled(bar, f) or self.build.const(0.0) for f in factor.args[1:])
+        if factor.op == "select" and choices:
+            a, b = (self._scaled(bar, f, choices - 1) or self.build.const(0.0) for f in factor.args[1:])
             return self.build.select(factor.args[0], a, b)
         if factor.op == "const" and factor.value == 0:
             return None
@@ -205,16 +208,15 @@ class _Reverse:
         Nor does what was not chosen, whose adjoint is 0: here 0 times an infinite factor is 0.
         """
         guard: Guard = self.guards[y]
-        if factor.op == "const":
+        if factor.op == "const" or (guard is Use.ALWAYS and y not in self.behind_choices):
             return contribution
-        if guard is Use.ALWAYS and (y not in self.behind_choices or self.moderate(factor)):
-            return contribution
-        zero = self.build.const(0.0)
-        condition = self.build.op("ne", bar, zero)
-        if not isinstance(guard, Use):
-            exact = isinstance(guard, Node) and (y not in self.behind_extremes or self.moderate(factor))
-            condition = condition_of(guard) if exact else self.build.op("and", condition_of(guard), condition)
-        return self.build.select(condition, contribution, zero)
+        condition = None if isinstance(guard, Use) else condition_of(guard)
+        exactly = guard is Use.ALWAYS or isinstance(guard, Node)
+        may_lose = guard is Use.ALWAYS or y in self.may_lose
+        if not exactly or (may_lose and not self.moderate(factor)):
+            counts = self.build.op("ne", bar, self.build.const(0.0))
+            condition = counts if condition is None else self.build.op("and", condition, counts)
+        return contribution if condition is None else self.build.select(condition, contribution, self.build.const(0.0))
 
     def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
         """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""
@@ -237,8 +239,9 @@ class _Reverse:
 
     def _layers(self, bar: Node) -> tuple[Node, list[Node]]:
         """What is left of a bar without the choices that may make it 0, and these, outermost first."""
-        zero, layers = self.build.const(0.0), []
-        while bar.op == "select" and zero in bar.args[1:]:
+        zero = self.build.const(0.0)
+        layers: list[Node] = []
+        while bar.op == "select" and zero in bar.args[1:] and len(layers) < MOST_CHOICES:
             layers.append(bar)
             bar = bar.args[2 if bar.args[1] is zero else 1]
         return bar, layers
@@ -371,12 +374,13 @@ class _Reverse:
 
 def _conjuncts(condition: Node) -> frozenset[Node]:
     """The conditions that all hold where this one does."""
-    found, stack = set(), [condition]
+    found: set[Node] = set()
+    stack = [condition]
     while stack:
         c = stack.pop()
-        found.add(c)
-        if c.op == "and":
-            stack += c.args
+        if c not in found:
+            found.add(c)
+            stack += c.args if c.op == "and" else ()
     return frozenset(found)
 
 

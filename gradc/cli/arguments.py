@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from gradc.api import restore
-from gradc.data import Inputs, choice, complete, dimension, load, missing, setting
+from gradc.datasets import Inputs, choice, complete, dimension, load, missing, setting
 from gradc.errors import InputError, ParseError, Source, Span
 from gradc.fit import start
 from gradc.function import Function

@@ -93,7 +93,8 @@ class Printer:
             return [f"# {printable(s.text)}"]
         if isinstance(s, For):
             self.names[s.index] = s.variable
-            bounds = self._length(s.index.extent) if s.bounds is None else ", ".join(s.bounds)
+            length = s.index.extent.render(lambda i: self.names[i])  # below 0 there is no turn, as with 0
+            bounds = length if s.bounds is None else ", ".join(s.bounds)
             loop = [f"for {s.variable} in {self.call('range')}({bounds}):", *self._indented(s.body)]
             return self._where(s.guard, loop)
         if isinstance(s, Tiles):
@@ -220,7 +221,8 @@ class Printer:
         term = self.expr(value)
         if isinstance(value, Name | Element) and self._is_wide(value) and self._is_wide(s.target):
             term = self._place(value)
-        line = f"{target} {sign}= {term}" if sign else f"{target} = {self.call(s.op)}({target}, {term})"
+        function = self.call(s.op[:3] if s.op in EXTREMES and s.target.type == "int" else s.op)
+        line = f"{target} {sign}= {term}" if sign else f"{target} = {function}({target}, {term})"
         return self._where(s.guard, [line])
 
     def _check(self, s: Check) -> list[str]:

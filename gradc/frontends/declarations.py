@@ -9,12 +9,18 @@ from gradc.errors import ParseError, ShapeError, Span, UnsupportedError, did_you
 from gradc.extents import Poly, floor_div
 from gradc.frontends.statements import Statements
 from gradc.kinds import KINDS
-from gradc.lower.expressions import CONSTANTS
+from gradc.lower.expressions import CONSTANTS, number_of
 from gradc.program import Input, Program, Value, axes_of
 
 RESERVED = frozenset({"out", "sparse", "seed"})
 OPTIONS = {"checkpoint": 100}
 DIM = "a dim is an integer, a name, or integer arithmetic on them"
+
+
+KIND_HINTS = {
+    "float": "`param` is differentiated, `data` is not; an assignment has no annotation: x = 2.0",
+    "int": "an integer input is `index`; an assignment has no annotation: k = 2",
+}
 
 
 class Declarations:
@@ -42,17 +48,21 @@ class Declarations:
         number = None if default is None else self._number(default)
         if kind == "option":
             if name not in OPTIONS:
-                hint = did_you_mean(name, OPTIONS) or f"known: {', '.join(OPTIONS)}"
-                raise ParseError(f"unknown option '{name}'", self._span(tree), hint)
+                known = did_you_mean(name, OPTIONS) or f"known: {', '.join(OPTIONS)}"
+                raise ParseError(f"unknown option '{name}'", self._span(tree), known)
+            hint = f"write: {name}: option = {OPTIONS[name]}"
             if number is None:
-                hint = f"write: {name}: option = {OPTIONS[name]}"
                 raise ParseError("an option needs a value", self._span(tree), hint)
+            if not isinstance(number, int) or number < 1 or shape:
+                raise ParseError(f"option '{name}' is a positive integer", self._span(tree), hint)
+            if name in self.options:
+                raise ParseError(f"option '{name}' is given twice", self._span(tree))
             self.options[name] = number
             return
         if number is not None and shape:
             raise UnsupportedError("only scalars have defaults", self._span(tree))
         if kind == "index" and isinstance(number, float):
-            raise ParseError("the default of an index is an integer", self._span(tree))
+            raise ParseError("the default of an index is an integer of 64 bits", self._span(tree))
         self.add(Input(name, kind, shape, number, self._span(tree)))  # type: ignore[arg-type]
 
     def check_name(self, name: str, tree: ast.AST) -> None:
@@ -106,9 +116,14 @@ class Declarations:
 
     def _annotation(self, tree: ast.expr) -> tuple[str, tuple[Poly, ...]]:
         base, dims = (tree.value, tree.slice) if isinstance(tree, ast.Subscript) else (tree, None)
-        kind = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+        kind = ""
+        if isinstance(base, ast.Name):
+            kind = base.id
+        elif isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+            kind = base.attr
         if kind not in KINDS:
-            raise ParseError("expected param, data, index or option", self._span(base), did_you_mean(kind, KINDS))
+            hint = KIND_HINTS.get(kind) or did_you_mean(kind, KINDS)
+            raise ParseError("expected param, data, index or option", self._span(base), hint)
         if dims is None:
             return kind, ()
         if sum(isinstance(n, ast.operator) for n in ast.walk(dims)) > 50:
@@ -147,8 +162,8 @@ class Declarations:
             or isinstance(tree.value, bool)
             or not isinstance(tree.value, int | float)
         ):
-            raise ParseError("a default is a number", self._span(tree))
-        return sign * tree.value
+            raise ParseError("a default is a number", self._span(tree), "write it out: 0.01, 1e-3, -2")
+        return sign * number_of(tree.value)
 
     def _check_dims(self) -> None:
         bare = {str(p) for i in self.inputs.values() for p in i.shape if p == Poly.atom(str(p))}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import copy
+import dis
 import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,11 +20,21 @@ from gradc.frontends.helpers import Scope
 from gradc.frontends.statements import Statements
 from gradc.frontends.syntax import parse, title
 from gradc.ir import Graph
-from gradc.lower.calls import ALL_FUNCTIONS
-from gradc.ops import ALIASES
+from gradc.lower.expressions import number_of
 from gradc.program import Program, Value
 
 LIBRARIES = frozenset({"numpy", "math", "scipy", "gradc"})
+SCIPY_DIFFERS = {
+    "softmax": "SciPy's is over all axes, softmax(x) over the last one",
+    "log_softmax": "SciPy's is over all axes, log_softmax(x) over the last one",
+    "huber": "SciPy's is huber(delta, r), gradc's huber(r, delta)",
+    "cholesky": "SciPy's is the upper factor, np.linalg.cholesky(x) the lower one",
+}
+"""Functions of SciPy's that have a namesake here with another meaning."""
+FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc)
+TYPE_NAME, TYPE_MODULE = type.__dict__["__name__"], type.__dict__["__module__"]
+"""The name and the module of a type, whatever its metaclass makes of them."""
+CHANGED = "the file has changed since it was imported, or the function was not made from it: import it anew"
 ANNOTATE = 'annotate it: w: gradc.param["d"], b: gradc.param, x: gradc.data["n", "d"], k: gradc.index'
 
 
@@ -30,9 +42,9 @@ ANNOTATE = 'annotate it: w: gradc.param["d"], b: gradc.param, x: gradc.data["n",
 class Written:
     """A Python function as it is written: a text in which it stands at its own line, and what its names mean outside.
 
-    `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` other
-    spellings of what the language knows (`onp` for `np`), `helpers` the keys of other functions, `foreign` the types
-    of what is none of these.
+    `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` what
+    names of libraries stand for (`np` for `onp`, `np.exp` for `e`), `helpers` the keys of other functions, `foreign`
+    the types of what is none of these.
     """
 
     file: str
@@ -98,14 +110,16 @@ def program(source: PythonProgram) -> Program:
 def _define_outer(statements: Statements, source: PythonProgram) -> None:
     """Makes known what names mean outside of each function: numbers and functions, each in the scope of its own."""
     scopes, helpers = {source.main: statements.scope}, {}
+    called = {key for _, written in source.functions for _, key in written.helpers}
     for key, written in source.functions:
         scope = scopes.setdefault(key, Scope(Source(written.file, written.text), {}, {}, {}))
         scope.foreign.update(written.foreign)
         scope.names.update({name: Value(statements.build.const(number)) for name, number in written.numbers})
-        with statements.within(scope):
-            helpers[key] = statements.helper(_definition(written))
+        if key in called:
+            with statements.within(scope):
+                helpers[key] = statements.helper(_definition(written))
     for key, written in source.functions:
-        scopes[key].helpers.update({name: helpers[called] for name, called in written.helpers})
+        scopes[key].helpers.update({name: helpers[k] for name, k in written.helpers})
 
 
 # reading
@@ -122,20 +136,11 @@ def _written(function: Callable[..., Any]) -> tuple[Written, list[types.Function
     name = getattr(function, "__name__", type(function).__name__)
     if not isinstance(function, types.FunctionType):
         raise UnsupportedError(f"'{name}' is not a Python function", hint="give a function written with def")
-    if name == "<lambda>":
+    if function.__code__.co_name == "<lambda>":
         raise UnsupportedError("a lambda cannot say what its inputs are", hint="write a function with def")
     if hasattr(function, "__wrapped__"):
         raise UnsupportedError(f"'{name}' is wrapped by a decorator", hint="give the function itself")
-    try:
-        lines, start = inspect.getsourcelines(function)
-        file = inspect.getsourcefile(function) or function.__code__.co_filename
-    except (OSError, TypeError):
-        hint = "define it in a file, or give its text"
-        raise UnsupportedError(f"the source of '{name}' cannot be found", hint=hint) from None
-    block = "".join(lines)
-    indented = block[:1].isspace()
-    start = max(start, 1)
-    text = "\n" * (start - 1 - indented) + ("if 1:\n" if indented else "") + block
+    file, text = _text(function)
     numbers: dict[str, int | float] = {}
     spelt: dict[str, str] = {}
     helpers: dict[str, types.FunctionType] = {}
@@ -144,41 +149,132 @@ def _written(function: Callable[..., Any]) -> tuple[Written, list[types.Function
         number = _number(value)
         if number is not None:
             numbers[free] = number
-        elif isinstance(value, types.ModuleType) and value.__name__.split(".")[0] in LIBRARIES:
-            spelt[free] = "np"
-        elif _is_library(value):
-            name = getattr(value, "__name__", "")
-            known = ALIASES.get(name, name)
-            if known in ALL_FUNCTIONS and free != known:
-                spelt[free] = known
-        elif isinstance(value, types.FunctionType):
+        elif type(value) is types.ModuleType and value.__name__.split(".")[0] in LIBRARIES:
+            root = value.__name__.split(".")[0]
+            spelt[free] = root if root in ("math", "scipy") else "np"
+        elif library := _library(value):
+            spelt[free] = library
+        elif type(value) is types.FunctionType and _is_helper(value):
             helpers[free] = value
         else:
-            foreign[free] = type(value).__name__
+            foreign[free] = TYPE_NAME.__get__(type(value))
     called = {free: _key(f) for free, f in helpers.items()}
     defaults = {name: number for name, value in _defaults(function).items() if (number := _number(value)) is not None}
     tables = (tuple(found.items()) for found in (defaults, numbers, spelt, called, foreign))
     return Written(file, text, *tables), list(helpers.values())  # type: ignore[arg-type]
 
 
+def _text(function: types.FunctionType) -> tuple[str, str]:
+    """The file of a function, and a text in which it stands at its own line. Raises UnsupportedError."""
+    name = function.__code__.co_name
+    try:
+        lines, start = inspect.getsourcelines(function)
+        file = inspect.getsourcefile(function) or function.__code__.co_filename
+    except (OSError, TypeError, SyntaxError, IndexError):
+        hint = "define it in a file, or give its text"
+        raise UnsupportedError(f"the source of '{name}' cannot be found", hint=hint) from None
+    block = "".join(lines)
+    indented = block[:1] in (" ", "\t")
+    text = "\n" * (max(start, 1) - 1 - indented) + ("if 1:\n" if indented else "") + block
+    try:
+        found = _first_definition(text, file)
+    except ParseError as error:
+        raise UnsupportedError(f"the source of '{name}' cannot be read: {error.message}", error.span, CHANGED) from None
+    if found is None or not _is_source_of(found, function.__code__):
+        raise UnsupportedError(
+            f"what stands in the place of '{name}' is something else",
+            Span(Source(file, text), max(start, 1), 1),
+            CHANGED,
+        )
+    return file, text
+
+
+def _first_definition(text: str, file: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    tree = parse(Source(file, text))
+    return next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)), None)
+
+
+def _is_source_of(tree: ast.FunctionDef | ast.AsyncFunctionDef, code: types.CodeType) -> bool:
+    """Whether a definition is what a function was made from: files change. Compiles it to compare, and runs nothing."""
+    around = ast.parse("def around(): pass").body[0]
+    assert isinstance(around, ast.FunctionDef)
+    closed = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(0)) for name in code.co_freevars]
+    definition = copy.deepcopy(tree)
+    definition.decorator_list, definition.returns, definition.name = [], None, "_written"
+    around.body = [*closed, definition]
+    try:
+        outer = compile(ast.fix_missing_locations(ast.Module([around], [])), "<around>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    inside = _nested(_nested(outer, "around"), "_written")
+    return inside is not None and _same(inside, code)
+
+
+def _nested(code: types.CodeType | None, name: str) -> types.CodeType | None:
+    inside = (c for c in (code.co_consts if code else ()) if isinstance(c, types.CodeType))
+    return next((c for c in inside if c.co_name == name), None)
+
+
+def _same(a: types.CodeType, b: types.CodeType) -> bool:
+    """Whether two codes do the same with the same names and numbers, wherever they stand."""
+    if a.co_varnames != b.co_varnames:
+        return False
+    steps, others = (
+        [i for i in dis.get_instructions(code) if i.opname not in ("PUSH_NULL", "PRECALL")] for code in (a, b)
+    )
+    return len(steps) == len(others) and all(map(_same_step, steps, others))
+
+
+def _same_step(a: dis.Instruction, b: dis.Instruction) -> bool:
+    """Jumps may have other targets; how an attribute is fetched depends on the imports around."""
+    names = ["LOAD_ATTR" if i.opname == "LOAD_METHOD" else i.opname for i in (a, b)]
+    if names[0] != names[1]:
+        return False
+    if isinstance(a.argval, types.CodeType) and isinstance(b.argval, types.CodeType):
+        return _same(a.argval, b.argval)
+    if isinstance(a.argval, str) and "<locals>" in a.argval:
+        return True  # the long name of something defined inside
+    return a.opcode in (*dis.hasjrel, *dis.hasjabs) or repr(a.argval) == repr(b.argval)
+
+
+def _is_helper(function: types.FunctionType) -> bool:
+    """Whether a function may be read: not a library's, no lambda, nothing that is wrapped."""
+    ours = str(function.__module__).split(".")[0] not in LIBRARIES
+    return ours and function.__code__.co_name != "<lambda>" and not hasattr(function, "__wrapped__")
+
+
 def _number(value: object) -> int | float | None:
     """The value as a number of Python's, if it is a number."""
-    if isinstance(value, np.integer | np.floating | np.bool_):
-        value = value.item()
-    return value if isinstance(value, bool | int | float) else None
+    if issubclass(type(value), np.integer | np.floating | np.bool_):
+        value = value.item()  # type: ignore[attr-defined]
+    if type(value) is bool:
+        return value
+    for kind in (int, float):
+        if issubclass(type(value), kind):
+            return number_of(kind.__pos__(value))  # type: ignore[arg-type]
+    return None
 
 
 def _defaults(function: types.FunctionType) -> dict[str, object]:
     """The values parameters default to: worked out by Python, when it ran the `def`."""
     values = function.__defaults__ or ()
     plain = function.__code__.co_varnames[: function.__code__.co_argcount]
-    return dict(zip(plain[len(plain) - len(values) :], values, strict=True)) | (function.__kwdefaults__ or {})
+    return dict(zip(reversed(plain), reversed(values), strict=False)) | (function.__kwdefaults__ or {})
 
 
-def _is_library(value: object) -> bool:
-    """Whether a function is one of NumPy's, SciPy's or the standard library's, which gradc has its own of."""
-    module = getattr(value, "__module__", None) or ("numpy" if isinstance(value, np.ufunc) else "")
-    return callable(value) and module.split(".")[0] in LIBRARIES
+def _library(value: object) -> str | None:
+    """What a function of NumPy's, SciPy's or the standard library's is called here; None if it is none of these."""
+    if not (type(value) in FUNCTIONS or TYPE_MODULE.__get__(type(value)) == "numpy"):
+        return None
+    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    if type(value) is np.ufunc:  # these do not tell whose they are
+        module = "numpy" if getattr(np, value.__name__, None) is value else "scipy"
+    if not (isinstance(module, str) and isinstance(name, str)):
+        return None
+    root = module.split(".")[0]
+    if root not in LIBRARIES or (root == "scipy" and name in SCIPY_DIFFERS):
+        return None
+    return f"{'math' if root == 'math' else 'np'}.{name}"
 
 
 def _free(function: types.FunctionType) -> dict[str, object]:
@@ -202,10 +298,11 @@ def _all_names(code: types.CodeType) -> set[str]:
 
 
 def _definition(written: Written) -> ast.FunctionDef:
-    tree = parse(Source(written.file, written.text))
-    found = next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)), None)
+    source = Source(written.file, written.text)
+    found = _first_definition(written.text, written.file)
     if not isinstance(found, ast.FunctionDef):
-        raise UnsupportedError("expected a function written with def", Span(Source(written.file, written.text), 1, 1))
+        line = 1 if found is None else found.lineno
+        raise UnsupportedError("expected a function written with def", Span(source, line, 1))
     found.decorator_list = []
     given = dict(written.defaults)
     args = found.args
@@ -215,11 +312,49 @@ def _definition(written: Written) -> ast.FunctionDef:
     args.kw_defaults = [
         d and _constant(d, given.get(a.arg)) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)
     ]
-    spelt = dict(written.spelt)
-    for n in ast.walk(found):
-        if isinstance(n, ast.Name):
-            n.id = spelt.get(n.id, n.id)
-    return found
+    for a in (*plain, *args.kwonlyargs):
+        a.annotation = a.annotation and _unquoted(a.annotation)
+    return cast(ast.FunctionDef, _Spelling(dict(written.spelt), source).visit(found))
+
+
+class _Spelling(ast.NodeTransformer):
+    """Puts what names of libraries stand for in their place: no name of the user's can then be meant."""
+
+    def __init__(self, spelt: dict[str, str], source: Source) -> None:
+        self.spelt, self.source = spelt, source
+
+    def visit_Attribute(self, tree: ast.Attribute) -> ast.expr:
+        base = tree.value
+        while isinstance(base, ast.Attribute):
+            base = base.value
+        scipy = isinstance(base, ast.Name) and self.spelt.get(base.id) == "scipy"
+        if scipy and tree.attr in SCIPY_DIFFERS:
+            end = tree.end_col_offset if tree.end_lineno == tree.lineno else None
+            span = self.source.span(tree.lineno, tree.col_offset, end)
+            message = f"SciPy's {tree.attr} means something else than gradc's"
+            raise UnsupportedError(message, span, SCIPY_DIFFERS[tree.attr])
+        self.generic_visit(tree)
+        return tree
+
+    def visit_Name(self, tree: ast.Name) -> ast.expr:
+        module, _, function = self.spelt.get(tree.id, "").partition(".")
+        if not module or not isinstance(tree.ctx, ast.Load):
+            return tree
+        name = ast.copy_location(ast.Name("np" if module == "scipy" else module, ast.Load()), tree)
+        return ast.copy_location(ast.Attribute(name, function, ast.Load()), tree) if function else name
+
+
+def _unquoted(tree: ast.expr) -> ast.expr:
+    """An annotation that is written as a string, as what the string says."""
+    if not (isinstance(tree, ast.Constant) and isinstance(tree.value, str)):
+        return tree
+    try:
+        inside = ast.parse(tree.value.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return tree
+    for n in ast.walk(inside):
+        ast.copy_location(n, tree)
+    return inside
 
 
 def _constant(tree: ast.expr, number: int | float | None) -> ast.expr:

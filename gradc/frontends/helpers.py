@@ -11,13 +11,15 @@ from gradc.autodiff.guards import protect
 from gradc.autodiff.reverse import reverse
 from gradc.build import Builder
 from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError, did_you_mean
-from gradc.ir import Node
+from gradc.ir import Node, reachable
 from gradc.lower.expressions import Expressions
 from gradc.program import Provenance, Value
 from gradc.rewrite import rebuild, stabilise
 
 MOST_CALLS = 10_000
 """Helpers are written out at most this often: calls of calls could otherwise grow without end."""
+MOST_NODES = 2000
+"""Derivatives of derivatives of more operations are refused: each order has several times as many as the one before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ class Helpers(Expressions):
         self.scope = Scope(source, self.names, {}, {})
         self.active: list[Helper] = []
         self.calls = 0
-        self._known: dict[object, Value] = {}
+        self.order = 0  # of the derivatives in what is being lowered, of one another
+        self._known: dict[object, tuple[Value, int]] = {}
         self._unassigned: dict[str, tuple[str, Span]] = {}
         self._before: list[dict[str, Value | None]] = []
 
@@ -77,6 +80,9 @@ class Helpers(Expressions):
     @property
     def inside_arm(self) -> bool:
         return bool(self._before)
+
+    def is_defined(self, name: str) -> bool:
+        return name in self.names or (not self.in_formula and (name in self.helpers or name in self.scope.foreign))
 
     def run_helper(self, tree: ast.FunctionDef) -> Value:
         """What the body of a helper returns, its arguments being bound. Raises GradcError."""
@@ -121,11 +127,27 @@ class Helpers(Expressions):
                 raise ParseError(f"{why} (line {span.line})", self.span(tree), "assign it before, or in both arms")
             if tree.id in self.helpers:
                 raise ParseError(f"'{tree.id}' is a function", self.span(tree), "call it")
-            if tree.id in self.scope.foreign and tree.id not in self.dims:
-                what = self.scope.foreign[tree.id]
-                hint = f"make it an argument: {tree.id}: gradc.data[...]"
-                raise UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
+            if self._is_foreign(tree.id):
+                raise self._from_outside(tree)
         return super()._name(tree)
+
+    def _is_foreign(self, name: str) -> bool:
+        """Whether a name that is not assigned here means something in Python alone."""
+        inside = name in self.names or name in self.dims or self.in_formula
+        return not inside and name in self.scope.foreign
+
+    def _from_outside(self, tree: ast.Name, called: bool = False) -> UnsupportedError:
+        """What to say of a name that means something in Python, and nothing here."""
+        what = self.scope.foreign[tree.id]
+        if what == "module":
+            message = f"'{tree.id}' is a module that is not part of the language"
+            return UnsupportedError(message, self.span(tree), "np, math and scipy.special are: np.exp(x)")
+        hint = f"make it an argument: {tree.id}: gradc.data[...]"
+        if what == "Function":
+            hint = "a helper is a plain function: compile the function that calls it, and leave this one as it is"
+        elif called:
+            hint = "functions written with def can be called, and those of np, math and scipy.special"
+        return UnsupportedError(f"'{tree.id}' is a value of type {what} from outside", self.span(tree), hint)
 
     # helpers
 
@@ -142,9 +164,13 @@ class Helpers(Expressions):
         if args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs:
             raise UnsupportedError("a helper has plain parameters", self.span(tree), "write: def f(x, y=1.0)")
         if tree.decorator_list:
-            raise UnsupportedError("decorators are not part of the language", self.span(tree.decorator_list[0]))
-        for a in args.args:
+            raise UnsupportedError(
+                "decorators are not part of the language", self.span(tree.decorator_list[0]), "leave it out"
+            )
+        for k, a in enumerate(args.args):
             self.check_name(a.arg, a)
+            if any(a.arg == other.arg for other in args.args[:k]):
+                raise ParseError(f"two parameters are called '{a.arg}'", self.span(a))
         return Helper(tree, tuple(self.lower(d) for d in args.defaults), self.scope)
 
     @contextmanager
@@ -174,10 +200,12 @@ class Helpers(Expressions):
         if function is None:
             if self._function(tree) is not None:
                 raise ParseError("a derivative is a function", self.span(tree), "call it: grad(f)(x)")
+            if isinstance(tree.func, ast.Name) and self._is_foreign(tree.func.id):
+                raise self._from_outside(tree.func, called=True)
             return super()._call(tree)
         span = self.span(tree)
         if any(isinstance(a, ast.Starred) for a in tree.args) or any(k.arg is None for k in tree.keywords):
-            raise UnsupportedError("* and ** in calls are not part of the language", span)
+            raise UnsupportedError("* and ** in calls are not part of the language", span, "write the arguments out")
         return self._applied(function, self._bound_values(_helper(function), tree, span), span)
 
     def _function(self, tree: ast.expr) -> Function | None:
@@ -188,7 +216,7 @@ class Helpers(Expressions):
             return self.helpers.get(tree.id)
         if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "grad"):
             return None
-        if "grad" in self.names or "grad" in self.helpers:
+        if self.is_defined("grad"):
             return None
         keywords = {k.arg: k.value for k in tree.keywords}
         by = keywords.pop("k", None)
@@ -230,8 +258,12 @@ class Helpers(Expressions):
             return self._derivative(function, values, span)
         key = (function, tuple(values), tuple(self.arrays.reserved))
         if key not in self._known:
-            self._known[key] = self._inlined(function, values, span)
-        return self._known[key]
+            outer, self.order = self.order, 0
+            self._known[key] = self._inlined(function, values, span), self.order
+            self.order = outer
+        value, order = self._known[key]
+        self.order = max(self.order, order)
+        return value
 
     def _inlined(self, helper: Helper, values: Sequence[Value], span: Span) -> Value:
         name = helper.tree.name
@@ -269,10 +301,15 @@ class Helpers(Expressions):
         stand_in = build.input(name, axes, "float")
         given = list(values)
         given[function.by] = Value(stand_in, at.axes)
+        outer, self.order = self.order, 0
         result = self._applied(function.of, given, span)
         if result.axes:
             hint = f"{_helper(function).tree.name} has a result of {len(result.axes)} axes: sum it"
             raise ShapeError("grad() takes a function whose result is a number", span, hint)
+        self.order += 1
+        if self.order > 2 and len(reachable([result.node])) > MOST_NODES:
+            message = f"a derivative of order {self.order - 1} has more than {MOST_NODES} operations"
+            raise UnsupportedError(message, span, "differentiate simpler functions, or less often")
         aside = Provenance()
         root = protect(build, aside, stabilise(build, aside, build.convert(result.node, "float")))
         slope = self.arrays.renamed(reverse(build, aside, root, {name: stand_in})[name], axes)
@@ -280,6 +317,7 @@ class Helpers(Expressions):
         def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
             return (at.node, "") if old is stand_in else None
 
+        self.order = max(outer, self.order)
         return Value(rebuild(build, aside, [slope], ("input",), rule)[slope], at.axes)
 
 

@@ -8,30 +8,14 @@ from dataclasses import dataclass
 
 from gradc.build import Builder
 from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError
+from gradc.extents import Poly
 from gradc.frontends.helpers import Helpers
 from gradc.frontends.syntax import title
 from gradc.ir import Node
+from gradc.lower.base import MOST_LOOPS
+from gradc.lower.outside import STATEMENTS, TARGETS
+from gradc.lower.subscripts import subscript
 from gradc.program import Origin, Provenance, Value
-
-MOST_LOOPS = 16
-REFUSED: dict[type[ast.stmt], tuple[str, str | None]] = {
-    ast.For: ("`for` statements are not supported yet", "write a comprehension: sum(... for i in range(n))"),
-    ast.While: ("`while` statements are not supported yet", None),
-    ast.Import: ("imports are not part of the language", "functions are there without one: exp(x)"),
-    ast.ImportFrom: ("imports are not part of the language", "functions are there without one: exp(x)"),
-    ast.ClassDef: ("classes are not part of the language", "use arrays and `def` helpers"),
-    ast.AsyncFunctionDef: ("async is not part of the language", "write: def"),
-    ast.With: ("`with` is not part of the language", None),
-    ast.Try: ("`try` is not part of the language", "nothing raises here: 1/0 is inf, log(-1) is nan"),
-    ast.Raise: ("`raise` is not part of the language", None),
-    ast.Assert: ("`assert` is not part of the language", None),
-    ast.Delete: ("`del` is not part of the language", "names may be assigned again"),
-    ast.Global: ("`global` is not part of the language", "helpers see the names outside of them"),
-    ast.Nonlocal: ("`nonlocal` is not part of the language", "helpers see the names outside of them"),
-    ast.Match: ("`match` is not part of the language", "use if, elif and else"),
-    ast.Break: ("`break` is not part of the language", None),
-    ast.Continue: ("`continue` is not part of the language", None),
-}
 
 
 @dataclass(frozen=True)
@@ -95,10 +79,16 @@ class Statements(Helpers):
         match statement:
             case ast.Assign():
                 if len(statement.targets) != 1:
-                    raise UnsupportedError("one name is assigned at a time", self.span(statement))
-                name = self._target(statement.targets[0])
-                if not self.alias(name, statement.value):
-                    self._assign(name, self.lower(statement.value))
+                    raise UnsupportedError(
+                        "one name is assigned at a time", self.span(statement), "write each on a line of its own"
+                    )
+                target = statement.targets[0]
+                if isinstance(target, ast.Tuple | ast.List):
+                    names = [self._target(t) for t in target.elts]
+                    for name, value in zip(names, self._unpacked(target, statement.value), strict=True):
+                        self._assign(name, value)
+                elif not self.alias(self._target(target), statement.value):
+                    self._assign(self._target(target), self.lower(statement.value))
             case ast.AugAssign():
                 name = self._target(statement.target)
                 current = ast.copy_location(ast.Name(name, ast.Load()), statement.target)
@@ -123,15 +113,16 @@ class Statements(Helpers):
             case ast.Pass():
                 pass
             case _:
-                message, hint = REFUSED.get(
+                message, hint = STATEMENTS.get(
                     type(statement), (f"{type(statement).__name__} is not part of the language", None)
                 )
                 raise UnsupportedError(message, self.span(statement), hint)
         return []
 
     def _bare(self, statement: ast.Expr, last: bool) -> list[Returned]:
+        value = self.lower(statement.value)
         if last and not self.inside_helper and not self.inside_arm:
-            return [Returned(self.lower(statement.value), None)]
+            return [Returned(value, None)]
         hint = "return it" if self.inside_helper or self.inside_arm else "assign it to a name"
         raise ParseError("only the last statement can be the result", self.span(statement), hint)
 
@@ -139,9 +130,28 @@ class Statements(Helpers):
 
     def _target(self, target: ast.expr) -> str:
         if not isinstance(target, ast.Name):
-            raise UnsupportedError("only names can be assigned", self.span(target), "write: name = expression")
+            message, hint = TARGETS.get(type(target), ("only names can be assigned", "write: name = expression"))
+            raise UnsupportedError(message, self.span(target), hint)
         self.check_name(target.id, target)
         return target.id
+
+    def _unpacked(self, target: ast.Tuple | ast.List, tree: ast.expr) -> Sequence[Value]:
+        """A value for each of several names: of a list as long, of a shape, or along the first axis of an array."""
+        count, span = len(target.elts), self.span(target)
+        if isinstance(tree, ast.Tuple | ast.List) and not any(isinstance(e, ast.Starred) for e in tree.elts):
+            values = [self.lower(e) for e in tree.elts]
+        elif isinstance(tree, ast.Attribute) and tree.attr == "shape":
+            values = [Value(self.build.length(length)) for length in self.lower(tree.value).shape]
+        else:
+            value = self.lower(tree)
+            if not value.axes:
+                raise ShapeError(f"{_counted(count, 'name')} for a number", span)
+            self.arrays.agree(value.shape[0], Poly.const(count), _counted(count, "name"), span, stretch=False)
+            turns = (Value(self.build.const(k)) for k in range(count))
+            values = [subscript(self.arrays, value, [k], span) for k in turns]
+        if len(values) != count:
+            raise ShapeError(f"{_counted(count, 'name')} for {_counted(len(values), 'value')}", span)
+        return values
 
     def _assign(self, name: str, value: Value) -> None:
         self.bind(name, value)
@@ -161,6 +171,8 @@ class Statements(Helpers):
         if statement.end_lineno not in (None, statement.lineno):
             text += " ..."
         target = getattr(statement, "target", None) or getattr(statement, "targets", [None])[0]
+        if isinstance(target, ast.Tuple | ast.List):
+            target = target.elts[0]
         origin = Origin(text, span, target.id if isinstance(target, ast.Name) else "result")
         for node in self.build.graph.nodes[before:]:
             self.provenance.origins.setdefault(node, origin)
@@ -195,10 +207,32 @@ class Statements(Helpers):
                 self.unassign(name, f"'{name}' is assigned in one arm of the `if` alone", span)
             else:
                 self._assign(name, value)
-        guarded = [self._under(r, condition, span) for r in yes] + [self._under(r, opposite, span) for r in no]
-        if over_yes and over_no:
-            guarded[-1] = Returned(guarded[-1].value, None)
-        return guarded
+        return self._either(condition, opposite, self._joined(yes, span), self._joined(no, span), span)
+
+    def _joined(self, returned: list[Returned], span: Span) -> Returned | None:
+        """What is returned, as one: where guards overlap, by the first."""
+        if not returned:
+            return None
+        joined = returned[-1]
+        for r in reversed(returned[:-1]):
+            assert r.guard is not None
+            value = self._select(r.guard, r.value, joined.value, span)
+            guard = joined.guard and self.arrays.elementwise("or", [r.guard, joined.guard], span)
+            joined = Returned(value, guard)
+        return joined
+
+    def _either(
+        self, condition: Value, opposite: Value, yes: Returned | None, no: Returned | None, span: Span
+    ) -> list[Returned]:
+        """What an `if` returns whose arms return these."""
+        guarded = [self._under(r, c, span) for r, c in ((yes, condition), (no, opposite)) if r is not None]
+        if yes is None or no is None:
+            return guarded
+        value = self._select(condition, yes.value, no.value, span)
+        if yes.guard is None and no.guard is None:
+            return [Returned(value, None)]
+        guards = [r.guard for r in guarded if r.guard is not None]
+        return [Returned(value, self.arrays.elementwise("or", guards, span))]
 
     def _arm(self, body: Sequence[ast.stmt]) -> tuple[list[Returned], dict[str, Value]]:
         """What an arm returns and assigns; the names are then what they were."""
@@ -219,3 +253,7 @@ class Statements(Helpers):
     def _under(self, r: Returned, condition: Value, span: Span) -> Returned:
         guard = condition if r.guard is None else self.arrays.elementwise("and", [condition, r.guard], span)
         return Returned(r.value, guard)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"

@@ -8,7 +8,9 @@ import tokenize
 import warnings
 
 from gradc.errors import ParseError, Source, Span
+from gradc.lower.outside import sign_hint
 
+INDENTED = "statements start at the beginning of a line: textwrap.dedent(text)"
 SIMPLER = "give parts of the expression names of their own"
 
 
@@ -32,7 +34,7 @@ def parse(source: Source) -> ast.Module:
         line, column = error.lineno or 1, error.offset or 1
         line = min(line, len(source.lines))
         column = max(1, min(column, len(source.line(line)) + 1))
-        hint = "lambda is a keyword of Python: call it lam" if "lambda" in source.line(line) else None
+        hint = INDENTED if error.msg == "unexpected indent" else sign_hint(source.line(line))
         raise ParseError(f"{error.msg}", Span(source, line, column), hint) from None
     except (RecursionError, MemoryError):
         raise ParseError("nested too deeply", _deepest(source), SIMPLER) from None

@@ -13,6 +13,9 @@ from gradc.lower.arrays import Arrays
 from gradc.lower.functions import Functions
 from gradc.program import Value
 
+MOST_LOOPS = 16
+"""Loops inside one another, and so axes of an array."""
+
 
 class Lowering:
     """Lowers one text into one graph. `names` are the values in scope, `dims` the dim names."""
@@ -37,6 +40,10 @@ class Lowering:
             raise ParseError(
                 f"'{name}' cannot be a name", self.span(tree), "names start with a letter and are no keywords"
             )
+
+    def is_defined(self, name: str) -> bool:
+        """Whether the user has given the name a meaning."""
+        return name in self.names
 
     def visit(self, tree: ast.expr) -> Value:
         """The value of an expression."""

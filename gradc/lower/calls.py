@@ -12,11 +12,13 @@ from gradc.extents import Poly
 from gradc.ir import Node
 from gradc.lower.comprehensions import Comprehensions
 from gradc.lower.functions import REDUCTIONS, TABLE_NAMES
+from gradc.lower.outside import METHODS, function_hint
 from gradc.lower.signatures import FIRST_NAMES, KINDS, NUMPY_NAMES, Call, Row, Signature, signature
 from gradc.ops import ALIASES, CALLABLE, COMPOSITES, OPS
 from gradc.program import Value
 
-MODULES = frozenset({"np", "numpy", "math", "linalg"})
+MODULES = frozenset({"np", "numpy", "math", "linalg", "scipy", "special"})
+DEFINE = "define it: def f(x): return ..."
 
 
 class Calls(Comprehensions):
@@ -26,7 +28,7 @@ class Calls(Comprehensions):
         name, module = self._function_name(tree)
         span = self.span(tree)
         if any(isinstance(a, ast.Starred) for a in tree.args) or any(k.arg is None for k in tree.keywords):
-            raise UnsupportedError("* and ** in calls are not part of the language", span)
+            raise UnsupportedError("* and ** in calls are not part of the language", span, "write the arguments out")
         if len(tree.args) == 1 and isinstance(tree.args[0], ast.GeneratorExp) and name in REDUCTIONS:
             keywords = {k.arg: k.value for k in tree.keywords if k.arg}
             return self.generator(name, tree.args[0], keywords, span)
@@ -47,31 +49,40 @@ class Calls(Comprehensions):
         if name in FORMULAS:
             params_text, body = FORMULAS[name]
             return params_text, lambda c: self._formula(body, c.values, c.span)
-        if name in LATER:
-            raise UnsupportedError(f"'{name}' is not supported yet", self.span(func))
-        raise ParseError(
-            f"unknown function '{name}'", self.span(func), did_you_mean(name, ALL_FUNCTIONS | set(ALIASES))
-        )
+        elsewhere = function_hint(name)
+        if elsewhere:
+            raise UnsupportedError(f"'{name}' is not part of the language", self.span(func), elsewhere)
+        known = ALL_FUNCTIONS | set(ALIASES)
+        raise ParseError(f"unknown function '{name}'", self.span(func), did_you_mean(name, known) or DEFINE)
 
     def _function_name(self, tree: ast.Call) -> tuple[str, str]:
         """The name of what is called, and the module before it: "np", "math" or none."""
         func = tree.func
         if isinstance(func, ast.Attribute):
-            base: ast.expr = func.value
-            while isinstance(base, ast.Attribute) and base.attr in MODULES:
-                base = base.value
-            if not (isinstance(base, ast.Name) and base.id in MODULES and base.id not in self.names):
-                call = f"{func.attr}({_brief(func.value)}{', ...' if tree.args or tree.keywords else ''})"
-                raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), f"write {call}")
-            return ALIASES.get(func.attr, func.attr), "math" if base.id == "math" else "np"
+            if not self.is_module(func.value):
+                if isinstance(func.value, ast.Name) and func.value.id not in MODULES:
+                    self.visit(func.value)
+                hint = METHODS.get(func.attr) or function_hint(func.attr)
+                if self.is_function(func.attr):
+                    hint = f"write {func.attr}({_brief(func.value)}{', ...' if tree.args or tree.keywords else ''})"
+                raise UnsupportedError(f"attribute '.{func.attr}' cannot be called", self.span(func), hint)
+            math = isinstance(func.value, ast.Name) and func.value.id == "math"
+            return ALIASES.get(func.attr, func.attr), "math" if math else "np"
         if not isinstance(func, ast.Name):
             raise UnsupportedError("only functions can be called, by their name", self.span(func))
         if func.id in self.names:
-            raise ParseError(f"'{func.id}' is a value, not a function", self.span(func))
+            hint = "the name has been taken; give the value another" if self.is_function(func.id) else "* multiplies"
+            raise ParseError(f"'{func.id}' is a value, not a function", self.span(func), hint)
         return ALIASES.get(func.id, func.id), ""
 
     def is_function(self, name: str) -> bool:
         return ALIASES.get(name, name) in ALL_FUNCTIONS
+
+    def is_module(self, tree: ast.expr) -> bool:
+        """Whether an expression stands for a library, as before the last dot of `np.linalg.solve`."""
+        while isinstance(tree, ast.Attribute) and tree.attr in MODULES:
+            tree = tree.value
+        return isinstance(tree, ast.Name) and tree.id in MODULES and not self.is_defined(tree.id)
 
     def _extreme_of_several(self, name: str, tree: ast.Call, span: Span) -> Value:
         """Python's max and min of several arguments, element by element."""
@@ -193,9 +204,10 @@ def _is_none(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and tree.value is None
 
 
-def _brief(tree: ast.expr) -> str:
-    """The text of a name, an attribute or a subscript; dots for anything longer."""
-    return tree.id if isinstance(tree, ast.Name) else "..."
+def _brief(tree: ast.AST) -> str:
+    """The text of an expression; dots for a long one."""
+    text = ast.unparse(tree)
+    return text if len(text) <= LONGEST_HINT else "..."
 
 
 def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
@@ -207,8 +219,7 @@ def _formulas(composites: Mapping[str, str]) -> dict[str, tuple[str, ast.expr]]:
     return table
 
 
-LATER: frozenset[str] = frozenset({"grad"})
-"""Functions the language will have."""
+LONGEST_HINT = 40
 FORMULAS = _formulas(COMPOSITES)
 DEFAULTS: dict[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}}
 ALL_FUNCTIONS = frozenset({*CALLABLE, *FORMULAS, *TABLE_NAMES})

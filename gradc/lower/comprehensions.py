@@ -9,7 +9,7 @@ from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, Span, UnsupportedError
 from gradc.extents import ZERO, Index, Poly, floor_div
 from gradc.ir import Node
-from gradc.lower.base import Lowering
+from gradc.lower.base import MOST_LOOPS, Lowering
 from gradc.lower.functions import NEVER_EMPTY
 from gradc.program import Value
 
@@ -59,6 +59,10 @@ class Comprehensions(Lowering):
         self.names = dict(outer)
         indices: list[Index] = []
         where: Node | None = None
+        if depth + len(generators) > MOST_LOOPS:
+            raise UnsupportedError(
+                f"more than {MOST_LOOPS} loops inside one another", self.span(generators[0].target), "use fewer axes"
+            )
         try:
             for g in generators:
                 if g.is_async:
@@ -96,7 +100,7 @@ class Comprehensions(Lowering):
 
     def _iterated(self, tree: ast.expr) -> tuple[Poly, Callable[[Index], Item]]:
         """How long something to iterate over is, and what it gives in each turn."""
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id not in self.names:
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not self.is_defined(tree.func.id):
             name = tree.func.id
             if name in ITERATORS and (tree.keywords or any(isinstance(a, ast.Starred) for a in tree.args)):
                 raise ParseError(f"{name}() takes plain arguments", self.span(tree))

@@ -26,7 +26,7 @@ def eye(arrays: Arrays, rows: Poly, columns: Poly | None, k: int, span: Span) ->
     axes = _axes(arrays, (rows, rows if columns is None else columns), span)
     build = arrays.build
     i, j = (build.const(0) if a is None else build.index(a) for a in axes)
-    on_diagonal = build.op("eq", build.op("sub", j, i), build.const(k))
+    on_diagonal = build.op("eq", j, build.op("add", i, build.const(k)))
     return Value(build.convert(on_diagonal, "float"), axes)
 
 
@@ -106,7 +106,7 @@ def diagonal_matrix(arrays: Arrays, vector: Value, k: int, span: Span) -> Value:
     i, j = (build.const(0) if a is None else build.index(a) for a in axes)
     along = [(a, i if k >= 0 else j) for a in longer.axes if a is not None]
     element = build.read(longer.node, [a for a, _ in along], [e for _, e in along])
-    hit = build.op("eq", build.op("sub", j, i), build.const(k))
+    hit = build.op("eq", j, build.op("add", i, build.const(k)))
     return Value(build.select(hit, element, zero), axes)
 
 
@@ -118,7 +118,7 @@ def triangle(arrays: Arrays, matrix: Value, k: int, lower: bool, span: Span) -> 
         )
     build = arrays.build
     i, j = (build.const(0) if a is None else build.index(a) for a in matrix.axes[-2:])
-    kept = build.op("le" if lower else "ge", build.op("sub", j, i), build.const(k))
+    kept = build.op("le" if lower else "ge", j, build.op("add", i, build.const(k)))
     zero = build.const({"float": 0.0, "int": 0, "bool": False}[matrix.node.type])
     return Value(build.select(kept, matrix.node, zero), matrix.axes)
 

@@ -1,4 +1,4 @@
-"""Sums of products over labels: `@`, `dot`, `outer`, `einsum`."""
+"""Products of arrays: sums over labels, which are `@`, `dot`, `outer` and `einsum`; and `cross`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import string
 from collections.abc import Sequence
 
 from gradc.errors import ParseError, ShapeError, Span
+from gradc.extents import Poly
 from gradc.lower import shaping
 from gradc.lower.arrays import Arrays
+from gradc.lower.subscripts import Rest, subscript
 from gradc.program import Value
 
 Labelled = tuple[Value, str]
@@ -40,6 +42,23 @@ def outer(arrays: Arrays, a: Value, b: Value, span: Span) -> Value:
     """Every element of a times every one of b."""
     a, b = (shaping.ravel(arrays, v, span) if len(v.axes) != 1 else v for v in (a, b))
     return arrays.contract([(a, "i"), (b, "j")], "ij", span, "outer")
+
+
+def cross(arrays: Arrays, a: Value, b: Value, span: Span) -> Value:
+    """Of vectors of three numbers, along the last axis."""
+    for v in (a, b):
+        if not v.axes:
+            raise ShapeError("cross takes vectors of length 3, not a number", span)
+        arrays.agree(v.shape[-1], Poly.const(3), "cross", span, stretch=False)
+
+    def component(v: Value, k: int) -> Value:
+        return subscript(arrays, v, [Rest(), Value(arrays.build.const(k % 3))], span)
+
+    def minor(k: int) -> Value:
+        products = [arrays.elementwise("mul", [component(a, k + p), component(b, k - p)], span) for p in (1, -1)]
+        return arrays.elementwise("sub", products, span)
+
+    return shaping.stack(arrays, [minor(k) for k in range(3)], -1, span)
 
 
 def einsum(arrays: Arrays, text: str, values: Sequence[Value], span: Span) -> Value:

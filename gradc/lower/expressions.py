@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, UnsupportedError, did_you_mean
 from gradc.lower.calls import MODULES, Calls
+from gradc.lower.outside import ATTRIBUTES, EXPRESSIONS, LITERALS, NUMBERS
 from gradc.lower.shaping import display, transpose
 from gradc.lower.subscripts import Item, NewAxis, Rest, Slice, subscript
 from gradc.program import Value
@@ -28,19 +29,6 @@ BINARY = {
 }
 COMPARE = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
 CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf}
-UNSUPPORTED = {
-    ast.Lambda: ("lambda", "write the expression out"),
-    ast.Dict: ("a dictionary", "use arrays"),
-    ast.Set: ("a set", "use arrays"),
-    ast.Await: ("await", None),
-    ast.Yield: ("yield", None),
-    ast.JoinedStr: ("a string", None),
-    ast.NamedExpr: (":=", "assign on a line of its own"),
-    ast.Starred: ("*", None),
-    ast.Tuple: ("a tuple", "a list makes an array: [a, b]"),
-    ast.DictComp: ("a dictionary comprehension", "use arrays"),
-    ast.SetComp: ("a set comprehension", "use arrays"),
-}
 
 
 class Expressions(Calls):
@@ -71,20 +59,22 @@ class Expressions(Calls):
         """The value of an expression that is known not to be nested too deeply."""
         method: Callable[[ast.expr], Value] | None = getattr(self, f"_{type(tree).__name__.lower()}", None)
         if method is None:
-            what, hint = UNSUPPORTED.get(type(tree), (type(tree).__name__, None))
-            raise UnsupportedError(f"{what} is not part of the language", self.span(tree), hint)
-        return method(tree)
+            unknown = (f"{type(tree).__name__} is not part of the language", None)
+            message, hint = EXPRESSIONS.get(type(tree), unknown)
+            raise UnsupportedError(message, self.span(tree), hint)
+        value = method(tree)
+        if not all(a is None or a.extent.is_manageable for a in value.axes):
+            raise ShapeError("the length of this array is too complicated", self.span(tree), "give a length a name")
+        return value
 
     # names and numbers
 
     def _constant(self, tree: ast.Constant) -> Value:
         value = tree.value
         if not isinstance(value, bool | int | float):
-            what = "a complex number" if isinstance(value, complex) else f"{type(value).__name__} {str(value)[:20]!r}"
-            raise UnsupportedError(f"{what} is not part of the language", self.span(tree), "expected a number")
-        if isinstance(value, int) and abs(value) >= 2**63:
-            value = float(value) if value.bit_length() < 1024 else math.inf
-        return Value(self.build.const(value))
+            message, hint = LITERALS[type(value)]
+            raise UnsupportedError(message, self.span(tree), hint)
+        return Value(self.build.const(number_of(value)))
 
     def _name(self, tree: ast.Name) -> Value:
         found = self.names.get(tree.id)
@@ -95,19 +85,26 @@ class Expressions(Calls):
         if tree.id in CONSTANTS:
             return Value(self.build.const(CONSTANTS[tree.id]))
         known = {*self.names, *self.dims, *CONSTANTS}
-        hint = did_you_mean(tree.id, known) or "declare it, or assign it first"
+        hint = NUMBERS.get(tree.id) or did_you_mean(tree.id, known) or "declare it, or assign it first"
         if self.is_function(tree.id):
             hint = f"'{tree.id}' is a function: call it"
+        elif tree.id in MODULES:
+            hint = f"it stands before a dot: {tree.id}.exp(x)"
         raise ParseError(f"unknown name '{tree.id}'", self.span(tree), hint)
 
     def _attribute(self, tree: ast.Attribute) -> Value:
         if tree.attr == "T":
             return transpose(self.visit(tree.value))
-        if isinstance(tree.value, ast.Name) and tree.value.id in MODULES and tree.value.id not in self.names:
+        if self.is_module(tree.value):
             if tree.attr in CONSTANTS:
                 return Value(self.build.const(CONSTANTS[tree.attr]))
-            raise ParseError(f"unknown constant '{tree.attr}'", self.span(tree), did_you_mean(tree.attr, CONSTANTS))
-        hint = "write x.shape[0]" if tree.attr == "shape" else "attributes are .T, .shape[k]"
+            hint = NUMBERS.get(tree.attr) or did_you_mean(tree.attr, CONSTANTS)
+            if self.is_function(tree.attr):
+                hint = f"'{tree.attr}' is a function: call it"
+            raise ParseError(f"unknown constant '{tree.attr}'", self.span(tree), hint)
+        if isinstance(tree.value, ast.Name) and tree.value.id not in MODULES:
+            self.visit(tree.value)
+        hint = ATTRIBUTES.get(tree.attr, "attributes are .T, .shape[k]")
         raise UnsupportedError(f"attribute '.{tree.attr}' is not part of the language", self.span(tree), hint)
 
     def _list(self, tree: ast.List) -> Value:
@@ -142,7 +139,11 @@ class Expressions(Calls):
         if isinstance(tree.op, ast.UAdd):
             return value
         if isinstance(tree.op, ast.Invert):
-            raise UnsupportedError("bit operators are not part of the language", self.span(tree), "use not")
+            raise UnsupportedError(
+                "bit operators are not part of the language",
+                self.span(tree),
+                "write not x, which holds element by element",
+            )
         return Value(self.build.op("not" if isinstance(tree.op, ast.Not) else "neg", value.node), value.axes)
 
     def _boolop(self, tree: ast.BoolOp) -> Value:
@@ -158,7 +159,8 @@ class Expressions(Calls):
         for op, tree_right in zip(tree.ops, tree.comparators, strict=True):
             name = COMPARE.get(type(op))
             if name is None:
-                raise UnsupportedError("'in' and 'is' are not part of the language", self.span(tree), "compare with ==")
+                hint = "write any(x == a)" if isinstance(op, ast.In | ast.NotIn) else "compare with =="
+                raise UnsupportedError("'in' and 'is' are not part of the language", self.span(tree), hint)
             right = self.visit(tree_right)
             step = self.arrays.elementwise(name, [left, right], self.span(tree))
             result = step if result is None else self.arrays.elementwise("and", [result, step], self.span(tree))
@@ -189,8 +191,16 @@ class Expressions(Calls):
                 None if t is None else self.scalar(t, "a bound of a slice") for t in (tree.lower, tree.upper, tree.step)
             )
             return Slice(low, high, step)
-        if isinstance(tree, ast.Constant) and tree.value is None:
+        newaxis = isinstance(tree, ast.Attribute) and tree.attr == "newaxis" and self.is_module(tree.value)
+        if newaxis or (isinstance(tree, ast.Constant) and tree.value is None):
             return NewAxis()
         if isinstance(tree, ast.Constant) and tree.value is ...:
             return Rest()
         return self.visit(tree)
+
+
+def number_of(value: float | int) -> float | int:
+    """A number as the language has it: an integer of more than 64 bits is a float."""
+    if isinstance(value, float) or abs(value) < 2**63:
+        return value
+    return float(value) if value.bit_length() < 1024 else math.inf if value > 0 else -math.inf

@@ -65,6 +65,7 @@ class Functions:
         return {
             "dot": (two, lambda c: contractions.dot(arrays, c.values["a"], c.values["b"], c.span)),
             "matmul": (two, lambda c: self.matmul(c.values["a"], c.values["b"], c.span)),
+            "cross": (two, lambda c: contractions.cross(arrays, c.values["a"], c.values["b"], c.span)),
             "outer": (two, lambda c: contractions.outer(arrays, c.values["a"], c.values["b"], c.span)),
             "einsum": (
                 "subscripts, *operands",
@@ -108,10 +109,15 @@ class Functions:
 
     def _construction(self) -> dict[str, Row]:
         arrays, build = self.arrays, self.build
-        one, zero = Value(build.const(1.0)), Value(build.const(0.0))
         return {
-            "zeros": ("shape", lambda c: construction.full(arrays, c.settings["shape"], zero, c.span)),
-            "ones": ("shape", lambda c: construction.full(arrays, c.settings["shape"], one, c.span)),
+            "zeros": (
+                "shape",
+                lambda c: construction.full(arrays, c.settings["shape"], Value(build.const(0.0)), c.span),
+            ),
+            "ones": (
+                "shape",
+                lambda c: construction.full(arrays, c.settings["shape"], Value(build.const(1.0)), c.span),
+            ),
             "full": (
                 "shape, value",
                 lambda c: construction.full(arrays, c.settings["shape"], c.values["value"], c.span),
@@ -135,6 +141,7 @@ class Functions:
                 ),
             ),
             "diag": ("x, k=0", self.diag),
+            "diagonal": ("x, offset=0", self.diagonal),
             "trace": ("x, offset=0", self.trace),
             "tril": (
                 "x, k=0",
@@ -191,8 +198,11 @@ class Functions:
             return construction.diagonal_matrix(self.arrays, value, k, call.span)
         return construction.diagonal(self.arrays, value, k, call.span, "diag")
 
+    def diagonal(self, call: Call) -> Value:
+        return construction.diagonal(self.arrays, call.values["x"], call.settings["offset"], call.span, call.name)
+
     def trace(self, call: Call) -> Value:
-        value = construction.diagonal(self.arrays, call.values["x"], call.settings["offset"], call.span, "trace")
+        value = self.diagonal(call)
         return Value(self.reductions.sum(value.node, [a for a in value.axes if a is not None]))
 
     def reduce(self, call: Call) -> Value:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradc.bounds import integer_poly, places_of_bounds
+from gradc.bounds import checked_here, integer_poly, places_of_bounds
 from gradc.extents import ONE, Entry, Index, Poly, Term, at_end
 from gradc.ir import Node
-from gradc.loops import Apply, Check, Const, Element, Expr, Name
-from gradc.schedule.levels import Loop
+from gradc.loops import Apply, Check, Const, Element, Expr, Name, Stmt
+from gradc.schedule.levels import Levels, Loop
 from gradc.schedule.names import Names
-from gradc.schedule.storage import Path
+from gradc.schedule.storage import Path, Storage
 
 OPS = {"//": "floordiv", "%": "mod", "min": "minimum", "max": "maximum"}
 
@@ -22,6 +22,57 @@ class Range:
     low: Poly
     high: Poly
     turns: list[Poly] = field(default_factory=list)
+
+
+class Checks:
+    """The checks of a schedule. `in_place` are those made where a subscript is used, at each place of a node."""
+
+    def __init__(self, levels: Levels, storage: Storage, names: Names) -> None:
+        self.names, self.paths = names, storage.paths
+        self.in_place: dict[tuple[Node, Path], list[tuple[Index, Node]]] = {}
+        self.ahead: dict[int, list[tuple[Range, Poly, str]]] = {}
+        self.made: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
+        for n in levels.nodes:
+            if n.op in ("read", "place") and (unchecked := checked_here(n)):
+                always = n.guard is None and levels.needs[n] is None
+                for path in storage.paths[n]:
+                    for axis, e in unchecked:
+                        self._place(n, path, axis, e, climb(e, axis.extent, path) if always else None)
+
+    def _place(self, n: Node, path: Path, axis: Index, e: Node, climbed: tuple[Range, int] | None) -> None:
+        if climbed is None:
+            self.in_place.setdefault((n, path), []).append((axis, e))
+        else:
+            found, depth = climbed
+            self.ahead.setdefault(id(path[depth]), []).append((found, axis.extent, self.message(n, axis)))
+
+    def must_stand(self, n: Node) -> bool:
+        """Whether the node is checked where it is used, so that it needs a statement of its own."""
+        return any((n, path) in self.in_place for path in self.paths[n])
+
+    def ahead_of(self, loop: Loop, guard: Expr | None) -> list[Stmt]:
+        """The checks made before a loop that is run where the guard holds, but for those that have been made."""
+        new: dict[tuple[Expr, Poly, Expr | None], Check] = {}
+        checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
+        for c in (*of_bounds(loop.index, self.names, guard), *checks):
+            key = (c.position, c.length, c.guard)
+            if not any(key in known for known in self.made):
+                new.setdefault(key, c)
+        self.made[-1].update(new)
+        return list(new.values())
+
+    def enter(self) -> None:
+        """A loop is opened: what is checked in it is not known behind it."""
+        self.made.append(set())
+
+    def leave(self) -> None:
+        self.made.pop()
+
+    def message(self, n: Node, axis: Index) -> str:
+        origin = self.names.provenance.origins.get(n)
+        where = f" ({origin.place})" if origin and origin.span else ""
+        of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
+        return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
 
 
 def climb(subscript: Node, length: Poly, path: Path) -> tuple[Range, int] | None:
@@ -60,14 +111,14 @@ def before(found: Range, length: Poly, message: str, names: Names) -> list[Check
     return [Check(expression(p, names), length, message, guard) for p in ends]
 
 
-def of_bounds(index: Index, names: Names) -> list[Check]:
-    """The checks of the elements of index inputs that the bound of a loop is made of."""
+def of_bounds(index: Index, names: Names, guard: Expr | None) -> list[Check]:
+    """The checks of the elements of index inputs that the bound of a loop is made of, if it is run."""
     made: dict[Check, None] = {}
     for entry, axis, at in sorted(places_of_bounds([index]), key=lambda found: Poly.atom(found[0]).depth):
         if at.indices and at.element is None:
             position = list(entry.axes).index(axis)
             message = f"index out of range of axis {position} of {entry.name}, in the bounds of a loop"
-            made[Check(expression(at, names), axis.extent, message)] = None
+            made[Check(expression(at, names), axis.extent, message, guard)] = None
     return list(made)
 
 

@@ -8,7 +8,7 @@ of which only elements of index inputs tell how long it gets nothing can be stor
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradc.extents import Index
@@ -42,6 +42,16 @@ class Loop:
 
 
 Item = Node | Loop
+
+
+def loops_in(items: Sequence[Item]) -> Iterator[Loop]:
+    """All loops, outer ones first, in order."""
+    stack = list(reversed(items))
+    while stack:
+        x = stack.pop()
+        if isinstance(x, Loop):
+            yield x
+            stack += reversed(x.body)
 
 
 class Levels:

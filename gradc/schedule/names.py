@@ -30,15 +30,17 @@ class Names:
     def __init__(self, provenance: Provenance, taken: Iterable[str]) -> None:
         self.provenance = provenance
         self.taken = {*taken, *keyword.kwlist}
+        self.numbers: dict[str, int] = {}
         self.nodes: dict[Node, str] = {}
         self.indices: dict[Index, str] = {}
 
     def claim(self, wanted: str) -> str:
         """The wanted name, or with a number behind it if it is gone."""
-        name, k = wanted, 1
+        name, k = wanted, self.numbers.get(wanted, 1)
         while name in self.taken:
             k += 1
             name = f"{wanted}_{k}"
+        self.numbers[wanted] = k
         self.taken.add(name)
         return name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradc.extents import Index
-from gradc.ir import Node, Place, Reduce
+from gradc.ir import Linear, Node, Place, Reduce
 
 Needs = frozenset[Node] | None
 """Conditions of which one must hold for a value to be needed; None if it is needed whatever holds."""
@@ -16,7 +16,7 @@ def needs(
 ) -> dict[Node, Needs]:
     """What each node is needed under. `nodes` stand before their users.
 
-    `deps` are the nodes that each reads, with the indices at other places of which it does.
+    `deps` are the nodes that each reads, with the indices along which it reads them at other places than its own.
     """
     found: dict[Node, Needs] = {}
 
@@ -34,10 +34,18 @@ def needs(
             under = found[n] = frozenset({condition})
             for a in read_by(condition, deps):
                 need(a, None)
+        elif n.op == "scan":  # a running sum is in those behind it, whose conditions are others
+            under = found[n] = _along(under, n.indices, frozenset({n.index}))
         for a, moved in deps[n].items():
-            means_the_same = under is not None and all(c.indices <= a.indices - moved for c in under)
-            need(a, under if means_the_same else None)
+            need(a, _along(under, a.indices, moved | (frozenset(n.axes) if n.op == "scatter" else frozenset())))
     return found
+
+
+def _along(under: Needs, indices: frozenset[Index], moved: frozenset[Index]) -> Needs:
+    """The conditions, if they mean for a value over these indices what they mean for its reader; else None."""
+    if under is None or any(not c.indices <= indices or c.indices & moved for c in under):
+        return None
+    return under
 
 
 def known_in(under: Needs, loops: frozenset[Index]) -> Needs:
@@ -48,13 +56,13 @@ def known_in(under: Needs, loops: frozenset[Index]) -> Needs:
 def _condition(n: Node) -> Node | None:
     """The condition without which a node need not run: its guard, or the one without which a sum adds zeros."""
     if not isinstance(n.attr, Reduce) or n.attr.guarded:
-        return n.guard if isinstance(n.attr, Reduce | Place) else None
+        return n.guard if isinstance(n.attr, Reduce | Place | Linear) else None
     value = n.args[0]
     zeros = value.op == "select" and value.args[2].op == "const" and not value.args[2].value
     return value.args[0] if n.kind == "sum" and zeros else None
 
 
-def read_by(guard: Node, deps: Mapping[Node, Mapping[Node, object]]) -> list[Node]:
+def read_by(guard: Node, deps: Mapping[Node, Mapping[Node, frozenset[Index]]]) -> list[Node]:
     """The scheduled nodes that a condition reads, itself if it is one."""
     found: list[Node] = []
     stack = [guard]

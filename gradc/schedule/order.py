@@ -11,6 +11,9 @@ from gradc.ir import Node
 from gradc.ops import OPS
 from gradc.program import Input
 
+DEEPEST = 30
+"""Expressions nested deeper are no longer written out where they are used."""
+
 
 def leaves(nodes: Iterable[Node]) -> set[Node]:
     """Nodes that are written out wherever they are used.
@@ -18,7 +21,7 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
     Those are numbers, elements of inputs, integers made of indices, and elements of stored values at plain places.
     """
     nodes = list(nodes)
-    found: set[Node] = set()
+    found: dict[Node, int] = {}
     read_elsewhere = {n.args[0] for n in nodes if n.op == "read" and n.args[0].indices.intersection(n.axes)}
     read_elsewhere.update(a for n in nodes if n.op == "linear" for a in n.arrays)
     for n in nodes:
@@ -30,9 +33,10 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
         comparison = n.op in COMPARISONS and known and all(a.type == "int" for a in n.args)
         places = n.op == "read" and all(e in found for e in n.subscripts)
         element = places and n.guard is None and not checked_here(n)
-        if plain or arithmetic or comparison or element:
-            found.add(n)
-    return found
+        depth = 1 + max((found.get(a, 0) for a in n.args), default=0)
+        if depth <= DEEPEST and (plain or arithmetic or comparison or element):
+            found[n] = depth
+    return set(found)
 
 
 def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]]:

@@ -13,7 +13,7 @@ from gradc.program import Input, Provenance, Value
 from gradc.schedule.chunks import in_sweeps
 from gradc.schedule.levels import Levels, UnstorableError
 from gradc.schedule.names import Names
-from gradc.schedule.order import leaves, row_dim
+from gradc.schedule.order import dependencies, leaves, row_dim
 from gradc.schedule.storage import plan
 from gradc.schedule.write import Writer
 
@@ -58,7 +58,8 @@ def routine(
     result = root(value, provenance.names.get(value.node, "result"))
     fields = None if gradient is None else [root(v, f"{field}_bar") for field, v in gradient.items()]
     nodes = reachable(roots)
-    written_out = leaves(nodes) - {r for r in roots if r.op == "read"}
+    written_out = leaves(nodes)
+    written_out -= {r for r in roots if r.op == "read" or dependencies(r, written_out)}
     row = row_dim(inputs, nodes)
     levels = Levels(nodes, written_out, set(roots), row)
     try:

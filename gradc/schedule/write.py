@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 
-from gradc.bounds import checked_here
 from gradc.extents import ONE, Index, Poly
 from gradc.ir import Node, Number
 from gradc.linear import WORK
@@ -15,7 +13,6 @@ from gradc.loops import (
     Apply,
     Assign,
     Check,
-    Comment,
     Const,
     Element,
     Expr,
@@ -27,15 +24,17 @@ from gradc.loops import (
     Section,
     Stmt,
     Target,
+    chosen_once,
     identity,
 )
 from gradc.ops import OPS
-from gradc.program import Origin, Provenance
-from gradc.schedule.checks import Range, before, climb, of_bounds
-from gradc.schedule.levels import Item, Levels, Loop
+from gradc.program import Provenance
+from gradc.schedule.checks import Checks
+from gradc.schedule.comments import Comments
+from gradc.schedule.levels import Item, Levels, Loop, loops_in
 from gradc.schedule.names import Names
-from gradc.schedule.needs import known_in, read_by
 from gradc.schedule.order import dependencies
+from gradc.schedule.skips import Skips
 from gradc.schedule.storage import Path, Storage, home
 
 INLINE_LIMIT = 9
@@ -43,7 +42,6 @@ INLINE_LIMIT = 9
 
 NEVER_INLINE = frozenset({"reduce", "scan", "place", "scatter", "linear", "output"})
 COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
-Group = tuple[str, str]
 
 
 class Writer:
@@ -61,9 +59,7 @@ class Writer:
         self.levels, self.items, self.storage, self.leaves, self.names = levels, items, storage, leaves, names
         self.provenance: Provenance = names.provenance
         self.roots = set(roots)
-        self.ahead: dict[int, list[tuple[Range, Poly, str]]] = {}
-        self.in_place: dict[tuple[Node, Path], list[tuple[Index, Node]]] = {}
-        self._place_checks()
+        self.checks = Checks(levels, storage, names)
         self.inline: dict[Node, int] = {}
         self.seeds: dict[Node, tuple[Node, Node]] = {}
         self._choose_inline()
@@ -71,12 +67,8 @@ class Writer:
         self.aliases = self._buffers_of_outputs()
         self.arrays: dict[Node, str] = {}
         self.seeded = {n for n, _ in self.seeds.values()}
-        self.group: Group | None = None
-        self.held: list[frozenset[Node]] = []
-        self.known: set[tuple[Node, Path]] = set()
-        self.shown: set[str] = set()
-        self.noted: set[tuple[Group | None, str]] = set()
-        self.checked: list[set[tuple[Expr, Poly, Expr | None]]] = [set()]
+        self.comments = Comments(self.provenance, levels, self.inline)
+        self.skips = Skips(levels, storage, self.inline)
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
         self.allocs: dict[int, list[Stmt]] = {}
@@ -84,7 +76,7 @@ class Writer:
 
     def routine(self, name: str, value: tuple[Node, str], gradient: Sequence[tuple[Node, str]] | None) -> Routine:
         """The finished routine. A result is a node and the name of the array it is stored in, empty for a scalar."""
-        for loop in self._loops(self.items):
+        for loop in loops_in(self.items):
             self.names.index(loop.index)
         body = self._block(self.items, ())
         result = self._result(*value)
@@ -104,7 +96,12 @@ class Writer:
             users = self.levels.users[n]
             simple = n.op not in NEVER_INLINE and n not in self.roots
             once = len(users) == 1 and users[0].args.count(n) == 1 and n not in self.storage.axes
-            if not (simple and once) or n in self.provenance.names or size[n] > INLINE_LIMIT or self._must_check(n):
+            if (
+                not (simple and once)
+                or n in self.provenance.names
+                or size[n] > INLINE_LIMIT
+                or self.checks.must_stand(n)
+            ):
                 continue
             if self.storage.paths[n] == self.storage.paths[users[0]]:
                 self.inline[n] = size[n]
@@ -124,33 +121,6 @@ class Writer:
 
     def _is_plain(self, n: Node) -> bool:
         return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
-
-    def _must_check(self, n: Node) -> bool:
-        return any((n, path) in self.in_place for path in self.storage.paths[n])
-
-    def _place_checks(self) -> None:
-        """Which subscripts are checked before a loop, and which where they are used."""
-        for n in self.levels.nodes:
-            if n.op not in ("read", "place") or not (unchecked := checked_here(n)):
-                continue
-            for path in self.storage.paths[n]:
-                for axis, e in unchecked:
-                    climbed = climb(e, axis.extent, path) if n.guard is None else None
-                    if climbed is None:
-                        self.in_place.setdefault((n, path), []).append((axis, e))
-                    else:
-                        found, depth = climbed
-                        self.ahead.setdefault(id(path[depth]), []).append((found, axis.extent, self._message(n, axis)))
-
-    def _checks_ahead(self, loop: Loop) -> list[Stmt]:
-        """The checks made before a loop, each of them once."""
-        made: dict[tuple[Expr, Poly, Expr | None], Check] = {}
-        checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
-        for c in (*of_bounds(loop.index, self.names), *checks):
-            made.setdefault((c.position, c.length, c.guard), c)
-        new = [c for key, c in made.items() if not any(key in known for known in self.checked)]
-        self.checked[-1].update(made)
-        return list(new)
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
         """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
@@ -213,14 +183,6 @@ class Writer:
             else:
                 yield x
 
-    def _loops(self, items: Sequence[Item]) -> Iterable[Loop]:
-        stack = list(reversed(items))
-        while stack:
-            x = stack.pop()
-            if isinstance(x, Loop):
-                yield x
-                stack += reversed(x.body)
-
     # statements
 
     def _block(self, items: Sequence[Item], path: Path) -> list[Stmt]:
@@ -232,21 +194,22 @@ class Writer:
             if isinstance(item, Loop):
                 self._open(item, path, position, out)
             elif item not in self.inline and item.op != "scatter" and item not in self.seeded:
-                out += self._comment([item])
+                out += self.comments.before([item])
                 if not path:
                     out += self.allocs.get(position, ())
                 out += self._statement(item, path)
-                self.known.add((item, path))
+                self.skips.known.add((item, path))
         return out
 
     def _open(self, loop: Loop, path: Path, position: int, out: list[Stmt]) -> None:
         inside = [n for n in self._inside(loop) if n not in self.inline and n.op != "scatter"]
         if not inside:
             return
-        if len({self._group(n) for n in inside}) == 1:
-            out += self._comment(inside)
+        together = len({self.comments.group_of(n) for n in inside}) == 1
+        if together:
+            out += self.comments.before(inside)
         else:
-            self.group = None
+            self.comments.group = None
         if not path:
             out += self.allocs.get(position, ())
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
@@ -260,58 +223,27 @@ class Writer:
                 out.append(Assign(self._variable(n), Const(start)))
             elif path:
                 out.append(self._reset(n, start, path))
-        out += self._checks_ahead(loop)
-        outer = self.group
-        guard = self._skipped(loop, inside, path)
-        self.checked.append(set())
+        outer = self.comments.group
+        guard = self._any_of(self.skips.opened(loop, inside, path), path)
+        out += self.checks.ahead_of(loop, guard)
+        self.checks.enter()
         body = self._block(loop.body, (*path, loop))
-        self.checked.pop()
-        if len({self._group(n) for n in inside}) != 1:
-            self.group = None
-        else:
-            self.group = outer
-        self.held.pop()
+        self.checks.leave()
+        self.comments.group = outer if together else None
+        self.skips.closed()
         out.append(For(loop.index, self.names.index(loop.index), tuple(body), guard=guard))
         for n in dict.fromkeys(self.starts.get(id(loop), ())):
             if n.op == "reduce" and self._runs_in_scalar(n):
                 out.append(Assign(self._element(n), self._variable(n)))
-            self.known.add((n, path))
+            self.skips.known.add((n, path))
 
-    def _skipped(self, loop: Loop, inside: Sequence[Node], path: Path) -> Expr | None:
-        """The condition under which a loop is run, if nobody needs it otherwise; it then holds inside."""
-        needed = [self.levels.needs[n] for n in inside if self._leaves_behind((*path, loop), n)]
-        around = frozenset(outer.index for outer in path)
-        conditions = frozenset().union(*(n for n in needed if n is not None))
-        known = known_in(conditions, around) is not None and all(self._is_known(c, path) for c in conditions)
-        if None in needed or not conditions or conditions in self.held or not known:
-            self.held.append(frozenset())
-            return None
-        self.held.append(conditions)
+    def _any_of(self, conditions: Sequence[Node], path: Path) -> Expr | None:
+        """That one of these conditions holds; None if there are none."""
         total: Expr | None = None
-        for c in sorted(conditions, key=attrgetter("number")):
+        for c in conditions:
             holds = self._expr(c, path)
             total = holds if total is None else Apply("or", (total, holds), "bool")
         return total
-
-    def _is_known(self, condition: Node, path: Path) -> bool:
-        """Whether all that the condition is made of stands before, here or further out."""
-        stack = read_by(condition, self.levels.deps)
-        while stack:
-            n = stack.pop()
-            if n in self.inline:
-                stack += self.levels.deps[n]
-            elif not any((n, path[:k]) in self.known for k in range(len(path) + 1)):
-                return False
-        return True
-
-    def _leaves_behind(self, here: Path, n: Node) -> bool:
-        """Whether a loop leaves something of the node behind: a total, or stored values."""
-        own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
-        if n.op in ("place", "output"):
-            return True
-        if any(len(home(n, p)) < len(here) for p in own):
-            return True
-        return any(self.storage.stores(n, p) for p in own)
 
     def _runs_in_scalar(self, n: Node) -> bool:
         """Whether an accumulator that is kept in an array is a scalar as long as it runs."""
@@ -399,14 +331,8 @@ class Writer:
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
         guard = None if n.guard is None else self._expr(n.guard, path)
-        unchecked = self.in_place.get((n, path), ())
-        return [Check(self._expr(e, path), axis.extent, self._message(n, axis), guard) for axis, e in unchecked]
-
-    def _message(self, n: Node, axis: Index) -> str:
-        origin = self.provenance.origins.get(n)
-        where = f" ({origin.place})" if origin and origin.span else ""
-        of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
-        return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
+        unchecked = self.checks.in_place.get((n, path), ())
+        return [Check(self._expr(e, path), axis.extent, self.checks.message(n, axis), guard) for axis, e in unchecked]
 
     # expressions
 
@@ -448,24 +374,14 @@ class Writer:
                 if n.guard is None
                 else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
             )
-        arm = self._known_arm(n) if n.op == "select" else None
+        arm = self.skips.arm(n) if n.op == "select" else None
         if arm is not None:
             return self._expr(arm, path)
         if n.op == "spread":
             return self._expr(n.args[0], path)
         op = str(n.attr) if n.op == "convert" else n.op
         args = tuple(self._expr(a, path) for a in n.args)
-        return Apply(op, _chosen_once(args) if op == "select" else args, n.type)
-
-    def _known_arm(self, n: Node) -> Node | None:
-        """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
-        condition, a, b = n.args
-        for held in self.held:
-            if held == {condition}:
-                return a
-            if len(held) == 1 and any(c.op == "not" and c.args[0] is condition for c in held):
-                return b
-        return None
+        return Apply(op, chosen_once(args) if op == "select" else args, n.type)
 
     def _read(self, n: Node, path: Path) -> Expr:
         v = n.args[0]
@@ -499,49 +415,3 @@ class Writer:
     def _shape(self, n: Node) -> tuple[Poly, ...]:
         axes = n.axes if n.op == "output" else self.storage.axes[n]
         return tuple(ONE if a is None else a.extent.bounding() for a in axes)
-
-    # comments
-
-    def _group(self, n: Node) -> Group | None:
-        adjoint = self.provenance.adjoint_of.get(n)
-        if adjoint:
-            return ("adjoint", adjoint)
-        origin = self.provenance.origins.get(n)
-        return ("primal", str(origin)) if origin else None
-
-    def _comment(self, nodes: Sequence[Node]) -> list[Stmt]:
-        """Says what the next statements are about, if it is not what the last ones were."""
-        made: list[Stmt] = []
-        group = self._group(nodes[0])
-        if group is not None and group != self.group:
-            text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
-            made.append(Comment(text))
-            self.group = group
-        for n in nodes if self.provenance.notes else ():
-            stack = [n]
-            while stack:
-                x = stack.pop()
-                note = self.provenance.notes.get(x)
-                if note and (self.group, note) not in self.noted:
-                    self.noted.add((self.group, note))
-                    made.append(Comment(f"  {note}"))
-                stack += [a for a in self.levels.deps[x] if a in self.inline]
-        return made
-
-    def _origin(self, n: Node, text: str) -> str:
-        """The statement in full where it first comes up, its name afterwards."""
-        origin = self.provenance.origins[n]
-        if text not in self.shown:
-            self.shown.add(text)
-            return text
-        return str(Origin(origin.target, origin.span))
-
-
-def _chosen_once(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """The parts of a choice; an arm that asks the same once more is the arm of it that is taken."""
-    condition, *arms = args
-    for k, holds in enumerate((condition, Apply("not", (condition,), "bool"))):
-        arm = arms[k]
-        if isinstance(arm, Apply) and arm.op == "select" and arm.args[0] == holds:
-            arms[k] = arm.args[1]
-    return condition, *arms

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradc import data, tables
+from gradc import datasets, tables
 from gradc.errors import GradcError, InputError
 from gradc.frontends.text import program
 from gradc.program import Program
@@ -44,7 +44,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def load(path: Path, of: Program = LOGISTIC, **columns: list[str]) -> dict[str, Any]:
-    return data.load([path], of.inputs, columns)
+    return datasets.load([path], of.inputs, columns)
 
 
 def refused(*parts: str) -> Any:
@@ -72,7 +72,7 @@ def _literal(text: str) -> str:
     ],
 )
 def test_setting(text: str, value: Any) -> None:
-    name, given = data.setting(text)
+    name, given = datasets.setting(text)
     assert name == "w"
     assert np.array_equal(given, value)
 
@@ -86,32 +86,32 @@ def test_setting(text: str, value: Any) -> None:
 )
 def test_setting_of_anything_but_numbers(value: str) -> None:
     with refused("input 'w': expected a finite number or a list of them, given '"):
-        data.setting(f"w={value}")
+        datasets.setting(f"w={value}")
 
 
 @pytest.mark.parametrize("text", ["w", "w=", "=3", ""])
 def test_setting_that_is_none(text: str) -> None:
     with refused("cannot read the setting", "write NAME=VALUE"):
-        data.setting(text)
+        datasets.setting(text)
 
 
 def test_dimension() -> None:
-    assert data.dimension("n=1000") == ("n", 1000)
-    assert data.dimension(" n = 0 ") == ("n", 0)
+    assert datasets.dimension("n=1000") == ("n", 1000)
+    assert datasets.dimension(" n = 0 ") == ("n", 0)
 
 
 @pytest.mark.parametrize("text", ["n", "n=", "n=-1", "n=1.5", "n=٣", "n=" + "9" * 40, "=3"])
 def test_dimension_that_is_none(text: str) -> None:
     with refused("cannot read the length", "write DIM=LENGTH"):
-        data.dimension(text)
+        datasets.dimension(text)
 
 
 def test_choice() -> None:
-    assert data.choice("x=a, b,c") == ("x", ["a", "b", "c"])
-    assert data.choice('x="a,b",c') == ("x", ["a,b", "c"])
+    assert datasets.choice("x=a, b,c") == ("x", ["a", "b", "c"])
+    assert datasets.choice('x="a,b",c') == ("x", ["a,b", "c"])
     for text in ("x", "x=", "x=a,,b", "=a"):
         with refused("cannot read the columns", "write NAME=COLUMN"):
-            data.choice(text)
+            datasets.choice(text)
 
 
 # files
@@ -222,18 +222,18 @@ def test_csv_mistakes(write: Write) -> None:
     with refused("input 't': ", "c.csv has 2 columns 't'"):
         load(write("c.csv", "t,t\n1,2\n"))
     with refused("input 'x': there is no table to take columns from"):
-        data.load([], LOGISTIC.inputs, {"x": ["a"]})
+        datasets.load([], LOGISTIC.inputs, {"x": ["a"]})
 
 
 def test_the_same_input_in_two_files(write: Write) -> None:
     paths = [write("a.csv", "t\n1\n"), write("b.csv", "t\n2\n")]
     with refused("input 't' is given twice, the second time in", "b.csv"):
-        data.load(paths, LOGISTIC.inputs)
+        datasets.load(paths, LOGISTIC.inputs)
 
 
 def test_columns_of_two_tables(write: Write) -> None:
     paths = [write("a.csv", "a,b\n1,2\n"), write("b.csv", "label\n3\n")]
-    found = data.load(paths, LOGISTIC.inputs, {"t": ["label"], "x": ["a", "b"]})
+    found = datasets.load(paths, LOGISTIC.inputs, {"t": ["label"], "x": ["a", "b"]})
     assert np.array_equal(found["x"], [[1, 2]])
     assert np.array_equal(found["t"], [3])
 
@@ -267,68 +267,68 @@ GIVEN = {"w": np.ones(2), "x": np.ones((3, 2)), "t": np.zeros(3)}
 
 
 def test_defaults_fill_and_order_is_that_of_the_program() -> None:
-    found = data.complete(LOGISTIC, {"t": np.zeros(3), "x": [[1, 2]] * 3, "w": (1, 2)})
+    found = datasets.complete(LOGISTIC, {"t": np.zeros(3), "x": [[1, 2]] * 3, "w": (1, 2)})
     assert list(found) == ["w", "b", "x", "t"]
     assert found["b"] == 0.5
     assert type(found["b"]) is float
     assert found["x"].dtype == np.float64
-    assert data.complete(LOGISTIC, {**GIVEN, "b": np.array(2)})["b"] == 2
+    assert datasets.complete(LOGISTIC, {**GIVEN, "b": np.array(2)})["b"] == 2
 
 
 def test_what_is_wrong_is_named() -> None:
     with refused("input 'x' is missing: expected x: data[n, d]", "--set x=..."):
-        data.complete(LOGISTIC, {"w": np.ones(2)})
+        datasets.complete(LOGISTIC, {"w": np.ones(2)})
     with refused("unknown input 'y'", "inputs: w, b, x, t"):
-        data.complete(LOGISTIC, {**GIVEN, "y": 1})
+        datasets.complete(LOGISTIC, {**GIVEN, "y": 1})
     with refused("input 'x': expected x: data[n, d], given an array of shape (3,)"):
-        data.complete(LOGISTIC, {**GIVEN, "x": np.ones(3)})
+        datasets.complete(LOGISTIC, {**GIVEN, "x": np.ones(3)})
     with refused("input 'w': expected w: param[d], given a number"):
-        data.complete(LOGISTIC, {**GIVEN, "w": 1.0})
+        datasets.complete(LOGISTIC, {**GIVEN, "w": 1.0})
     with refused("input 'x': expected shape (3, 4), given (3, 2) (d = 4 by 'w')"):
-        data.complete(LOGISTIC, {**GIVEN, "w": np.ones(4)})
+        datasets.complete(LOGISTIC, {**GIVEN, "w": np.ones(4)})
     with refused("input 't': expected shape (3,), given (5,) (n = 3 by 'x')"):
-        data.complete(LOGISTIC, {**GIVEN, "t": np.ones(5)})
+        datasets.complete(LOGISTIC, {**GIVEN, "t": np.ones(5)})
     with refused("input 'x': expected shape (7, 2), given (3, 2) (n = 7 by --dim)"):
-        data.complete(LOGISTIC, GIVEN, {"n": 7})
+        datasets.complete(LOGISTIC, GIVEN, {"n": 7})
     with refused("there is no dim 'nn'", "did you mean 'n'?"):
-        data.complete(LOGISTIC, GIVEN, {"nn": 7})
+        datasets.complete(LOGISTIC, GIVEN, {"nn": 7})
     with refused("input 'b': expected a finite number, given nan"):
-        data.complete(LOGISTIC, {**GIVEN, "b": np.nan})
+        datasets.complete(LOGISTIC, {**GIVEN, "b": np.nan})
     with refused("input 'w': expected w: param[d], given rows of different lengths"):
-        data.complete(LOGISTIC, {**GIVEN, "w": [1, [2]]})
+        datasets.complete(LOGISTIC, {**GIVEN, "w": [1, [2]]})
 
 
 def test_a_missing_input_is_shown_where_it_is_declared() -> None:
     with pytest.raises(GradcError) as caught:
-        data.complete(LOGISTIC, {"w": np.ones(2)})
+        datasets.complete(LOGISTIC, {"w": np.ones(2)})
     assert (caught.value.line, caught.value.column) == (4, 1)
 
 
 def test_index_inputs_are_integers() -> None:
     rest = {"w": np.ones((2, 4)), "x": np.ones((3, 2)), "first": 1.0}
-    found = data.complete(LABELLED, {**rest, "t": [0.0, 3.0, 2.0]})
+    found = datasets.complete(LABELLED, {**rest, "t": [0.0, 3.0, 2.0]})
     assert found["t"].dtype == np.int64
     assert type(found["first"]) is int
     with refused("input 't': expected an integer, given 0.5 at [1]"):
-        data.complete(LABELLED, {**rest, "t": [0.0, 0.5, 2.0]})
+        datasets.complete(LABELLED, {**rest, "t": [0.0, 0.5, 2.0]})
     with refused("input 't': expected an integer, given 1e+30 at [0]"):
-        data.complete(LABELLED, {**rest, "t": [1e30, 0.5, 2.0]})
+        datasets.complete(LABELLED, {**rest, "t": [1e30, 0.5, 2.0]})
 
 
 def test_lengths_that_are_made_of_dims() -> None:
     packed = program("q: param[d]\nl: param[d*(d-1)//2]\nsum(q)*sum(l)")
-    assert data.complete(packed, {}, {"d": 4}, seed=1)["l"].shape == (6,)
+    assert datasets.complete(packed, {}, {"d": 4}, seed=1)["l"].shape == (6,)
     with refused("input 'l': expected shape (3,), given (4,) (d = 3 by 'q')"):
-        data.complete(packed, {"q": np.ones(3), "l": np.ones(4)})
+        datasets.complete(packed, {"q": np.ones(3), "l": np.ones(4)})
     divided = program("q: param[d]\nl: param[6//d]\nsum(q)*sum(l)")
-    assert data.complete(divided, {}, {"d": 0}, seed=1)["l"].shape == (0,)
+    assert datasets.complete(divided, {}, {"d": 0}, seed=1)["l"].shape == (0,)
 
 
 # draws
 
 
 def test_draws() -> None:
-    found = data.complete(LOGISTIC, {"x": np.ones((500, 2))}, seed=3)
+    found = datasets.complete(LOGISTIC, {"x": np.ones((500, 2))}, seed=3)
     assert np.array_equal(found["x"], np.ones((500, 2)))
     assert found["w"].shape == (2,)
     assert found["b"] == 0.5
@@ -339,14 +339,14 @@ def test_draws() -> None:
 
 def test_a_draw_depends_on_the_seed_and_not_on_the_other_inputs() -> None:
     sizes = {"n": 3, "d": 2}
-    one = data.complete(LOGISTIC, {}, sizes, seed=3)
-    assert np.array_equal(one["t"], data.complete(LOGISTIC, {"w": np.ones(2)}, sizes, seed=3)["t"])
-    assert not np.array_equal(one["t"], data.complete(LOGISTIC, {}, sizes, seed=4)["t"])
+    one = datasets.complete(LOGISTIC, {}, sizes, seed=3)
+    assert np.array_equal(one["t"], datasets.complete(LOGISTIC, {"w": np.ones(2)}, sizes, seed=3)["t"])
+    assert not np.array_equal(one["t"], datasets.complete(LOGISTIC, {}, sizes, seed=4)["t"])
     assert not np.array_equal(one["t"], one["x"].ravel()[:3])
 
 
 def test_index_inputs_are_drawn_within_the_axes_they_index() -> None:
-    found = data.complete(LABELLED, {}, {"n": 300, "d": 2, "K": 5}, seed=0)
+    found = datasets.complete(LABELLED, {}, {"n": 300, "d": 2, "K": 5}, seed=0)
     assert found["t"].dtype == np.int64
     assert sorted(set(found["t"].tolist())) == [0, 1, 2, 3, 4]
     assert found["first"] in range(5)
@@ -354,18 +354,18 @@ def test_index_inputs_are_drawn_within_the_axes_they_index() -> None:
 
 def test_the_shortest_axis_counts() -> None:
     both = program("a: data[n]\nb: data[m]\ni: index[k]\nsum(a[i])*sum(b[i])")
-    found = data.complete(both, {}, {"n": 1000, "m": 2, "k": 50}, seed=0)
+    found = datasets.complete(both, {}, {"n": 1000, "m": 2, "k": 50}, seed=0)
     assert set(found["i"].tolist()) == {0, 1}
 
 
 def test_what_cannot_be_drawn() -> None:
     with refused("input 'w': the length d is not known", "give it with --dim d=..."):
-        data.complete(LOGISTIC, {}, {"n": 3}, seed=1)
+        datasets.complete(LOGISTIC, {}, {"n": 3}, seed=1)
     counted = program("a: data[n]\ni: index\nsum(a)*i")
     with refused("input 'i': cannot tell the range", "--set i=..."):
-        data.complete(counted, {}, {"n": 3}, seed=1)
+        datasets.complete(counted, {}, {"n": 3}, seed=1)
     with refused("input 'first': the axis K it is a position on is empty"):
-        data.complete(LABELLED, {"t": np.zeros(0)}, {"n": 0, "d": 2, "K": 0}, seed=1)
+        datasets.complete(LABELLED, {"t": np.zeros(0)}, {"n": 0, "d": 2, "K": 0}, seed=1)
     for length in (10**15, 10**17):
         with refused(f"input 'x': an array of shape ({length}, 100) is too large"):
-            data.complete(LOGISTIC, {"w": np.ones(100)}, {"n": length}, seed=1)
+            datasets.complete(LOGISTIC, {"w": np.ones(100)}, {"n": length}, seed=1)

@@ -1,0 +1,63 @@
+"""Which loops are run only under a condition, and what is known inside of them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from operator import attrgetter
+
+from gradc.ir import Node
+from gradc.schedule.levels import Levels, Loop
+from gradc.schedule.needs import known_in, read_by
+from gradc.schedule.storage import Path, Storage, home
+
+
+class Skips:
+    """The conditions of the loops that are open. `known` are the values that stand before, each with its loops."""
+
+    def __init__(self, levels: Levels, storage: Storage, inline: Container[Node]) -> None:
+        self.levels, self.storage, self.inline = levels, storage, inline
+        self.held: list[frozenset[Node]] = []
+        self.known: set[tuple[Node, Path]] = set()
+
+    def opened(self, loop: Loop, inside: Sequence[Node], path: Path) -> list[Node]:
+        """The conditions of which one must hold for a loop to be run; none if it is run whatever holds."""
+        needed = [self.levels.needs[n] for n in inside if self._leaves_behind((*path, loop), n)]
+        around = frozenset(outer.index for outer in path)
+        conditions = frozenset().union(*(n for n in needed if n is not None))
+        known = known_in(conditions, around) is not None and all(self._is_known(c, path) for c in conditions)
+        skipped = None not in needed and conditions not in self.held and known
+        self.held.append(conditions if skipped else frozenset())
+        return sorted(self.held[-1], key=attrgetter("number"))
+
+    def closed(self) -> None:
+        self.held.pop()
+
+    def _is_known(self, condition: Node, path: Path) -> bool:
+        """Whether all that the condition is made of stands before, here or further out."""
+        stack = read_by(condition, self.levels.deps)
+        while stack:
+            n = stack.pop()
+            if n in self.inline:
+                stack += self.levels.deps[n]
+            elif not any((n, path[:k]) in self.known for k in range(len(path) + 1)):
+                return False
+        return True
+
+    def _leaves_behind(self, here: Path, n: Node) -> bool:
+        """Whether a loop leaves something of the node behind: a total, or stored values."""
+        own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
+        if n.op in ("place", "output", "linear"):
+            return True
+        if any(len(home(n, p)) < len(here) for p in own):
+            return True
+        return any(self.storage.stores(n, p) for p in own)
+
+    def arm(self, n: Node) -> Node | None:
+        """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
+        condition, a, b = n.args
+        for held in self.held:
+            if held == {condition}:
+                return a
+            if len(held) == 1 and any(c.op == "not" and c.args[0] is condition for c in held):
+                return b
+        return None

@@ -1,0 +1,137 @@
+"""Mutation of programs: tokens replaced, repeated, wrapped and moved between texts, for fuzzing what reads them."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from types import FrameType
+
+import gradc
+from gradc.lower.calls import ALL_FUNCTIONS
+
+TOKEN = re.compile(r"\w+|[ \t]+|\n|[^\w\s]|\s")
+NUMBERS = ("0", "1", "-1", "2", "3", "10**18", "2**63", "2**63 - 1", "9**9**9", "1e308", "1e-320", "0.5", "-0.0", "1j")
+NAMES = ("x", "w", "n", "A", "t", "k", "i", "f", "y", "pi", "inf", "e", "np", "math", "range", "zip", "True", "None")
+SYNTAX = (
+    *("+", "-", "*", "/", "//", "%", "**", "@", "<", "<=", "==", "!=", "and", "or", "not", "if", "else", "for", "in"),
+    *("(", ")", "[", "]", "{", "}", ",", ":", "=", ".", "...", ".T", ".shape", "[:, None]", "[::-1]", "[i]", "[0]"),
+    *("\n", "\n ", "return", "def f(a):", "grad(f)", "if x:", "elif x > 1:", "else:", "lambda", "yield", "param"),
+    *("data", "index", "for i in range(n)", "for a, b in zip(w, t)", "axis=0", "keepdims=True", ":=", "'", '"', "#"),
+    *("\\", "\0", "\t", "\r", "\f", "\ufeff", "é", "ﬁ", "\u2028", "\ud800", "del", "*", "->", "@", ";"),
+)
+VOCABULARY = (*NUMBERS, *NAMES, *SYNTAX, *sorted(f"{name}(" for name in ALL_FUNCTIONS))
+LONGEST = 2000
+
+
+class TooSlow(BaseException):
+    """Raised by the watchdog: no `except Exception` on the way may stop it."""
+
+
+@contextmanager
+def watchdog(seconds: float) -> Iterator[None]:
+    """Raises TooSlow in the block if it takes longer. Main thread only."""
+
+    def bark(number: int, frame: FrameType | None) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome(text: str) -> gradc.GradcError | gradc.Function:
+    """What compiling a text to source comes to: a function, or an error. Anything else is raised."""
+    text += "\n" * text.endswith(".gradc")  # or it would be a path
+    try:
+        result: gradc.GradcError | gradc.Function = gradc.compile(text, backend="python", cache=False)
+        if isinstance(result, gradc.Function):
+            assert result.source
+    except gradc.GradcError as error:
+        result = error
+    if isinstance(result, gradc.GradcError):
+        assert result.line is not None, f"no place: {result}"
+        assert "^" in str(result)
+    return result
+
+
+def mutated(text: str, others: Sequence[str], random: Random) -> str:
+    """A text with one to four changes."""
+    for _ in range(random.randint(1, 4)):
+        text = random.choice(MUTATIONS)(text, others, random)
+    return text[:LONGEST]
+
+
+def _span(tokens: Sequence[str], random: Random) -> tuple[int, int]:
+    start = random.randrange(len(tokens) + 1)
+    return start, min(len(tokens), start + random.choice((0, 1, 1, 1, 2, 3, 5, 9)))
+
+
+def _replace(text: str, others: Sequence[str], random: Random) -> str:
+    tokens = TOKEN.findall(text)
+    a, b = _span(tokens, random)
+    return "".join([*tokens[:a], random.choice(VOCABULARY), *tokens[b:]])
+
+
+def _delete(text: str, others: Sequence[str], random: Random) -> str:
+    tokens = TOKEN.findall(text)
+    a, b = _span(tokens, random)
+    return "".join(tokens[:a] + tokens[b:])
+
+
+def _repeat(text: str, others: Sequence[str], random: Random) -> str:
+    tokens = TOKEN.findall(text)
+    a, b = _span(tokens, random)
+    return "".join(tokens[:a] + tokens[a:b] * random.choice((2, 2, 3, 10, 40)) + tokens[b:])
+
+
+def _swap(text: str, others: Sequence[str], random: Random) -> str:
+    """One name or number in the place of another of the same text."""
+    tokens = TOKEN.findall(text)
+    words = [k for k, token in enumerate(tokens) if token[0].isalnum()]
+    if words:
+        a, b = random.choice(words), random.choice(words)
+        tokens[a], tokens[b] = tokens[b], tokens[a] if random.random() < 0.5 else tokens[b]
+    return "".join(tokens)
+
+
+def _wrap(text: str, others: Sequence[str], random: Random) -> str:
+    tokens = TOKEN.findall(text)
+    a, b = _span(tokens, random)
+    name = random.choice((*sorted(ALL_FUNCTIONS), "", "-", "grad(f)", "f"))
+    inside = "".join(tokens[a:b]) or "x"
+    around = random.choice(
+        (
+            f"{name}({inside})",
+            f"[{inside}]",
+            f"sum({inside} for i in range(n))",
+            f"{inside}[{inside}]",
+            f"({inside})**2",
+        )
+    )
+    return "".join(tokens[:a]) + around + "".join(tokens[b:])
+
+
+def _splice(text: str, others: Sequence[str], random: Random) -> str:
+    """A few lines of another text among those of this one."""
+    lines, donor = text.split("\n"), random.choice(others).split("\n")
+    start = random.randrange(len(donor))
+    at = random.randrange(len(lines) + 1)
+    return "\n".join(lines[:at] + donor[start : start + random.randint(1, 4)] + lines[at:])
+
+
+def _character(text: str, others: Sequence[str], random: Random) -> str:
+    at = random.randrange(len(text) + 1)
+    new = chr(random.choice((random.randrange(32, 127), random.randrange(0x3000))))
+    return text[:at] + new + text[at + random.randint(0, 1) :]
+
+
+MUTATIONS: tuple[Callable[[str, Sequence[str], Random], str], ...] = (
+    *(_replace, _replace, _replace, _swap, _swap, _wrap, _wrap, _splice, _delete, _repeat, _character),
+)
