@@ -416,7 +416,8 @@ def _solve(a: Any, b: Any) -> Any:
 
 def _logdet(a: Any) -> Any:
     det = np.linalg.det(a)
-    return np.where(np.real(det) < 0, np.nan, np.log(det + 0j))[()]
+    logarithm = np.where(np.real(det) < 0, np.nan, np.log(det + 0j))[()]
+    return logarithm if np.iscomplexobj(a) else np.real(logarithm)
 
 
 def _cholesky(a: Any) -> Any:

@@ -7,6 +7,7 @@ import copy
 import dis
 import inspect
 import types
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -203,7 +204,9 @@ def _is_source_of(tree: ast.FunctionDef | ast.AsyncFunctionDef, code: types.Code
     definition.decorator_list, definition.returns, definition.name = [], None, "_written"
     around.body = [*closed, definition]
     try:
-        outer = compile(ast.fix_missing_locations(ast.Module([around], [])), "<around>", "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python has said what it thinks of this text when it imported it
+            outer = compile(ast.fix_missing_locations(ast.Module([around], [])), "<around>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     inside = _nested(_nested(outer, "around"), "_written")
