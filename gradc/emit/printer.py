@@ -235,7 +235,10 @@ class Printer:
         if isinstance(s.target, Section):
             line = f"{self.call(s.kind)}({', '.join([*given, self._section(s.target)])})"
             return [line] if s.guard is None else [f"if {self.expr(s.guard)}:", INDENT + line]
-        line = f"{self._place(s.target)} = {self.call(s.kind)}({', '.join(given)})"
+        number = f"{self.call(s.kind)}({', '.join(given)})"
+        if self.single:
+            number = f"{self.call('float32')}({number})"
+        line = f"{self._place(s.target)} = {number}"
         return [line] if s.guard is None else [f"{line} if {self.expr(s.guard, 1)} else {self._typed(0.0)}"]
 
     def _section(self, s: Section) -> str:
