@@ -205,11 +205,11 @@ FOREIGN = {
     "range = functools.partial(print)\ndef f(x: gradc.param): return sum(x for i in range(3))": "from outside",
     "from scipy import special as s\ndef f(w: gradc.param['n']): return sum(s.softmax(w))": "SciPy's softmax",
     "from scipy.special import huber\ndef f(x: gradc.param): return huber(1.0, x)": "type ufunc from outside",
-    "def d(g): return functools.wraps(g)(lambda *a: g(*a))\n@d\ndef f(x: gradc.param): return x": "lambda",
+    "def d(g): return functools.wraps(g)(lambda *a: g(*a))\n@d\ndef f(x: gradc.param): return x": "wrapped by a decorator",
     "def f(x: gradc.param): yield x": "yield",
     "async def f(x: gradc.param): return x": "written with def",
     "class A:\n  def m(self, x: gradc.param): return x\nf = A().m": "not a Python function",
-    "f = functools.partial(pow, 2)": "not a Python function",
+    "f = functools.partial(pow, 2)": "partial has no text",
     "f = lambda x: x": "a lambda",
     "def f(x: gradc.param = np.ones(3)): return x": "a default is a number",
 }
