@@ -205,7 +205,7 @@ FOREIGN = {
     "range = functools.partial(print)\ndef f(x: gradc.param): return sum(x for i in range(3))": "from outside",
     "from scipy import special as s\ndef f(w: gradc.param['n']): return sum(s.softmax(w))": "SciPy's softmax",
     "from scipy.special import huber\ndef f(x: gradc.param): return huber(1.0, x)": "type ufunc from outside",
-    "def d(g): return functools.wraps(g)(lambda *a: g(*a))\n@d\ndef f(x: gradc.param): return x": "wrapped by a decorator",
+    "def d(g): return functools.wraps(g)(lambda *a: g(*a))\n@d\ndef f(x: gradc.param): return x": "wrapped by",
     "def f(x: gradc.param): yield x": "yield",
     "async def f(x: gradc.param): return x": "written with def",
     "class A:\n  def m(self, x: gradc.param): return x\nf = A().m": "not a Python function",
