@@ -19,7 +19,9 @@ if OURS:
 elif WORKER:
     os.environ["GRADC_CACHE_DIR"] = str(Path(os.environ["GRADC_CACHE_DIR"]) / WORKER)
 
-hypothesis.settings.register_profile("gradc", deadline=None)  # a wall clock says nothing on a busy machine
+hypothesis.settings.register_profile(  # a clock on the wall says nothing on a busy machine
+    "gradc", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("gradc")
 
 
