@@ -207,6 +207,23 @@ def test_by_name_by_position_and_defaults() -> None:
     assert isinstance(gradient.b, float)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("text", ["x*x", "x > 0", "floor(x)", "2*k", "argmax([x, k])", "sum([x, k])", "[x, k]"])
+def test_numbers_are_pythons_on_every_backend(text: str, dtype: str) -> None:
+    def types_of(backend: str) -> list[type]:
+        function = gradc.compile(f"x: param\nk: index\n{text}", dtype=dtype, backend=backend, cache=False)
+        results = [function(1.5, 2)]
+        if text.startswith("["):
+            return [type(results[0]), results[0].dtype]
+        value, gradient = function.value_and_grad(1.5, 2)
+        assert type(gradient.x) is float
+        return [type(results[0]), type(value)]
+
+    found = types_of("python")
+    assert found == types_of("numba")
+    assert not any(issubclass(t, np.generic) for t in found if isinstance(t, type))
+
+
 def test_wrt_freezes_the_rest() -> None:
     function = gradc.compile(LOGISTIC, wrt=["x", "b"])
     inputs = table(6, 2)
