@@ -32,9 +32,11 @@ def program(expression: Part, wrt: Sequence[Part | str] | None = None) -> Progra
     graph = Graph()
     build = Builder(graph)
     parts = Parts(expression)
-    integers = Integers(build, Names())
-    inputs = Inputs(parts, integers).find(expression, wrt)
+    found = Inputs(parts, Names())
+    inputs = found.find(expression, wrt)
     values = {i.name: _value(build, i) for i in inputs}
+    values |= {name: Value(build.dim(name)) for name in found.dims}
+    integers = Integers(build, found.names)
     lowering = Lowering(parts, integers, values, expression)
     result = lowering.value(expression)
     if result.axes and all(a is None for a in result.axes):  # a matrix of one element is that number

@@ -6,6 +6,7 @@ from typing import Any
 
 import sympy
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+from sympy.matrices.expressions.slice import MatrixSlice
 
 from gradc.errors import Source, Span
 
@@ -34,8 +35,14 @@ def children(e: Part) -> tuple[Part, ...]:
         return (*e.args[:2], *(bound for limits in e.args[2:] for bound in limits))
     if isinstance(e, sympy.MatrixBase):
         return tuple(e.flat())
+    if isinstance(e, sympy.BlockMatrix):
+        return tuple(e.blocks.flat())
+    if isinstance(e, MatrixSlice):
+        return (e.parent, *e.rowslice, *e.colslice)
     if isinstance(e, ElementwiseApplyFunction):
         return (e.function.expr, e.expr)
+    if isinstance(e, sympy.FunctionMatrix):
+        return (e.lamda.expr,)
     return tuple(e.args)
 
 
@@ -85,14 +92,16 @@ class Parts:
                 free = {*self._variables[id(e.function.expr)]} - {*bound_variables(e)}
                 free.update(self._variables[id(e.expr)])
             else:
-                free = {v for p in self.of(e) for v in self._variables[id(p)]}
+                free = {v for p in self.of(e) for v in self._variables[id(p)]} - {*bound_variables(e)}
             self._variables[id(e)] = tuple(free)
 
 
 def bound_variables(e: Part) -> tuple[Part, ...]:
-    """What a part binds: the indices of a sum or a product, the argument of a function that is applied elementwise."""
+    """What a part binds: the indices of a sum or a product, the arguments of a function that gives elements."""
     if isinstance(e, sympy.Sum | sympy.Product):
         return tuple(limit[0] for limit in e.limits)
+    if isinstance(e, sympy.FunctionMatrix):
+        return tuple(e.lamda.variables)
     return tuple(e.function.variables) if isinstance(e, ElementwiseApplyFunction) else ()
 
 
