@@ -19,8 +19,12 @@ if OURS:
 elif WORKER:
     os.environ["GRADC_CACHE_DIR"] = str(Path(os.environ["GRADC_CACHE_DIR"]) / WORKER)
 
-hypothesis.settings.register_profile(  # a clock on the wall says nothing on a busy machine
-    "gradc", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile(  # every run does the same, and a clock on the wall says nothing about it
+    "gradc",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("gradc")
 
