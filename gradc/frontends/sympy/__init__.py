@@ -12,11 +12,12 @@ import sympy
 
 from gradc.build import Builder
 from gradc.errors import UnsupportedError
+from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.inputs import Inputs
 from gradc.frontends.sympy.integers import Integers
 from gradc.frontends.sympy.lower import Lowering
 from gradc.frontends.sympy.names import Names
-from gradc.frontends.sympy.walk import Part, Parts, printed
+from gradc.frontends.sympy.walk import Parts, printed
 from gradc.ir import Graph
 from gradc.program import Input, Origin, Program, Provenance, Value, axes_of
 
@@ -59,5 +60,6 @@ def names(wrt: Sequence[Part | str]) -> tuple[str, ...]:
     """Symbols as the names of the inputs they are. Raises ParseError or UnsupportedError for what is none."""
     for s in wrt:
         if not isinstance(s, str | sympy.Symbol | sympy.IndexedBase | sympy.MatrixSymbol):
-            raise UnsupportedError(f"wrt: {str(s)[:40]} is not a symbol", hint="give symbols, arrays or their names")
+            what = printed(s) if isinstance(s, sympy.Basic) else f"a {type(s).__name__}"
+            raise UnsupportedError(f"wrt: {what} is not a symbol", hint="give symbols, arrays or their names")
     return tuple(s if isinstance(s, str) else Names().of(s) for s in wrt)

@@ -14,9 +14,10 @@ from gradc.bounds import integer_poly
 from gradc.build import Builder
 from gradc.errors import ShapeError, UnsupportedError
 from gradc.extents import ONE, ZERO, Poly, Term
+from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.integers import Integers, Scope, elements, within
 from gradc.frontends.sympy.names import Names
-from gradc.frontends.sympy.walk import Part, Parts, bound_variables, place
+from gradc.frontends.sympy.walk import Parts, bound_variables, place, printed
 from gradc.ir import Graph, Node
 from gradc.program import Input, Kind
 
@@ -144,7 +145,7 @@ class Inputs:
         if isinstance(e, sympy.Indexed):
             return self._unknown(e)
         if not isinstance(e, sympy.Symbol):
-            raise UnsupportedError(f"index {e} is not summed over", place(e), "no sum around this one has it")
+            raise UnsupportedError(f"index {printed(e)} is not summed over", place(e), "no sum around this one has it")
         name = self.names.claim(e)
         self.bounds[name] = e
         return self.integers.build.dim(name)
@@ -162,7 +163,7 @@ class Inputs:
         array = self._array(e.base)
         rank = len(e.indices)
         if len(array.shape if array.shape is not None else array.ranges or e.indices) != rank:
-            raise ShapeError(f"{e.base} does not always have the same number of subscripts", place(e))
+            raise ShapeError(f"{printed(e.base)} does not always have the same number of subscripts", place(e))
         self._subscripts(e.indices, scope)
         array.ranges = array.ranges or [[] for _ in range(rank)]
         for subscript, ranges in zip(e.indices, array.ranges, strict=True):
@@ -217,10 +218,10 @@ class Inputs:
     def _check_indices(self) -> None:
         """SymPy moves a Piecewise out of a sum within another sum, and leaves the index behind."""
         bound = {v for e in self.parts.order if isinstance(e, sympy.Sum | sympy.Product) for v in bound_variables(e)}
-        for symbol in self.scalars.values():
+        for symbol in (*self.scalars.values(), *self.bounds.values()):
             if symbol in bound:
                 raise UnsupportedError(
-                    f"'{symbol}' is the index of a sum, and also stands outside of that sum",
+                    f"'{printed(symbol)}' is the index of a sum, and also stands outside of that sum",
                     place(symbol),
                     "SymPy takes a Piecewise out of inner sums: write Heaviside, KroneckerDelta or bounds for it",
                 )

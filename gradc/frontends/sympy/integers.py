@@ -14,8 +14,9 @@ from gradc.bounds import integer_poly
 from gradc.build import Builder
 from gradc.errors import ShapeError, UnsupportedError
 from gradc.extents import ONE, ZERO, Atom, Index, Poly, floor_div
+from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.names import Names, identifier, spelt
-from gradc.frontends.sympy.walk import Part, children, place, printed
+from gradc.frontends.sympy.walk import children, place, printed
 from gradc.ir import Node
 
 LARGEST = 500
@@ -55,10 +56,12 @@ class Integers:
     def opened(self, e: Part, limit: Part, scope: Scope, leaf: Leaf) -> tuple[Index | None, Scope]:
         """The loop of one limit of a sum or product, and the scope within."""
         variable, *bounds = limit
+        if len(bounds) != 2:
+            raise UnsupportedError(f"the bounds of {printed(variable)} are missing", place(e), "write (i, 0, n - 1)")
         start, end = (self.poly(bound, scope, leaf) for bound in bounds)
         extent = end - start + ONE
         if extent.constant is not None and extent.constant < 0:
-            raise UnsupportedError(f"the range of {variable} runs backwards", place(e))
+            raise UnsupportedError(f"the range of {printed(variable)} runs backwards", place(e))
         return self._loop(e, variable, start, extent, scope)
 
     def entries(self, e: Part, scope: Scope, leaf: Leaf) -> tuple[tuple[Index | None, ...], Scope]:

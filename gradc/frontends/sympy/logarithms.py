@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sympy
 from sympy.matrices.expressions import Determinant
 
-from gradc.frontends.sympy.walk import Part
+from gradc.frontends.sympy.forms import Part
 
 LONGEST = 50
 """Products of more factors stay as they are."""
@@ -44,7 +44,7 @@ def terms(x: Part) -> list[Term] | None:
 
 
 def _is_positive(e: Part) -> bool:
-    return isinstance(e, sympy.exp | sympy.NumberSymbol) or (isinstance(e, sympy.Rational | sympy.Float) and e > 0)
+    return isinstance(e, sympy.exp | sympy.NumberSymbol) or (isinstance(e, sympy.Number) and e.is_positive is True)
 
 
 def _keeps_sign(exponent: Part) -> bool:

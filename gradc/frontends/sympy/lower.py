@@ -16,9 +16,10 @@ from sympy.matrices.expressions.slice import MatrixSlice
 from gradc.errors import GradcError, ShapeError, UnsupportedError
 from gradc.extents import ONE, Index, Poly
 from gradc.frontends.sympy import logarithms, scalars
+from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.integers import Integers, Leaf, Scope, elements
 from gradc.frontends.sympy.matrices import Matrices
-from gradc.frontends.sympy.walk import Part, Parts, place
+from gradc.frontends.sympy.walk import Parts, place, printed
 from gradc.ir import Node
 from gradc.lower.arrays import Arrays
 from gradc.lower.subscripts import subscript
@@ -111,6 +112,8 @@ class Lowering:
         name = type(e).__name__
         if isinstance(e, sympy.core.function.AppliedUndef):
             raise UnsupportedError(f"'{name}' is a function without a definition", hint="write its formula out")
+        if e is sympy.zoo:
+            raise UnsupportedError("a division by zero, or log(0), that SymPy has worked out", hint="it is infinite")
         if e is sympy.I:
             raise UnsupportedError("complex numbers are not supported", hint="real symbols have fewer of them")
         raise UnsupportedError(f"{name} is not supported", hint=scalars.HINTS.get(name))
@@ -214,12 +217,12 @@ class Lowering:
     def _free(self, e: Part) -> Node:
         """A symbol that no sum binds."""
         if isinstance(e, sympy.Idx):
-            raise UnsupportedError(f"index {e} is not summed over", hint=f"write Sum(..., ({e}, 0, n-1))")
+            raise UnsupportedError(f"index {printed(e)} is not summed over", hint="write Sum(..., (i, 0, n - 1))")
         return self.inputs[self.names.of(e)].node
 
     def _whole_array(self, e: Part, scope: Scope) -> Steps:
         yield []
-        raise UnsupportedError("an array is used as a number", hint=f"subscript it: {e}[i]")
+        raise UnsupportedError("an array is used as a number", hint="subscript it: x[i]")
 
     def _matrix(self, e: Part, scope: Scope) -> Steps:
         yield []

@@ -11,7 +11,7 @@ from sympy.matrices import expressions as m
 from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import Index, Poly
 from gradc.frontends.sympy import scalars
-from gradc.frontends.sympy.walk import Part
+from gradc.frontends.sympy.forms import Part
 from gradc.lower import construction
 from gradc.lower.arrays import Arrays
 from gradc.lower.functions import Functions
