@@ -217,8 +217,12 @@ class Poly:
             text += sign + body
         return text
 
-    def __str__(self) -> str:
+    @cached_property
+    def _text(self) -> str:
         return self.render(str)
+
+    def __str__(self) -> str:
+        return self._text
 
 
 ZERO, ONE = Poly(()), Poly.const(1)
