@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import dis
 import functools
 import inspect
@@ -224,16 +223,16 @@ def _first_definition(text: str, file: str) -> ast.FunctionDef | ast.AsyncFuncti
 
 def _is_source_of(tree: ast.FunctionDef | ast.AsyncFunctionDef, code: types.CodeType) -> bool:
     """Whether a definition is what a function was made from: files change. Compiles it to compare, and runs nothing."""
-    around = ast.parse("def around(): pass").body[0]
-    assert isinstance(around, ast.FunctionDef)
-    closed = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(0)) for name in code.co_freevars]
-    definition = copy.deepcopy(tree)
-    definition.decorator_list, definition.returns, definition.name = [], None, "_written"
-    around.body = [*closed, definition]
+    closed = " = ".join((*code.co_freevars, "0"))
+    keyword = "def" if isinstance(tree, ast.FunctionDef) else "async def"
+    around = ast.parse(f"def around():\n {closed}\n {keyword} _written(): pass")
+    (definition,) = (n for n in ast.walk(around) if getattr(n, "name", "") == "_written")
+    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)
+    definition.args, definition.body = tree.args, tree.body
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python has said what it thinks of this text when it imported it
-            outer = compile(ast.fix_missing_locations(ast.Module([around], [])), "<around>", "exec")
+            outer = compile(around, "<around>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     inside = _nested(_nested(outer, "around"), "_written")
