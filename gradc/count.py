@@ -76,35 +76,35 @@ def _loops(body: tuple[Stmt, ...]) -> list[Index]:
 
 
 def _block(body: tuple[Stmt, ...]) -> Counts:
-    total: Counts = {(): Fraction(sum(cost(s) for s in body if not isinstance(s, Product)))}
+    parts: list[Counts] = [{(): Fraction(sum(cost(s) for s in body if not isinstance(s, Product)))}]
     for s in body:
         if isinstance(s, For):
-            total = _add(total, _summed(_block(s.body), s.index))
+            parts.append(_summed(_block(s.body), s.index))
         elif isinstance(s, Tiles | Sweep):
-            total = _add(total, _block(s.body))
+            parts.append(_block(s.body))
         elif isinstance(s, Linear):
             times, of = s.work
             work: Counts = {(): times}
             for length in of:
                 work = _times(work, {m: Fraction(c) for m, c in length.terms})
-            total = _add(total, work)
+            parts.append(work)
         elif isinstance(s, Product):
             part: Counts = {(): Fraction(cost(s))}
             for i in s.loops:
                 part = _summed(part, i)
-            total = _add(total, part)
-    return total
+            parts.append(part)
+    return _add(*parts)
 
 
 def _summed(counts: Counts, index: Index) -> Counts:
     """The sum over the range of an index: sums of powers in closed form (Faulhaber), up to cubes."""
     length = {m: Fraction(c) for m, c in index.extent.terms}
-    total: Counts = {}
+    parts: list[Counts] = []
     for m, c in counts.items():
         power = sum(a == index for a in m)
         rest = tuple(a for a in m if a != index)
-        total = _add(total, _times({rest: c}, _power_sum(min(power, 3), length)))
-    return total
+        parts.append(_times({rest: c}, _power_sum(min(power, 3), length)))
+    return _add(*parts)
 
 
 def _power_sum(power: int, length: Counts) -> Counts:
@@ -119,10 +119,11 @@ def _power_sum(power: int, length: Counts) -> Counts:
     return _scale(_times(triangle, _add(_scale(length, Fraction(2)), {(): Fraction(-1)})), Fraction(1, 3))
 
 
-def _add(a: Counts, b: Counts) -> Counts:
-    total = dict(a)
-    for m, c in b.items():
-        total[m] = total.get(m, Fraction(0)) + c
+def _add(*parts: Counts) -> Counts:
+    total: Counts = {}
+    for part in parts:
+        for m, c in part.items():
+            total[m] = total.get(m, Fraction(0)) + c
     return total
 
 

@@ -95,11 +95,16 @@ class Poly:
     def atom(atom: Atom) -> Poly:
         return Poly((((atom,), 1),))
 
-    def __add__(self, other: Poly) -> Poly:
-        terms = dict(self.terms)
-        for m, c in other.terms:
-            terms[m] = terms.get(m, 0) + c
+    @staticmethod
+    def sum(polys: Iterable[Poly]) -> Poly:
+        terms: dict[Monomial, int] = {}
+        for p in polys:
+            for m, c in p.terms:
+                terms[m] = terms.get(m, 0) + c
         return Poly.of(terms)
+
+    def __add__(self, other: Poly) -> Poly:
+        return Poly.sum((self, other))
 
     def __neg__(self) -> Poly:
         return Poly(tuple((m, -c) for m, c in self.terms))
@@ -212,8 +217,12 @@ class Poly:
             text += sign + body
         return text
 
-    def __str__(self) -> str:
+    @cached_property
+    def _text(self) -> str:
         return self.render(str)
+
+    def __str__(self) -> str:
+        return self._text
 
 
 ZERO, ONE = Poly(()), Poly.const(1)
@@ -318,14 +327,14 @@ def _next(poly: Poly) -> tuple[Index | None, Term | None]:
 
 def at_end(poly: Poly, index: Index, sign: int) -> Poly:
     """The polynomial with the index at that end of its range, in each monomial, where that is largest or smallest."""
-    total = ZERO
+    pieces: list[Poly] = []
     for m, c in poly.terms:
         piece = Poly.const(c)
         for a in m:
             end = index.extent - ONE if c * sign > 0 else ZERO
             piece = piece * (end if a == index else Poly.atom(a))
-        total = total + piece
-    return total
+        pieces.append(piece)
+    return Poly.sum(pieces)
 
 
 def _split(poly: Poly, term: Term) -> tuple[Poly, Poly, int]:

@@ -6,7 +6,7 @@ comes apart into sums over the pieces, in which no condition is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cmp_to_key
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -19,8 +19,12 @@ from gradc.ops import OPS
 MOST_PIECES = 8
 """A value of more pieces stays a loop with conditions in it."""
 
-Cut = tuple[Index, Poly]
-NOWHERE: frozenset[Cut] = frozenset()
+MOST_CUTS = 4 * MOST_PIECES
+"""So many places along an index are remembered of a value: one of more has too many pieces anyway."""
+
+Cuts = Mapping[Index, frozenset[Poly]]
+"""The first positions of other formulas, along each index that has any."""
+NOWHERE: Cuts = {}
 T = TypeVar("T")
 
 
@@ -36,11 +40,11 @@ class Pieces:
     """The places at which values change their formula, remembered node by node."""
 
     def __init__(self) -> None:
-        self.known: dict[Node, frozenset[Cut]] = {}
+        self.known: dict[Node, Cuts] = {}
         self.risks: dict[Node, Risk] = {}
 
-    def cuts(self, value: Node) -> frozenset[Cut]:
-        """All (index, first position of another formula) in a value."""
+    def cuts(self, value: Node) -> Cuts:
+        """Where a value changes its formula."""
         return _remembered(self.known, value, self._own)
 
     def risk(self, value: Node) -> Risk:
@@ -51,30 +55,35 @@ class Pieces:
         return _remembered(self.risks, value, self._risk)
 
     def indices(self, value: Node) -> frozenset[Index]:
-        return frozenset(i for i, _ in self.cuts(value))
+        """The indices along which a value changes its formula."""
+        return frozenset(self.cuts(value))
 
     def bounds(self, value: Node, index: Index) -> list[Poly] | None:
         """The ends of the pieces, from 0 to the length; None if there is one piece, too many or an unknown order."""
-        inside = {c for i, c in self.cuts(value) if i == index and not (c - index.extent).is_nonnegative()}
-        ends = [Poly.const(0), *(c for c in inside if not (-c).is_nonnegative()), index.extent]
-        ordered = sorted(ends, key=cmp_to_key(_compared))
-        if not 3 <= len(ordered) <= MOST_PIECES + 1:
+        found = self.cuts(value).get(index, frozenset())
+        if len(found) >= MOST_CUTS:
             return None
+        inside = [c for c in found if _is_inside(c, index.extent)]
+        if not 0 < len(inside) < MOST_PIECES:
+            return None
+        ordered = sorted([Poly.const(0), *inside, index.extent], key=cmp_to_key(_compared))
         proved = all((b - a).is_nonnegative() for a, b in pairwise(ordered))
         return ordered if proved else None
 
-    def _own(self, n: Node) -> frozenset[Cut]:
-        if n.op in OPS or n.op in ("select", "convert", "stop", "read", "reduce", "scan"):
-            bound = frozenset(n.axes) if n.op == "read" else n.over | {n.index} if n.op == "scan" else n.over
-            found = NOWHERE
-            for k, a in enumerate(n.args):
-                inner = self.known[a]
-                if k == 0 and inner and bound:
-                    inner = frozenset(cut for cut in inner if cut[0] not in bound)
-                found = inner if not found else found if inner <= found else found | inner
-            cut = _boundary(n.args[0]) if n.op == "select" else None
-            return found if cut is None else found | {cut}
-        return NOWHERE
+    def _own(self, n: Node) -> Cuts:
+        if n.op not in OPS and n.op not in ("select", "convert", "stop", "read", "reduce", "scan"):
+            return NOWHERE
+        bound = frozenset(n.axes) if n.op == "read" else n.over | {n.index} if n.op == "scan" else n.over
+        found: dict[Index, frozenset[Poly]] = {}
+        for k, a in enumerate(n.args):
+            for i, places in self.known[a].items():
+                if k or i not in bound:
+                    found[i] = _joined(found.get(i, frozenset()), places)
+        cut = _boundary(n.args[0]) if n.op == "select" else None
+        if cut is not None:
+            index, place = cut
+            found[index] = _joined(found.get(index, frozenset()), frozenset({place}))
+        return found or NOWHERE
 
     def _risk(self, n: Node) -> Risk:
         inner = [self.risks[a] for a in n.args]
@@ -121,11 +130,21 @@ def unclipped(length: Poly) -> Poly:
     return atom.args[0] if is_clipped and isinstance(atom, Term) else length
 
 
+def _joined(a: frozenset[Poly], b: frozenset[Poly]) -> frozenset[Poly]:
+    """All of these places; no more of them than it takes to see that there are too many."""
+    return a if len(a) >= MOST_CUTS else b if len(b) >= MOST_CUTS else a | b
+
+
+def _is_inside(position: Poly, length: Poly) -> bool:
+    """Whether a position may be one between the ends of an axis."""
+    return not (position - length).is_nonnegative() and not (-position).is_nonnegative()
+
+
 def _compared(a: Poly, b: Poly) -> int:
     return 0 if a == b else -1 if (b - a).is_nonnegative() else 1
 
 
-def _boundary(condition: Node) -> Cut | None:
+def _boundary(condition: Node) -> tuple[Index, Poly] | None:
     """Where a condition on one loop index changes."""
     if condition.op not in ("lt", "le", "gt", "ge"):
         return None

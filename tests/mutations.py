@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
+import math
 import re
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from types import FrameType
+from typing import Any
+
+import numpy as np
 
 import gradc
 from gradc.lower.calls import ALL_FUNCTIONS
@@ -32,18 +39,18 @@ class TooSlow(BaseException):
 
 @contextmanager
 def watchdog(seconds: float) -> Iterator[None]:
-    """Raises TooSlow in the block if it takes longer. Main thread only."""
+    """Raises TooSlow in the block if it takes longer, in time of the process. Main thread only."""
 
     def bark(number: int, frame: FrameType | None) -> None:
         raise TooSlow
 
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, bark)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def outcome(text: str) -> gradc.GradcError | gradc.Function:
@@ -55,6 +62,45 @@ def outcome(text: str) -> gradc.GradcError | gradc.Function:
             assert result.source
     except gradc.GradcError as error:
         result = error
+    return placed(result)
+
+
+DECLARATION = re.compile(r"^\w+: .*$", re.MULTILINE)
+SIGNATURE = (
+    "def f(x: gradc.param, w: gradc.param['n'], A: gradc.param['n', 'n'], t: gradc.index['n'], k: gradc.index,"
+    " b: gradc.param, X: gradc.data['n', 'd']):\n"
+)
+
+
+def outcome_as_function(text: str) -> gradc.GradcError | gradc.Function | None:
+    """What compiling the statements of a text as the body of a Python function comes to; None if it is no body.
+
+    The function is defined, and never called.
+    """
+    text = DECLARATION.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    source = SIGNATURE + "".join(f"    {line}\n" for line in text.split("\n"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+            code = compile(source, "fuzzed.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(tree.body) != 1:
+        return None  # a form feed, for instance, ends a body
+    linecache.cache["fuzzed.py"] = (len(source), None, re.findall(".*\n", source), "fuzzed.py")
+    scope: dict[str, Any] = {"gradc": gradc, "np": np, "math": math}
+    exec(code, scope)
+    try:
+        result: gradc.GradcError | gradc.Function = gradc.compile(scope["f"], backend="python", cache=False)
+        assert result.source
+    except gradc.GradcError as error:
+        result = error
+    return placed(result)
+
+
+def placed(result: gradc.GradcError | gradc.Function) -> gradc.GradcError | gradc.Function:
+    """The same; an error has a place."""
     if isinstance(result, gradc.GradcError):
         assert result.line is not None, f"no place: {result}"
         assert "^" in str(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -31,11 +31,15 @@ class Partly:
 Guard = Node | Use | Partly
 
 
-def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
-    """For every node the condition under which some user needs it."""
+def guards(build: Builder, roots: Sequence[Node], of: Collection[Node] | None = None) -> dict[Node, Guard]:
+    """The condition under which some user needs each node: all of them, or those `of` which it is asked."""
+    nodes = reachable(roots)
+    asked = set(nodes) if of is None else _users(nodes, of)
     found: dict[Node, Guard] = {}
 
     def add(node: Node, guard: Guard) -> None:
+        if node not in asked:
+            return
         if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
             guard = Use.SOMETIMES
         known = found.get(node)
@@ -53,7 +57,9 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
 
     for root in roots:
         add(root, Use.ALWAYS)
-    for n in reversed(reachable(roots)):
+    for n in reversed(nodes):
+        if n not in asked:
+            continue
         guard = found[n]
         if n.op == "select":
             condition, a, b = n.args
@@ -76,14 +82,23 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
     return found
 
 
+def _users(nodes: Sequence[Node], of: Collection[Node]) -> set[Node]:
+    """These nodes and all that depend on them."""
+    found = set(of)
+    for n in nodes:
+        if not found.isdisjoint(n.args):
+            found.add(n)
+    return found
+
+
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
-    known = guards(build, [root])
+    meant = {n for n in reachable([root]) if n.op == "linear" or (n.op == "read" and needs_guard(n))}
+    known = guards(build, [root], meant)
 
     def condition(n: Node) -> tuple[Node, ...]:
-        guard = known.get(n, Use.ALWAYS)
-        meant = n.op == "linear" or (n.op == "read" and needs_guard(n))
-        return (condition_of(guard),) if meant and not isinstance(guard, Use) else ()
+        guard = known[n] if n in meant else Use.ALWAYS
+        return () if isinstance(guard, Use) else (condition_of(guard),)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
         if not condition(old):
@@ -116,18 +131,19 @@ def condition_of(guard: Node | Partly) -> Node:
 
 def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
     """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
-    known = guards(build, roots)
+    reductions = {n for n in reachable(roots) if isinstance(n.attr, Reduce)}
+    known = guards(build, roots, reductions)
 
     def condition(n: Node) -> tuple[Node, ...]:
-        guard = known.get(n, Use.ALWAYS)
-        return (condition_of(guard),) if isinstance(n.attr, Reduce) and not isinstance(guard, Use) else ()
+        guard = known[n] if n in reductions else Use.ALWAYS
+        return () if isinstance(guard, Use) else (condition_of(guard),)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
         if not condition(old) or not isinstance(old.attr, Reduce):
             return None
         return build.graph.node("reduce", args, replace(old.attr, guarded=True)), ""
 
-    if not any(condition(n) for n in known):
+    if not any(condition(n) for n in reductions):
         return list(roots)
     done = rebuild(build, provenance, roots, ("reduce",), rule, condition)
     return [done[r] for r in roots]

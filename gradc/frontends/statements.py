@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gradc.build import Builder
@@ -26,8 +27,29 @@ class Returned:
     guard: Value | None
 
 
+@dataclass(frozen=True)
+class Arm:
+    """What an arm of an `if` returns and assigns."""
+
+    returned: list[Returned]
+    assigned: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Test:
+    """The condition of an `if` or `elif`, and the arm taken where it holds."""
+
+    condition: Value
+    opposite: Value
+    yes: Arm
+    span: Span
+
+
 class Statements(Helpers):
     """Lowers statements in order. `inputs` are the names of inputs: one that is assigned becomes another value."""
+
+    ends_bare = True
+    """Whether an expression at the end is the result, as it is in a text and is not in a Python function."""
 
     def __init__(self, build: Builder, source: Source, dims: frozenset[str] = frozenset()) -> None:
         super().__init__(build, source, dims)
@@ -50,7 +72,8 @@ class Statements(Helpers):
 
     def _chosen(self, returned: list[Returned], last: ast.stmt) -> Value:
         if not returned or returned[-1].guard is not None:
-            hint = "end with an expression, or `return` one" if not returned else "return something in every case"
+            how = "end with an expression, or `return` one" if self._may_end_bare else "write: return ..."
+            hint = how if not returned else "return something in every case"
             raise ParseError(
                 "there is no result" if not returned else "not every case has a result", self.span(last), hint
             )
@@ -84,6 +107,8 @@ class Statements(Helpers):
                     )
                 target = statement.targets[0]
                 if isinstance(target, ast.Tuple | ast.List):
+                    if not target.elts:
+                        raise ParseError("no name is assigned", self.span(target), "write: name = expression")
                     names = [self._target(t) for t in target.elts]
                     for name, value in zip(names, self._unpacked(target, statement.value), strict=True):
                         self._assign(name, value)
@@ -121,10 +146,16 @@ class Statements(Helpers):
 
     def _bare(self, statement: ast.Expr, last: bool) -> list[Returned]:
         value = self.lower(statement.value)
-        if last and not self.inside_helper and not self.inside_arm:
-            return [Returned(value, None)]
-        hint = "return it" if self.inside_helper or self.inside_arm else "assign it to a name"
-        raise ParseError("only the last statement can be the result", self.span(statement), hint)
+        if not self._may_end_bare:
+            raise ParseError("an expression alone does nothing", self.span(statement), "write: return ...")
+        if not last:
+            hint = "assign it to a name"
+            raise ParseError("only the last statement can be the result", self.span(statement), hint)
+        return [Returned(value, None)]
+
+    @property
+    def _may_end_bare(self) -> bool:
+        return self.ends_bare and not self.inside_helper and not self.inside_arm
 
     # assignment
 
@@ -186,16 +217,43 @@ class Statements(Helpers):
     # if
 
     def _if(self, tree: ast.If) -> list[Returned]:
-        """Both arms are lowered; what they assign and return is selected, so that only the arm taken counts."""
+        """All arms are lowered; what they assign and return is selected, so that only the arm taken counts.
+
+        An `elif` is an `if` in the other arm of the one before; a chain of them is put together from its end.
+        """
+        first, *others = _chain(tree)
+        tests = [self._test(first)]
+        for link in others:
+            with self._otherwise(link):
+                tests.append(self._test(link))
+        no = self._arm([first, *others][-1].orelse)
+        for link, test in zip(reversed(others), reversed(tests[1:]), strict=True):
+            with self._otherwise(link) as before:
+                returned = self._chosen_arm(test, no)
+                no = Arm(returned, {name: self.names[name] for name in before if name in self.names})
+        return self._chosen_arm(tests[0], no)
+
+    def _test(self, tree: ast.If) -> Test:
         condition = self.lower(tree.test)
         condition = Value(self.build.convert(condition.node, "bool"), condition.axes)
         opposite = Value(self.build.op("not", condition.node), condition.axes)
-        span = self.span(tree)
-        yes, assigned_yes = self._arm(tree.body)
-        no, assigned_no = self._arm(tree.orelse)
-        over_yes, over_no = (bool(r) and r[-1].guard is None for r in (yes, no))
-        for name in {**assigned_yes, **assigned_no}:
-            a, b = (found.get(name) or self.names.get(name) for found in (assigned_yes, assigned_no))
+        return Test(condition, opposite, self._arm(tree.body), self.span(tree))
+
+    @contextmanager
+    def _otherwise(self, tree: ast.If) -> Iterator[dict[str, Value | None]]:
+        """Lowers a part of a statement that stands in the other arm of an `if`."""
+        made = len(self.build.graph.nodes)
+        with self.arm() as before:
+            yield before
+            if not self.inside_helper:
+                self._record(tree, made)
+
+    def _chosen_arm(self, test: Test, no: Arm) -> list[Returned]:
+        """What an `if` with these arms returns; assigns what they assign."""
+        yes, condition, span = test.yes, test.condition, test.span
+        over_yes, over_no = (bool(arm.returned) and arm.returned[-1].guard is None for arm in (yes, no))
+        for name in {**yes.assigned, **no.assigned}:
+            a, b = (arm.assigned.get(name) or self.names.get(name) for arm in (yes, no))
             if over_yes and over_no:
                 continue
             value = b if over_yes else a if over_no else None
@@ -207,7 +265,8 @@ class Statements(Helpers):
                 self.unassign(name, f"'{name}' is assigned in one arm of the `if` alone", span)
             else:
                 self._assign(name, value)
-        return self._either(condition, opposite, self._joined(yes, span), self._joined(no, span), span)
+        taken, other = (self._joined(arm.returned, span) for arm in (yes, no))
+        return self._either(condition, test.opposite, taken, other, span)
 
     def _joined(self, returned: list[Returned], span: Span) -> Returned | None:
         """What is returned, as one: where guards overlap, by the first."""
@@ -234,12 +293,11 @@ class Statements(Helpers):
         guards = [r.guard for r in guarded if r.guard is not None]
         return [Returned(value, self.arrays.elementwise("or", guards, span))]
 
-    def _arm(self, body: Sequence[ast.stmt]) -> tuple[list[Returned], dict[str, Value]]:
+    def _arm(self, body: Sequence[ast.stmt]) -> Arm:
         """What an arm returns and assigns; the names are then what they were."""
         with self.arm() as before:
             returned = self._run(body)
-            assigned = {name: self.names[name] for name in before if name in self.names}
-        return returned, assigned
+            return Arm(returned, {name: self.names[name] for name in before if name in self.names})
 
     def _merged(self, name: str, condition: Value, a: Value, b: Value, span: Span) -> Value:
         if not condition.axes and len(a.axes) != len(b.axes):
@@ -253,6 +311,14 @@ class Statements(Helpers):
     def _under(self, r: Returned, condition: Value, span: Span) -> Returned:
         guard = condition if r.guard is None else self.arrays.elementwise("and", [condition, r.guard], span)
         return Returned(r.value, guard)
+
+
+def _chain(tree: ast.If) -> list[ast.If]:
+    """An `if` with its `elif`s."""
+    links = [tree]
+    while len(links[-1].orelse) == 1 and isinstance(links[-1].orelse[0], ast.If):
+        links.append(links[-1].orelse[0])
+    return links
 
 
 def _counted(count: int, what: str) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from gradc.bounds import integer_poly
-from gradc.errors import ParseError, ShapeError, UnsupportedError, did_you_mean
+from gradc.errors import ParseError, ShapeError, Span, UnsupportedError, did_you_mean
 from gradc.lower.calls import MODULES, Calls
 from gradc.lower.outside import ATTRIBUTES, EXPRESSIONS, LITERALS, NUMBERS
 from gradc.lower.shaping import display, transpose
@@ -46,9 +46,9 @@ class Expressions(Calls):
         for _ in range(DEPTH_LIMIT):
             below: list[ast.AST] = []
             for n in level:
-                while isinstance(n, ast.BinOp):
-                    below.append(n.right)
-                    n = n.left
+                while isinstance(n, ast.BinOp | ast.IfExp):  # chains of these are not lowered by recursion
+                    below += [n.right] if isinstance(n, ast.BinOp) else [n.test, n.body]
+                    n = n.left if isinstance(n, ast.BinOp) else n.orelse
                 below += ast.iter_child_nodes(n)
             level = below
             if not level:
@@ -169,8 +169,15 @@ class Expressions(Calls):
         return result
 
     def _ifexp(self, tree: ast.IfExp) -> Value:
-        condition = self.visit(tree.test)
-        return self.arrays.select(condition, self.visit(tree.body), self.visit(tree.orelse), self.span(tree))
+        arms: list[tuple[Value, Value, Span]] = []
+        rest: ast.expr = tree
+        while isinstance(rest, ast.IfExp):
+            arms.append((self.visit(rest.test), self.visit(rest.body), self.span(rest)))
+            rest = rest.orelse
+        value = self.visit(rest)
+        for condition, arm, span in reversed(arms):
+            value = self.arrays.select(condition, arm, value, span)
+        return value
 
     # subscripts
 

@@ -81,9 +81,7 @@ def _sweep(
     tiles = Tiling(plain, found, own, shapes, names, (first, last)).tiled()
     body: tuple[Stmt, ...] = (*own.values(), replace(plain, bounds=(first, last))) if tiles is None else (tiles,)
     totals = _parts(loop, found, allocs, names, axes)
-    private = Poly.const(0)
-    for p in totals:
-        private = private + (volume(length for _, length in p.axes) if p.axes else Poly.const(0))
+    private = Poly.sum(volume(length for _, length in p.axes) for p in totals if p.axes)
     parameters = _parameters(body, {first, last}, [p.name for p in totals], shapes)
     return Sweep(
         kernel, loop.index, names.claim("chunk"), names.claim("chunks"), first, last, found.reach, totals,
@@ -132,12 +130,12 @@ def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names, a
 
 def _work(loop: For) -> Poly:
     """Weighted operations and array elements, for all rows."""
-    total = Poly.const(0)
+    parts: list[Poly] = []
     for s, around in walk(loop.body):
         own = cost(s) + (1 if isinstance(s, Assign | Accumulate | Check) else 0)
         turns = loop.index.extent * volume(i.extent for i in around)
-        total = total + turns * Poly.const(own)
+        parts.append(turns * Poly.const(own))
         if isinstance(s, Linear):
             times, of = s.work
-            total = total + turns * volume(of) * Poly.const(ceil(times))
-    return total
+            parts.append(turns * volume(of) * Poly.const(ceil(times)))
+    return Poly.sum(parts)

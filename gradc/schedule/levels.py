@@ -22,6 +22,9 @@ RECOMPUTE_ROW = 48
 RECOMPUTE_INNER = 4
 """Along other indices a value is computed again up to this cost; a short array is cheap to store."""
 
+MOST_AT_ONCE = 24
+"""Of more loops than this, loops over a few of the nodes each, the earlier half is arranged before the later one."""
+
 NEVER = 1 << 30
 
 
@@ -89,6 +92,9 @@ class Levels:
         if not free:
             return list(group)
         i = self._next_loop(group, [f for f in free if f.closure - {f} <= opened], opened)
+        if len(free) > MOST_AT_ONCE and self._is_minor(group, i):
+            middle = len(group) // 2
+            return self._arrange(group[:middle], opened) + self._arrange(group[middle:], opened)
         here = set(self._outer(group, i, opened))
         level = self._levels(group, i, here)
         between, bodies = self._bodies(group, i, level, opened, here)
@@ -100,6 +106,11 @@ class Levels:
             for part in self._apart(bodies.get(k, []), opened):
                 items.append(Loop(i, self._arrange(part, opened | {i})))
         return items
+
+    def _is_minor(self, group: list[Node], i: Index) -> bool:
+        """Whether most nodes have nothing to do with the loop, and all can be stored: arranging them time and again
+        for one loop after another would take quadratic time."""
+        return 2 * sum(i in self.loops[n] for n in group) < len(group) and not any(self.endless[n] for n in group)
 
     def _apart(self, body: list[Node], opened: frozenset[Index]) -> list[list[Node]]:
         """The nodes of one loop: in several, if they have nothing to do with each other and not all are needed."""
@@ -154,14 +165,16 @@ class Levels:
     def _recompute_cost(self, group: list[Node], inside: frozenset[Index]) -> dict[Node, int]:
         """What it costs to have a node once more in another loop; nothing if it is in none of the loops `inside`."""
         cost: dict[Node, int] = {}
+        here = set(group)
         for n in group:
-            if not self.loops[n] & inside:
+            if self.loops[n].isdisjoint(inside):
                 cost[n] = 0
             elif n.op in ("place", "scatter", "scan", "linear", "output") or (n.op == "reduce" and not self.endless[n]):
                 cost[n] = NEVER
             else:
                 own = OPS[n.op].weight if n.op in OPS else ARITHMETIC
-                again = [a for a in self.deps[n] if not any(self.rises(a, n, j, group) for j in inside)]
+                again = [a for a, moved in self.deps[n].items() if moved.isdisjoint(inside)]
+                again = [a for a in again if a not in here or a.over.isdisjoint(inside)]
                 if self.endless[n]:
                     again = [a for a in again if self.endless[a]]  # the others can be stored
                 cost[n] = min(NEVER, own + sum(cost.get(a, 0) for a in again))

@@ -198,22 +198,12 @@ class Products:
 
     def _expand(self, body: Sequence[Stmt]) -> None:
         """Scalars of loops that were split keep their values for all turns."""
-        for name, loops in self.assigned_in.items():
-            if loops and self._crosses(body, name):
-                self.expanded[name] = loops
+        crossing = _crossing(body)
+        self.expanded.update({name: loops for name, loops in self.assigned_in.items() if loops and name in crossing})
         for product, _ in self.found:
             for view in (product.target, product.left, product.right):
                 if view.array in self.assigned_in:
                     self.expanded[view.array] = self.assigned_in[view.array]
-
-    def _crosses(self, body: Sequence[Stmt], name: str) -> bool:
-        """Whether one of the outermost loops, as they now are, needs the scalar as another one leaves it."""
-        for s in body:
-            inner = [t for t, _ in walk([s])]
-            needed = any(name == written(t) or name in reads(t) for t in inner)
-            if needed and not any(isinstance(t, Assign) and written(t) == name for t in inner):
-                return True
-        return False
 
     def _without_zeros(self, body: Sequence[Stmt]) -> list[Stmt]:
         """Where a product is all that is added to zeros, it is assigned instead."""
@@ -245,3 +235,13 @@ class Products:
             elif not (isinstance(s, Assign | Fill) and written(s) in once):
                 out.append(s)
         return out
+
+
+def _crossing(body: Sequence[Stmt]) -> set[str]:
+    """What one of the outermost loops, as they now are, needs as another one leaves it."""
+    crossing: set[str] = set()
+    for s in body:
+        inner = [t for t, _ in walk([s])]
+        used = {name for t in inner for name in (written(t), *reads(t)) if name is not None}
+        crossing |= used - {written(t) for t in inner if isinstance(t, Assign)}
+    return crossing

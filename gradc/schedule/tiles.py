@@ -291,9 +291,6 @@ class Tiling:
 
     def _elements(self, arrays: Sequence[Alloc]) -> Poly:
         """Numbers a row of the tile: of the data it reads, and of what is kept for it."""
-        total = ONE
-        for a in arrays:
-            total = total + volume(a.shape[:-1])
         read = {
             p.array
             for s, _ in walk(self.loop.body)
@@ -301,9 +298,8 @@ class Tiling:
             for p in parts(e)
             if isinstance(p, Element) and p.at and self._is_row(p.at[0])
         }
-        for name in sorted(read & set(self.shapes)):
-            total = total + volume(self.shapes[name][1:])
-        return total
+        data = [volume(self.shapes[name][1:]) for name in sorted(read & set(self.shapes))]
+        return Poly.sum([ONE, *(volume(a.shape[:-1]) for a in arrays), *data])
 
     def _repaying(self, products: Products) -> tuple[tuple[Poly, Poly], ...]:
         """The lengths, other than the rows, of products of two matrices."""
