@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from gradc.extents import Index
 from gradc.ir import Graph, Node, reachable
 from gradc.ops import OPS
 
@@ -19,7 +20,10 @@ GROWING = frozenset(
 
 
 def behind_choices(root: Node, selects: bool) -> set[Node]:
-    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` or otherwise."""
+    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` or otherwise.
+
+    Or because there is nothing above them, in the turns of a loop where the range inside is empty.
+    """
     found: set[Node] = set()
     seen = {root}
     for n in reversed(reachable([root])):
@@ -29,7 +33,14 @@ def behind_choices(root: Node, selects: bool) -> set[Node]:
             chooses = n.op in OPS and OPS[n.op].chooses
             if chooses or n in found or n.kind in ("max", "min") or (selects and n.op == "select"):
                 found.update(below)
+            else:
+                found.update(a for a in below if _has_ragged(n.indices - a.indices))
     return found
+
+
+def _has_ragged(indices: frozenset[Index]) -> bool:
+    """Whether some turns of a loop may have no range to run along: what is used there alone is not used at all."""
+    return any(i.extent.indices or i.extent.entries for i in indices)
 
 
 def _differentiated(n: Node) -> tuple[Node, ...]:
