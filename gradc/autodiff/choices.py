@@ -9,6 +9,7 @@ import math
 
 from gradc.extents import Index
 from gradc.ir import Graph, Node, reachable
+from gradc.lower.exponentials import shifted_by
 from gradc.ops import OPS
 
 BOUNDED = frozenset({"sigmoid", "tanh", "sin", "cos", "arctan", "arctan2", "erf", "erfc", "sign", "step"})
@@ -28,7 +29,7 @@ def behind_choices(root: Node, selects: bool) -> set[Node]:
     seen = {root}
     for n in reversed(reachable([root])):
         if n in seen:
-            below = _differentiated(n)
+            below = differentiated(n)
             seen.update(below)
             chooses = n.op in OPS and OPS[n.op].chooses
             if chooses or n in found or n.kind in ("max", "min") or (selects and n.op == "select"):
@@ -43,7 +44,7 @@ def _has_ragged(indices: frozenset[Index]) -> bool:
     return any(i.extent.indices or i.extent.entries for i in indices)
 
 
-def _differentiated(n: Node) -> tuple[Node, ...]:
+def differentiated(n: Node) -> tuple[Node, ...]:
     """The arguments that the adjoint of a node goes on to."""
     if n.op == "stop" or n.type != "float":
         return ()
@@ -74,6 +75,8 @@ class Moderate:
             return True
         if n.op == "const":
             return math.isfinite(n.value)
+        if n.op == "exp" and shifted_by(n.args[0]) is not None:
+            return True  # at most 1, in what it is a term of
         if n.op == "linear" or (n.op in OPS and n.op not in GROWING):
             return False
         return all(self._known[a.number] for a in n.args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -29,13 +29,16 @@ class Partly:
 
 
 Guard = Node | Use | Partly
+Uses = Callable[[Node], Sequence[Node]]
 
 
-def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
-    """For every node the condition under which some user needs it."""
-    found: dict[Node, Guard] = {}
+def guards(build: Builder, roots: Sequence[Node], uses: Uses = lambda n: n.args) -> dict[Node, Guard]:
+    """For every node the condition under which some user needs it; `uses` gives the arguments that count as used."""
+    found: dict[Node, Guard] = dict.fromkeys(roots, Use.ALWAYS)
 
     def add(node: Node, guard: Guard) -> None:
+        if node not in used:
+            return
         if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
             guard = Use.SOMETIMES
         known = found.get(node)
@@ -51,10 +54,10 @@ def guards(build: Builder, roots: Sequence[Node]) -> dict[Node, Guard]:
             else:
                 found[node] = either if exactly else Partly(either)
 
-    for root in roots:
-        add(root, Use.ALWAYS)
     for n in reversed(reachable(roots)):
-        guard = found[n]
+        if n not in found:
+            continue
+        guard, used = found[n], uses(n)
         if n.op == "select":
             condition, a, b = n.args
             add(condition, guard)
