@@ -197,7 +197,7 @@ class Builder(Algebra):
     def _unless_empty(
         self, over: frozenset[Index], total: Node, factor: Node | None, divisor: Node | None = None
     ) -> Node:
-        """A sum that numbers were pulled out of, 0 over an empty range: it has none of them, infinite or NaN as they be."""
+        """A sum that numbers were pulled out of: 0 over an empty range, where it has none of them, be they infinite."""
         harmless = divisor is None or (divisor.op == "const" and divisor.value)
         if harmless and (factor is None or _is_finite(factor)):
             return total

@@ -94,7 +94,7 @@ class Reductions:
         return self._of_some(over, self.build.reduce(kind, over, value))
 
     def _of_some(self, over: Sequence[Index], extreme: Node) -> Node:
-        """An extreme over ranges whose lengths only their loops know: it reads a position, so that there must be one."""
+        """An extreme over ranges whose lengths their loops know: it reads a position, so there must be one."""
         build, zero = self.build, self.build.const(0)
         unknown = [i for i in over if i.extent.indices and not (i.extent - ONE).is_nonnegative()]
         if not any(i.extent.indices & set(over) for i in unknown):
