@@ -16,7 +16,7 @@ from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.inputs import Inputs
 from gradc.frontends.sympy.integers import Integers
 from gradc.frontends.sympy.lower import Lowering
-from gradc.frontends.sympy.names import Names
+from gradc.frontends.sympy.names import Names, identifier, shown
 from gradc.frontends.sympy.walk import Parts, printed
 from gradc.ir import Graph
 from gradc.program import Input, Origin, Program, Provenance, Value, axes_of
@@ -62,4 +62,6 @@ def names(wrt: Sequence[Part | str]) -> tuple[str, ...]:
         if not isinstance(s, str | sympy.Symbol | sympy.IndexedBase | sympy.MatrixSymbol):
             what = printed(s) if isinstance(s, sympy.Basic) else f"a {type(s).__name__}"
             raise UnsupportedError(f"wrt: {what} is not a symbol", hint="give symbols, arrays or their names")
+        if isinstance(s, str) and identifier(s) is None:
+            raise UnsupportedError(f"wrt: there is no input {shown(s)}")
     return tuple(s if isinstance(s, str) else Names().of(s) for s in wrt)

@@ -19,6 +19,7 @@ from gradc.frontends.sympy import logarithms, scalars
 from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.integers import Integers, Leaf, Scope, elements
 from gradc.frontends.sympy.matrices import Matrices
+from gradc.frontends.sympy.names import shown
 from gradc.frontends.sympy.walk import Parts, place, printed
 from gradc.ir import Node
 from gradc.lower.arrays import Arrays
@@ -111,7 +112,7 @@ class Lowering:
                 return self.rules[kind]
         name = type(e).__name__
         if isinstance(e, sympy.core.function.AppliedUndef):
-            raise UnsupportedError(f"'{name}' is a function without a definition", hint="write its formula out")
+            raise UnsupportedError(f"{shown(name)} is a function without a definition", hint="write its formula out")
         if e is sympy.zoo:
             raise UnsupportedError("a division by zero, or log(0), that SymPy has worked out", hint="it is infinite")
         if e is sympy.I:

@@ -40,9 +40,8 @@ class Names:
         given = spelt(symbol)
         name = identifier(given)
         if name is None:
-            shown = repr(given if len(given) <= 40 else given[:40] + "...")
             hint = f"a name starts with a letter, is no keyword, and has up to {LONGEST} letters, digits and _"
-            raise ParseError(f"{shown} cannot be the name of an input", place(symbol), hint)
+            raise ParseError(f"{shown(given)} cannot be the name of an input", place(symbol), hint)
         return name
 
 
@@ -51,6 +50,11 @@ def spelt(symbol: Part) -> str:
     label = getattr(symbol, "label", symbol)
     name = getattr(label, "name", label)
     return str.__str__(name) if isinstance(name, str) else str(name)
+
+
+def shown(name: str) -> str:
+    """A name in a message, on one line whatever it is."""
+    return repr(name if len(name) <= 40 else name[:40] + "...")
 
 
 def identifier(given: str) -> str | None:
