@@ -305,9 +305,10 @@ def together(texts: list[str]) -> str:
     return "\n".join([*head, *lines, " + ".join(f"r{k}" for k in range(len(texts)))])
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [k for k in range(64) if k % 16 < 4])
 def test_compiled_code_gives_what_python_gives(part: int) -> None:
-    text = together(TEXTS[part::16])
+    """Some of the calls, a few in each program: compiling takes more than in proportion to its length."""
+    text = together(TEXTS[part::64])
     compiled = gradc.compile(text, cache=False)
     plain = gradc.compile(text, backend="python", cache=False)
     for n, d in [(3, 2), (2, 3)]:
