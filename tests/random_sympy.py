@@ -205,6 +205,8 @@ FUNCTIONS: dict[Any, Any] = {
     sympy.Not: lambda a: not a,
     sympy.ITE: lambda a, b, c: b if a else c,
     sympy.conjugate: lambda a: a,
+    sympy.re: lambda a: a,
+    sympy.im: lambda a: mpmath.mpf(0),
 }
 
 
