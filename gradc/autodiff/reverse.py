@@ -25,6 +25,8 @@ from gradc.program import Provenance, Value
 
 MOST_CHOICES = 8
 """Choices inside one another that are taken apart and made anew; a longer chain would grow with each that is added."""
+MOST_CONJUNCTS = 64
+"""So many parts of a condition are looked at; a choice that is made although it is known only costs time."""
 
 
 @dataclass(frozen=True)
@@ -374,10 +376,10 @@ class _Reverse:
 
 
 def _conjuncts(condition: Node) -> frozenset[Node]:
-    """The conditions that all hold where this one does."""
+    """Conditions that all hold where this one does: the last of them, which are those of the innermost arms."""
     found: set[Node] = set()
     stack = [condition]
-    while stack:
+    while stack and len(found) < MOST_CONJUNCTS:
         c = stack.pop()
         if c not in found:
             found.add(c)
