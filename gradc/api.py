@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 from gradc.collector import paused
 from gradc.derive import derive
@@ -17,8 +17,23 @@ from gradc.function import Function
 from gradc.program import Program
 
 
+class Options(TypedDict, total=False):
+    """What `compile` takes beside the source."""
+
+    wrt: Sequence[str] | Sequence[Any] | None
+    dtype: str
+    backend: str
+    threads: int | str
+    cache: bool
+    fast_math_library: bool
+
+
+@overload
+def compile(source: Any, **options: Unpack[Options]) -> Function: ...
+@overload
+def compile(**options: Unpack[Options]) -> Callable[[Callable[..., Any]], Function]: ...
 def compile(
-    source: str | os.PathLike[str] | Callable[..., Any] | Any,
+    source: str | os.PathLike[str] | Callable[..., Any] | Any = ...,
     *,
     wrt: Sequence[str] | Sequence[Any] | None = None,
     dtype: str = "float64",
@@ -26,8 +41,8 @@ def compile(
     threads: int | str = "auto",
     cache: bool = True,
     fast_math_library: bool = True,
-) -> Function:
-    """Compiles a loss.
+) -> Function | Callable[[Callable[..., Any]], Function]:
+    """Compiles a loss. Without a source, a decorator with these options: `@gradc.compile(dtype="float32")`.
 
     `source` is a path ending in `.gradc`, the text of a program, one plain expression, whose free names become scalar
     params in order of first appearance, a SymPy expression, or a Python function, which is read and never called. `wrt`
@@ -39,13 +54,20 @@ def compile(
 
     Raises ParseError, ShapeError or UnsupportedError with file, line and column; OSError if a file cannot be read.
     """
+    options: Options = {
+        "wrt": wrt,
+        "dtype": dtype,
+        "backend": backend,
+        "threads": threads,
+        "cache": cache,
+        "fast_math_library": fast_math_library,
+    }
+    if source is ...:
+        return lambda function: compile(function, **options)
     origin = symbolic(source, wrt) if is_sympy(source) else _read(source)
     if isinstance(origin, Symbolic):
-        wrt = origin.names()
-    options = _options(
-        wrt=wrt, dtype=dtype, backend=backend, threads=threads, cache=cache, fast_math_library=fast_math_library
-    )
-    return restore(origin, options)
+        options["wrt"] = origin.names()
+    return restore(origin, _checked(**options))
 
 
 def restore(origin: Origin, options: dict[str, Any]) -> Function:
@@ -93,7 +115,7 @@ def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
     return TEXT, source
 
 
-def _options(**options: Any) -> dict[str, Any]:
+def _checked(**options: Any) -> dict[str, Any]:
     wrt, threads = options["wrt"], options["threads"]
     if isinstance(wrt, str):
         options["wrt"] = (wrt,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Sequence
 from itertools import count, pairwise
 
@@ -42,7 +43,10 @@ class Builder(Algebra):
         for i in reversed(in_order(over)):
             if i not in value.indices and kind in ("sum", "prod"):
                 count = self.length(i.extent)
-                value = self.op("mul", count, value) if kind == "sum" else self.op("power", value, count)
+                if kind == "sum":
+                    value = self._unless_empty(frozenset({i}), self.op("mul", count, value), value)
+                else:
+                    value = self.op("power", value, count)
             elif i not in value.indices and i.extent.indices:
                 some = self.op("gt", self.length(i.extent), self.const(0))
                 worst = float("-inf") if kind == "max" else float("inf")
@@ -64,7 +68,9 @@ class Builder(Algebra):
         total = self.graph.node("reduce", (summand,), Reduce("sum", over))
         if factor is not None:
             total = self.op("mul", factor, total)
-        return total if divisor is None else self.op("div", total, divisor)
+        if divisor is not None:
+            total = self.op("div", total, divisor)
+        return self._unless_empty(over, total, factor, divisor)
 
     def scan(self, index: Index, value: Node) -> Node:
         if index not in value.indices:
@@ -130,6 +136,15 @@ class Builder(Algebra):
         fits = value.indices.issuperset(axes) and value.op not in ("const", "dim", "index")
         return value if fits else self.graph.node("spread", (value,), axes)
 
+    def has_range(self, over: frozenset[Index]) -> Node:
+        """Whether there is any position along these indices together."""
+        if any(i.extent.indices & over for i in over):
+            return self.op("gt", self.reduce("sum", over, self.const(1)), self.const(0))
+        some = self.const(True)
+        for i in in_order(over):
+            some = self.op("and", some, self.op("gt", self.length(i.extent), self.const(0)))
+        return some
+
     # inside
 
     def _in_pieces(self, kind: str, over: frozenset[Index], value: Node) -> Node | None:
@@ -178,6 +193,15 @@ class Builder(Algebra):
                 break
             factor = fixed if factor is None else self.op("mul", factor, fixed)
         return factor, value, divisor
+
+    def _unless_empty(
+        self, over: frozenset[Index], total: Node, factor: Node | None, divisor: Node | None = None
+    ) -> Node:
+        """A sum that numbers were pulled out of: 0 over an empty range, where it has none of them, be they infinite."""
+        harmless = divisor is None or (divisor.op == "const" and divisor.value)
+        if harmless and (factor is None or _is_finite(factor)):
+            return total
+        return self.select(self.has_range(over), total, self.convert(self.const(0), total.type))
 
     def _moved(self, value: Node, places: Places) -> Node:
         """The value at other places. Works through nested values on a stack, and remembers what it has moved."""
@@ -306,6 +330,12 @@ def _is_choice(value: Node, over: frozenset[Index]) -> bool:
             found += 1
             stack += n.args[1:]
     return 0 < found <= MOST_CHOICES
+
+
+def _is_finite(node: Node) -> bool:
+    """Whether a value is a finite number, whatever the inputs are."""
+    integer = node.args[0] if node.op == "convert" else node
+    return integer.type != "float" or (node.op == "const" and math.isfinite(node.value))
 
 
 def _is_index(node: Node, index: Index) -> bool:

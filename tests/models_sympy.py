@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Heaviside, IndexedBase, Piecewise, Sum, Symbol, cos, exp, log, loggamma, pi, sin, sqrt, symbols
+from sympy import (
+    Determinant,
+    DiagMatrix,
+    FunctionMatrix,
+    Heaviside,
+    Identity,
+    IndexedBase,
+    Lambda,
+    MatrixSymbol,
+    Piecewise,
+    Sum,
+    Symbol,
+    Trace,
+    cos,
+    exp,
+    log,
+    loggamma,
+    pi,
+    sin,
+    sqrt,
+    symbols,
+)
 
-n, d, K, C, P, V, k, r, m = symbols("n d K C P V k r m", integer=True, positive=True)
+n, d, K, C, P, V, k, r, m, s, o = symbols("n d K C P V k r m s o", integer=True, positive=True)
 i, j, j2, p = symbols("i j j2 p", integer=True)
 rows = (i, 0, n - 1)
 x, w = IndexedBase("x", shape=(n, d)), IndexedBase("w", shape=(d,))
@@ -93,6 +114,41 @@ def student() -> Any:
     return -Sum(density - (nu + 1) / 2 * log(1 + residual**2 / nu), rows), [w, log_s, log_nu]
 
 
+def ordinal() -> Any:
+    cuts = IndexedBase("cuts", shape=(C,))
+    t = IndexedBase("t", shape=(n,), integer=True)
+
+    def below(at: Any) -> Any:
+        return 1 / (1 + exp(linear - cuts[at]))
+
+    upper = Piecewise((below(t[i]), t[i] < C), (1, True))
+    lower = Piecewise((below(t[i] - 1), t[i] > 0), (0, True))
+    return -Sum(log(upper - lower), rows), [w, cuts]
+
+
+def gp() -> Any:
+    log_scale, log_length, log_noise = symbols("log_scale log_length log_noise")
+    y = MatrixSymbol("y", n, 1)
+    distance2 = Sum((x[i, p] - x[j, p]) ** 2, (p, 0, d - 1))
+    kernel = Lambda((i, j), exp(2 * log_scale) * exp(-distance2 / (2 * exp(2 * log_length))))
+    covariance = FunctionMatrix(n, n, kernel) + exp(2 * log_noise) * Identity(n)
+    fit = Trace(y.T * covariance.inv() * y)
+    return (fit + log(Determinant(2 * pi * covariance))) / 2, [log_scale, log_length, log_noise]
+
+
+def kalman() -> Any:
+    """One step: the number of steps is the number of matrices written down."""
+    F, H, P0 = MatrixSymbol("F", s, s), MatrixSymbol("H", o, s), MatrixSymbol("P", s, s)
+    m0, y = MatrixSymbol("m", s, 1), MatrixSymbol("y", o, 1)
+    log_q, log_r = MatrixSymbol("log_q", s, 1), MatrixSymbol("log_r", o, 1)
+    ahead = F * P0 * F.T + DiagMatrix(log_q.applyfunc(exp))
+    v = y - H * F * m0
+    S = H * ahead * H.T + DiagMatrix(log_r.applyfunc(exp))
+    new = F * m0 + ahead * H.T * S.inv() * v
+    fit = Trace(v.T * S.inv() * v) + log(Determinant(S)) + o * log(2 * pi)
+    return fit / 2 + Trace(new.T * new), [F, H, log_q, log_r]
+
+
 def word2vec() -> Any:
     u, v = IndexedBase("u", shape=(V, d)), IndexedBase("v", shape=(V, d))
     word, context = (IndexedBase(name, shape=(n,), integer=True) for name in ("word", "context"))
@@ -116,5 +172,6 @@ def ratings() -> Any:
 
 
 EXPRESSIONS: dict[str, tuple[Any, list[Any]]] = {
-    f.__name__: f() for f in (gmm, bundle, multinomial, poisson, cox, weibull, student, word2vec)
+    f.__name__: f()
+    for f in (gmm, bundle, multinomial, poisson, cox, weibull, student, ordinal, gp, word2vec, ratings, kalman)
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 DIGITS = (700, 4900)
 """Enough for what is not below the normal numbers; and for `1 - sigmoid(z)`, which cancels 4343 digits of 1."""
-CANCELLING = ("1 - ", "log1p(-", "bce", "tanh", "t*z")
+CANCELLING = ("1 - ", "log1p(-", "bce", "tanh", "t*z", "1/4 - ", "sigmoid(a)")
 STEP = mpmath.mpf(10) ** -330
 SMALLEST = 2.3e-308
 """Below the normal numbers there are not the digits for a relative error."""
@@ -67,6 +67,26 @@ ONE = (
     "log(sigmoid(z) if z > 0 else exp(z)/(1 + exp(z)))",
     "1/(exp(z) + exp(-z))",
     "log(exp(3*z)/(exp(z) + exp(2*z) + exp(3*z)))",
+    "2/(1 + exp(-2*z)) - 1",
+    "1 - 2*sigmoid(z)",
+    "sigmoid(z) - 1/2",
+    "sigmoid(z)*sigmoid(-z)",
+    "sigmoid(z) - sigmoid(z)**2",
+    "3*sigmoid(z)*z*(1 - sigmoid(z))",
+    "1/4 - sigmoid(z)*(1 - sigmoid(z))",
+    "1 - tanh(z)**2",
+    "(1 - tanh(z))*(1 + tanh(z))",
+    "-log(1 - tanh(z)**2)",
+    "1/cosh(z)**2",
+    "z/cosh(z)",
+    "tanh(z/2)/2 + 0.5",
+    "log(0.5 - 0.5*tanh(z/2))",
+    "log(sigmoid(z)/(1 - sigmoid(z)))",
+    "exp(z) - exp(-z)",
+    "cosh(z) - 1",
+    "logaddexp(z, -z)",
+    "log(sqrt(exp(z)) + 1)",
+    "log(exp(z)**0.3 + exp(2*z))",
 )
 """Functions of one number."""
 
@@ -100,6 +120,9 @@ TARGETS = (
     "log(sigmoid(z) if t == 1 else 1 - sigmoid(z))",
     "-log(sigmoid((2*t - 1)*z))",
     "log(1 + exp(-(2*t - 1)*z))",
+    "log(t*sigmoid(z) + (1 - t)*(1 - sigmoid(z)))",
+    "log(t*exp(z)/(1 + exp(z)) + (1 - t)/(1 + exp(z)))",
+    "log(sigmoid(z)**t*(1 - sigmoid(z))**(1 - t))",
 )
 """Functions of a number and a target, which is 0 or 1."""
 
@@ -120,6 +143,15 @@ PAIRS = (
     "log(exp(a)*(1 + exp(b)))",
     "log((1 + exp(a))*(1 + exp(b)))",
     "log((1 + exp(a))/(1 + exp(b)))",
+    "log(w*exp(a)/(w*exp(a) + v*exp(b)))",
+    "log(w*exp(a)/(w*exp(a) + (1 - w)*exp(b)))",
+    "log(w/(w + v*exp(b))) + a",
+    "log((exp(-a) + w)/(exp(-b) + 2*exp(a/2)))",
+    "log(w*exp(a)/(w*exp(a) + v*exp(b) + exp(a/2)))",
+    "log(w*sigmoid(a) + (1 - w)*sigmoid(b))",
+    "log(w*sigmoid(a) + v*exp(b))",
+    "log(sigmoid(a)*(1 - sigmoid(b)) + (1 - sigmoid(a))*sigmoid(b))",
+    "log(sigmoid(a + 2) - sigmoid(a)) + b",
 )
 """Functions of two numbers, and weights w and v."""
 
@@ -154,6 +186,8 @@ ROWS = (
     "cross_entropy(softmax(x), k)",
     "cross_entropy(exp(x)/sum(exp(x)), k)",
     "cross_entropy_with_logits(x, k)",
+    "log(p[1]*exp(x[1])/sum(p*exp(x)))",
+    "log(mean(sigmoid(x)))",
     "log(prod(sigmoid(x)))",
     "sum(log(1 - sigmoid(x)))",
 )
@@ -197,6 +231,8 @@ NAMES: dict[str, Any] = {
     "bce_with_logits": lambda z, t: _bce(_sigmoid(z), t),
     "softmax": _softmax,
     "log_softmax": lambda x: _over(mpmath.log)(_softmax(x)),
+    "logaddexp": lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
+    "where": lambda c, a, b: a if c else b,
     "logsumexp": lambda x: mpmath.log(_total(map(mpmath.exp, x))),
     "cross_entropy": lambda p, k: -mpmath.log(p[k] if isinstance(k, int) else p[list(k).index(1)]),
     "cross_entropy_with_logits": lambda x, k: NAMES["cross_entropy"](_softmax(x), k),

@@ -64,6 +64,7 @@ def test_a_loser_has_no_influence(seed: int) -> None:
         ("x + relu(-cosh(1000*x))", 1.0, 1.0),
         ("abs(sqrt(x))", 0.0, 0.0),
         ("u = log(x)\nu if u > -5 else x", 0.0, 1.0),
+        ("u = log(x) if x > -1 else 0.0\nu if u > -5 else x", 0.0, 1.0),
         ("minimum(1.0, 1/x) + x", 0.0, 1.0),
         ("hinge(exp(1000*x), 1) + x", 2.0, 1.0),
         ("hypot(sqrt(x), 0.0)", 0.0, 0.0),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -428,9 +427,7 @@ def test_a_chain_of_100000(g: Graph) -> None:
     x = v = data(g, "x")
     for _ in range(100_000):
         v = g.node("add", (v, x))
-    start = time.perf_counter()
     assert run(g, v, x=1.0) == 100_001
-    assert time.perf_counter() - start < 60
 
 
 # the graph

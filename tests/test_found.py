@@ -79,6 +79,12 @@ p: param[d]
 at1: index[d]
 dot(cross_entropy_with_logits(concatenate([full((d, 2), 2.0), t], axis=1), at1), p)
 """,
+    "an array that is computed again for each row of one sweep, and read whole in others": """
+x: param[n, n]
+at1: index[n]
+m = softmax(x[at1], axis=0)
+sum((m.T + x)*m)
+""",
 }
 SIZES = {"n": 4, "d": 3}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -121,22 +122,30 @@ def run_second(tmp_path: Path) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=True,
-        env={"GRADC_CACHE_DIR": str(tmp_path), "PATH": "", "HOME": str(tmp_path)},
+        env={"GRADC_CACHE_DIR": str(tmp_path), "PATH": "", "HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)},
     )
     count, *result = done.stdout.split()
     return int(count), " ".join(result)
 
 
-def test_second_process_does_not_compile(tmp_path: Path) -> None:
-    count, result = run_second(tmp_path)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path]:
+    """What a first process counts and prints, and the cache it leaves."""
+    place = tmp_path_factory.mktemp("built")
+    return *run_second(place), place
+
+
+def test_second_process_does_not_compile(built: tuple[int, str, Path]) -> None:
+    count, result, place = built
     assert count > 0
-    assert run_second(tmp_path) == (0, result)
+    assert run_second(place) == (0, result)
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "other text", "index replaced"])
-def test_damaged_cache_is_rebuilt(tmp_path: Path, damage: str) -> None:
-    _, result = run_second(tmp_path)
-    for file in list(tmp_path.rglob("gradc_*")):
+def test_damaged_cache_is_rebuilt(built: tuple[int, str, Path], tmp_path: Path, damage: str) -> None:
+    result = built[1]
+    place = shutil.copytree(built[2], tmp_path / "damaged")
+    for file in list(place.rglob("gradc_*")):
         if file.is_file():
             data = file.read_bytes()
             if damage == "cut":
@@ -147,8 +156,8 @@ def test_damaged_cache_is_rebuilt(tmp_path: Path, damage: str) -> None:
                 file.write_text("def value(*args): return 0.0\n")
             elif damage == "index replaced" and file.suffix == ".nbi":
                 file.write_bytes(b"\x80\x04N." + data)
-    assert run_second(tmp_path)[1] == result
-    assert run_second(tmp_path) == (0, result)
+    assert run_second(place)[1] == result
+    assert run_second(place) == (0, result)
 
 
 @pytest.mark.parametrize("place", ["a file", "nothing can be made there", "an entry that is a file"])
@@ -205,6 +214,23 @@ def test_by_name_by_position_and_defaults() -> None:
     gradient = function.grad(w, b, x, t, lam)
     assert type(gradient)._fields == ("w", "b")
     assert isinstance(gradient.b, float)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("text", ["x*x", "x > 0", "floor(x)", "2*k", "argmax([x, k])", "sum([x, k])", "[x, k]"])
+def test_numbers_are_pythons_on_every_backend(text: str, dtype: str) -> None:
+    def types_of(backend: str) -> list[type]:
+        function = gradc.compile(f"x: param\nk: index\n{text}", dtype=dtype, backend=backend, cache=False)
+        results = [function(1.5, 2)]
+        if text.startswith("["):
+            return [type(results[0]), results[0].dtype]
+        value, gradient = function.value_and_grad(1.5, 2)
+        assert type(gradient.x) is float
+        return [type(results[0]), type(value)]
+
+    found = types_of("python")
+    assert found == types_of("numba")
+    assert not any(issubclass(t, np.generic) for t in found if isinstance(t, type))
 
 
 def test_wrt_freezes_the_rest() -> None:
@@ -279,7 +305,7 @@ def test_source_is_deterministic() -> None:
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed, "HOME": "/"},
+            env={"PYTHONHASHSEED": seed, "HOME": "/", "PYTHONPATH": ":".join(sys.path)},
         )
         assert done.stdout == first
 

@@ -21,6 +21,7 @@ SMOOTH = frozenset(
     | {"erf", "erfc", "sigmoid", "log_sigmoid", "softplus", "log_cosh"}
 )
 """Functions with a derivative everywhere."""
+TOGETHER = 8
 CONDITIONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"})
 ELSEWHERE = {"tan": "between the doubles", "polygamma": "the poles of digamma"}
 
@@ -57,15 +58,16 @@ def test_rows(k: Kink) -> None:
         np.testing.assert_array_equal(getattr(gradient, name), np.array(slope), err_msg=name)
 
 
-def test_compiled() -> None:
-    """All rows of numbers in one program, a helper each."""
-    text = ""
-    for number, k in enumerate(SCALARS):
+@pytest.mark.parametrize("first", range(0, len(SCALARS), TOGETHER))
+def test_compiled(first: int) -> None:
+    """Several rows of numbers in one program, a helper each: one compilation serves them."""
+    text, together = "", SCALARS[first : first + TOGETHER]
+    for number, k in enumerate(together):
         text += f"def f{number}({', '.join(k.at)}):\n    return 1.0*({k.expression})\n"
-    calls = [f"f{number}({', '.join('pqr'[: len(k.at)])})" for number, k in enumerate(SCALARS)]
+    calls = [f"f{number}({', '.join('pqr'[: len(k.at)])})" for number, k in enumerate(together)]
     text += "u = 0.0\n" + "".join(f"u = {call} if k == {number} else u\n" for number, call in enumerate(calls))
     loss = gradc.compile(f"p: param\nq: param\nr: param\nk: index\n{text}u", cache=False)
-    for number, k in enumerate(SCALARS):
+    for number, k in enumerate(together):
         point = [*k.at.values(), 1.0, 1.0][:3]
         value, gradient = loss.value_and_grad(*point, number)
         np.testing.assert_equal(value, k.value, err_msg=shown(k))

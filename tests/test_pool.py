@@ -68,7 +68,7 @@ def test_workers_go_to_sleep() -> None:
     while pool._pool().awake and time.monotonic() < end:
         time.sleep(0.001)
     assert pool._pool().awake == 0
-    assert pool._pool().workers >= 2
+    assert len(pool._pool().threads) >= 2
 
 
 def test_threads_that_ask_at_once_get_all_their_chunks() -> None:
@@ -142,3 +142,17 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(times) == 8
     assert by == {threading.get_ident()}
     pool._pool.cache_clear()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(pool._allowed()) < 2, reason="threads stay where they are"
+)
+def test_workers_keep_off_the_core_of_the_leader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other threads wait busily, the scheduler would have both on one core, in turns."""
+    mine = pool._allowed()
+    with pool.limited(3):
+        for core in (*mine, *mine):
+            monkeypatch.setattr(pool, "_core", lambda core=core: core)
+            recorded(4)
+            assert [os.sched_getaffinity(w) for w in pool._pool().threads] == [mine - {core} or mine] * 2
+    assert pool._allowed() == mine

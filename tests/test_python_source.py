@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import pickle
 from collections.abc import Callable
@@ -184,6 +185,81 @@ def test_an_error_in_a_helper_points_into_the_helper() -> None:
 def test_what_is_not_a_function_with_a_source_is_refused(source: Any) -> None:
     with pytest.raises(gradc.GradcError):
         gradc.compile(source)
+
+
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.wraps(function)(lambda *args: function(*args))
+
+
+@kept
+def decorated(w: gradc.param):
+    return w
+
+
+class Model:
+    def loss(self, w: gradc.param):
+        return w
+
+
+def unreturned(w: gradc.param):
+    """A title."""
+    w * w
+
+
+def unfinished(w: gradc.param):
+    y = w * w  # noqa: F841
+
+
+def calls_unreturned(w: gradc.param):
+    return helped(w)
+
+
+def helped(v):
+    v + 1
+
+
+SQUARE = lambda w: w * w  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "below", "message"),
+    [
+        (SQUARE, SQUARE, 0, "a lambda cannot say what its inputs are"),
+        (decorated, decorated.__wrapped__, 0, "'decorated' is wrapped by a decorator"),  # type: ignore[attr-defined]
+        (functools.lru_cache(both), both, 0, "'both' is wrapped by a decorator"),
+        (functools.partial(logistic, lam=0.1), logistic, 0, "a functools.partial has no text"),
+        (Model().loss, Model.loss, 0, "'loss' is not a Python function"),
+        (unreturned, unreturned, 2, "an expression alone does nothing"),
+        (unfinished, unfinished, 1, "there is no result"),
+        (calls_unreturned, helped, 1, "an expression alone does nothing"),
+    ],
+)
+def test_errors_of_whole_functions_have_a_place(source: Any, place: Any, below: int, message: str) -> None:
+    with pytest.raises(gradc.GradcError) as caught:
+        gradc.compile(source)
+    assert caught.value.message == message
+    assert (caught.value.file, caught.value.line) == (__file__, place.__code__.co_firstlineno + below)
+    assert caught.value.hint
+    if below:
+        assert caught.value.hint == "write: return ..."
+
+
+def test_the_decorator_takes_options() -> None:
+    @gradc.compile(dtype="float32", wrt=["x"], backend="python")
+    def loss(w: gradc.param[d], x: gradc.data[d]):
+        return np.sum(w * x)
+
+    assert isinstance(loss, gradc.Function)
+    assert loss.dtype == "float32"
+    assert loss.grad([1.0, 2.0], [3.0, 4.0])._fields == ("x",)
+
+    @gradc.compile()
+    def plain(w: gradc.param):
+        return w * w
+
+    assert plain.dtype == "float64"
+    with pytest.raises(gradc.UnsupportedError, match="dtype 'int8' is not known"):
+        gradc.compile(dtype="int8")(both)
 
 
 def test_a_function_without_a_source_is_refused() -> None:

@@ -34,9 +34,6 @@ def programs(draw: st.DrawFn) -> Program:
 def settled(examples: int) -> settings:
     return settings(
         max_examples=examples,
-        derandomize=True,
-        database=None,
-        deadline=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )

@@ -24,6 +24,10 @@ POSITIVE = (
     "(exp({u}) if {v} > 0 else sigmoid({u}))", "exp({u})*({q})", "({q})/(1 + exp({v}))", "({q})*({r})", "({q})/({r})",
     "(({q}) + ({r}))", "exp(x[1] - max(x))/sum(exp(x - max(x)))", "1/({q})", "(1 - sigmoid({u}))", "exp(logsumexp(x))",
     "sum(exp(x[i] + p[j]) for i in range(n) for j in range(i + 1))", "(1 + erf({u}))", "(1 + tanh({u}))",
+    "w*exp({u})/(w*exp({u}) + (1 - w)*exp({v}))", "(w*sigmoid({u}) + (1 - w)*sigmoid({v}))", "({q})**w", "sqrt({q})",
+    "(sigmoid({u})*sigmoid({v}) + {q})", "(0.3 - 0.3*tanh({u}))", "sigmoid({u})*sigmoid(-({u}))", "1/cosh({u})**2",
+    "(1 - tanh({u})**2)", "p[1]*exp(x[1])/sum(p*exp(x))", "sum(p*sigmoid(x))", "(3 - 3*erf({u}))", "w/(w + exp({u}))",
+    "sigmoid({u})*({q})*(1 - sigmoid({u}))", "(1 + cosh({u}))/cosh({v})",
 )  # fmt: skip
 RESULTS = (
     "log({q})", "-log({q})", "log({q}) - log({r})", "log({q}) - {u}", "{u} - log({q})", "{q}", "log1p({q})",
@@ -31,6 +35,9 @@ RESULTS = (
     "({q} - {r})/({q} + {r})", "w*log({q}) + (1 - w)*log({r})", "logsumexp(x) - x[0] + log({q})",
     "(exp({u}) - exp({v}))/(exp({u}) + exp({v}))", "log((exp({u}) + exp({v}))**2)", "sum(p*log(softmax(x)))",
     "log1p(exp({u})) + (1 - w)*({v})", "log(expm1(2 + ({u})**2))",
+    "2/(1 + exp(-({u}))) - 1", "log(sigmoid({u})/(1 - sigmoid({u})))", "{q} - ({q})*sigmoid({v})", "2 - 2*cosh({u})",
+    "log((exp(-a) + {q})/({r} + exp(-b)))", "0.5*sigmoid({u}) - 0.5", "3*exp({u}) - 3*exp(-({u}))",
+    "tanh({u}) - tanh({u})**3", "logaddexp({u}, {v})*({q})",
 )  # fmt: skip
 
 

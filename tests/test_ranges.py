@@ -43,7 +43,7 @@ def empty_lists_hold_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     def array(items: Iterable[Any]) -> Any:
         return np.array(list(items))
 
-    monkeypatch.setattr(numpy_shim, "_array", array)
+    monkeypatch.setattr("shim_arrays.array", array)
     monkeypatch.setitem(numpy_shim.FUNCTIONS, "array_", array)
 
 

@@ -42,7 +42,8 @@ def numbers(text: str) -> list[float]:
 
 @pytest.mark.parametrize("text", ONE)
 def test_numbers(text: str) -> None:
-    check(text, "z: param\n", [{"z": z} for z in numbers(text)], ["z"])
+    near = () if text == "log(1 - tanh(z))" else (1e-9, -1e-5)  # which is 0 at 0, and is not spelt log1p(-tanh(z))
+    check(text, "z: param\n", [{"z": z} for z in (*numbers(text), *near)], ["z"])
 
 
 @pytest.mark.parametrize("text", POSITIVE)
@@ -74,6 +75,16 @@ def test_rows(text: str) -> None:
     check(text, f"x: param[n]\n{head}", [{"x": np.array(x, float), **given} for x in VECTORS], ["x"])
 
 
+@pytest.mark.parametrize("w", [0.0, -0.1, 0.3])
+@pytest.mark.parametrize("v", [0.0, -0.4, 2.5])
+@pytest.mark.parametrize(
+    "text", ["log(exp(a)/(exp(a) + v*exp(b)))", "log(2*exp(a)/(2*exp(a) + v*exp(b) + w*exp(a/2)))"]
+)
+def test_weights_of_either_sign(text: str, v: float, w: float) -> None:
+    points = [{"a": a, "b": b, "v": v, "w": w} for a, b in ((0.5, 0.3), (3.0, 0.5), (9e3, 8.999e3))]
+    check(text, "a: param\nb: param\nv: param\nw: param\n", points, ["a", "b", "v", "w"])
+
+
 @pytest.mark.parametrize("texts", [ONE[:16], ONE[16:32], ONE[32:]], ids=["first", "second", "third"])
 def test_compiled(texts: Sequence[str]) -> None:
     """One compilation for many: the arms that are not taken contribute nothing."""
@@ -96,6 +107,10 @@ def test_compiled(texts: Sequence[str]) -> None:
         ("log(sigmoid(z))", "y = where(z > 0, 1/(1 + exp(-z)), exp(z)/(1 + exp(z)))\nlog(y)"),
         ("log(1 + exp(z))/log(2)", "log2(1 + exp(z))"),
         ("z", "log1p(expm1(z))"),
+        (
+            "log(exp(-z) + 3*exp(-z/2)) - log(exp(-z/2) + 2*exp(-2*z))",
+            "log((exp(-z) + 3*exp(-z/2))/(exp(-z/2) + 2*exp(-2*z)))",
+        ),
     ],
 )
 def test_helpers_names_and_arms(plain: str, other: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,19 @@ def fresh(code: str, place: Path, **variables: str) -> tuple[str, set[str]]:
     return printed, set(json.loads(names))
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str], Path]:
+    """What `CALL` prints and imports with an empty cache, and the cache it leaves."""
+    place = tmp_path_factory.mktemp("built")
+    return *fresh(CALL, place), place
+
+
+@pytest.fixture
+def filled(built: tuple[str, set[str], Path], tmp_path: Path) -> Path:
+    """A cache with `CALL` in it, of the test's own."""
+    return shutil.copytree(built[-1], tmp_path / "filled")
+
+
 def test_import_starts_nothing_heavy(tmp_path: Path) -> None:
     assert fresh("import gradc", tmp_path) == ("", set())
 
@@ -77,29 +91,28 @@ def test_looking_at_code_starts_no_compiler(command: str, tmp_path: Path) -> Non
 
 
 @LINUX
-def test_cached_code_runs_without_numba(tmp_path: Path) -> None:
-    first, seen = fresh(CALL, tmp_path)
+def test_cached_code_runs_without_numba(built: tuple[str, set[str], Path]) -> None:
+    first, seen, place = built
     assert "numba" in seen
     assert first.count("out of range") == 2
-    again, seen = fresh(CALL, tmp_path)
+    again, seen = fresh(CALL, place)
     assert again == first
     assert seen == {"llvmlite"}
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_cached_code_and_numba_in_one_process(order: str, tmp_path: Path) -> None:
-    first, _ = fresh(CALL, tmp_path)
+def test_cached_code_and_numba_in_one_process(order: str, built: tuple[str, set[str], Path]) -> None:
+    first, _, place = built
     numba = "import numba, numpy as np\nassert numba.njit(lambda x: np.zeros(3) + x)(1.0).tolist() == [1.0]*3\n"
     code = numba + CALL if order == "before" else CALL + numba + CALL.replace("print(", "(lambda *_: None)(")
-    assert fresh(code, tmp_path)[0] == first
+    assert fresh(code, place)[0] == first
 
 
 @LINUX
-def test_settings_of_numba_have_entries_of_their_own(tmp_path: Path) -> None:
-    fresh(CALL, tmp_path)
-    assert "numba" in fresh(CALL, tmp_path, NUMBA_OPT="1")[1]
-    assert "numba" not in fresh(CALL, tmp_path, NUMBA_OPT="1")[1]
-    assert "llvmlite" in fresh(CALL, tmp_path, NUMBA_DISABLE_JIT="1")[1]
+def test_settings_of_numba_have_entries_of_their_own(filled: Path) -> None:
+    assert "numba" in fresh(CALL, filled, NUMBA_OPT="1")[1]
+    assert "numba" not in fresh(CALL, filled, NUMBA_OPT="1")[1]
+    assert "llvmlite" in fresh(CALL, filled, NUMBA_DISABLE_JIT="1")[1]
 
 
 def objects_in(place: Path) -> list[Path]:
@@ -108,9 +121,9 @@ def objects_in(place: Path) -> list[Path]:
 
 @LINUX
 @pytest.mark.parametrize("damage", ["cut", "emptied", "a byte changed", "of another kind"])
-def test_damaged_object_code_is_built_again(damage: str, tmp_path: Path) -> None:
-    first, _ = fresh(CALL, tmp_path)
-    files = objects_in(tmp_path)
+def test_damaged_object_code_is_built_again(damage: str, built: tuple[str, set[str], Path], filled: Path) -> None:
+    first = built[0]
+    files = objects_in(filled)
     assert len(files) == 2
     whole = {file: file.read_bytes() for file in files}
     for file, data in whole.items():
@@ -122,9 +135,9 @@ def test_damaged_object_code_is_built_again(damage: str, tmp_path: Path) -> None
             "of another kind": b"not object code\n" * 20,
         }
         file.write_bytes(damaged[damage])
-    assert fresh(CALL, tmp_path)[0] == first
-    assert objects_in(tmp_path) == files
-    assert fresh(CALL, tmp_path) == (first, {"llvmlite"})
+    assert fresh(CALL, filled)[0] == first
+    assert objects_in(filled) == files
+    assert fresh(CALL, filled) == (first, {"llvmlite"})
 
 
 def compiled(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:

@@ -109,7 +109,7 @@ return b*b
         ("x: param[n]\ns = sum(x)\nif s > 0:\n    y = x\nelse:\n    y = 0\nsum(y)", "1 axes in one arm"),
         ("a: param\nif a > 0:\n    b: data\na", "a declaration inside another block"),
         ("a: param\nif a > 0:\n    def f(x): return x\na", "a helper inside another block"),
-        ("a: param\nif a > 0:\n    a*a\na", "only the last statement can be the result"),
+        ("a: param\nif a > 0:\n    a*a\na", "an expression alone does nothing"),
         ("a: param\npass", "there is no result"),
     ],
 )
@@ -180,7 +180,7 @@ def test_helpers_shadow_functions_and_are_shadowed_by_values() -> None:
         ("a: param\ndef f(v): return v\nf(a, v=a)", "argument 'v' given twice"),
         ("a: param\ndef f(v): return v\nf(w=a)", "argument 'w' unknown"),
         ("a: param\ndef f(*v): return a\nf(a)", "plain parameters"),
-        ("a: param\ndef f(v):\n    v*v\nf(a)", "only the last statement"),
+        ("a: param\ndef f(v):\n    v*v\nf(a)", "an expression alone does nothing"),
         ("a: param\ndef f(v):\n    u = v\nf(a)", "there is no result"),
         ("a: param\ndef f(v): return v\nf", "'f' is a function"),
         ("a: param\n@f\ndef f(v): return v\nf(a)", "decorators"),

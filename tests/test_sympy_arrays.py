@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from sympy import IndexedBase, MatrixSymbol, Piecewise, Product, Sum, Symbol, symbols
+from sympy import IndexedBase, MatrixSymbol, Piecewise, Product, Rational, Sum, Symbol, symbols
 
 import gradc
 
@@ -72,6 +72,11 @@ SUMS = {
     "delta in a range": Sum(sympy.KroneckerDelta(i, j, (1, 2)) * W[i] * W[j], ROWS, ALSO),
     "half a range": Sum(W[2 * i], (i, 0, sympy.floor((N + 1) / 2) - 1)) + Sum(W[i], ROWS),
     "empty": Sum(W[i], ROWS) + Sum(W[i] * W[j], (j, N, N - 1), ROWS),
+    "subscripts that are shifted": Sum(W[i + 1] - W[i], ROWS) + Sum(V[i + j] * A[i, j], ROWS, (j, 0, M - 1)),
+    "every other": Sum(W[2 * i] * W[2 * i + 1], ROWS) * Sum(V[i], ROWS),
+    "quotients": Sum(W[sympy.floor(i / M)] * V[sympy.Mod(i, M)], (i, 0, N * M - 1)) + Sum(W[i], ROWS) * Sum(
+        V[i], (i, 0, M - 1)
+    ),
     "a number of elements": Sum(W[i] * V[2], (i, 0, 2)) + V[0] + Sum(V[i], (i, 0, M - 1)),
     "large integers": Sum(i**9 * W[i], ROWS) + Sum((10**6 * i) ** 4, ROWS) * W[0],
 }  # fmt: skip
@@ -98,6 +103,40 @@ def test_index_inputs() -> None:
     assert function.grad(values, at, 1).x.tolist() == [3.0, 12.0 + 1, 6.0]
     with pytest.raises(gradc.InputError, match="k"):
         function(values, [0, 3, 1], 1)
+
+
+def test_ranges_that_are_data() -> None:
+    """Rows of different lengths, one behind the other."""
+    start, item, p = IndexedBase("start"), IndexedBase("item", shape=(M,)), sympy.Idx("p")
+    function = compiled(Sum(W[i] * V[item[p]] ** 2, (p, start[i], start[i + 1] - 1), ROWS) + Sum(V[i], (i, 0, K - 1)))
+    assert str(function) == "gradc.Function(v: param[K], w: param[n], item: index[m], start: index[n + 1])"
+    values = {"v": [2.0, 3.0, 5.0], "w": [1.0, 10.0, 100.0], "start": [0, 2, 2, 3], "item": [2, 0, 1]}
+    assert function(**values) == 25 + 4 + 900 + 10
+    assert function.grad(**values).v.tolist() == [1 + 2 * 2, 1 + 2 * 3 * 100, 1 + 2 * 5]
+    assert function.grad(**values).w.tolist() == [29, 0, 9]
+    assert function(**{**values, "start": [0, 2, 1, 3]}) == 25 + 4 + 100 * (4 + 9) + 10  # the second row is empty
+    with pytest.raises(gradc.InputError, match="item"):
+        function(**{**values, "start": [0, 2, 2, 4]})
+    with pytest.raises(gradc.InputError, match="item"):
+        function(**{**values, "start": [-1, 2, 2, 3]})
+
+
+def test_integers_in_bounds_that_are_no_lengths() -> None:
+    exponential = compiled(Sum(X**i / sympy.factorial(i), (i, 0, K)))
+    assert str(exponential) == "gradc.Function(x: param, K: index)"
+    assert exponential(0.5, 20) == pytest.approx(math.exp(0.5), rel=1e-15)
+    assert exponential(0.5, 0) == 1.0
+    assert exponential(0.5, -3) == 0.0
+    assert exponential.grad(0.5, 20).x == pytest.approx(math.exp(0.5), rel=1e-15)
+    with pytest.raises(gradc.UnsupportedError, match="may be any of"):
+        compiled(Sum(W[i], (i, 0, K)) * Sum(W[i], ROWS))
+
+
+def test_rows_of_triangles() -> None:
+    t = IndexedBase("t", shape=(N,), integer=True)
+    x = IndexedBase("x", shape=(M,))
+    function = compiled(Sum(x[t[i] * (t[i] + 1) / 2], ROWS))
+    assert function([1.0, 2.0, 4.0, 8.0], [0, 2, 1]) == 1 + 8 + 2
 
 
 def test_ranges_of_indices_declared_with_them() -> None:
@@ -179,6 +218,99 @@ def test_linear_algebra() -> None:
         assert function.check(**inputs).ok, expression
     assert "lu_solve(" in compiled(u.T * P.I * u).source
     assert math.isnan(compiled(sympy.log(sympy.Determinant(P)))(np.diag([1.0, -1.0])))
+
+
+def test_matrices_by_formula_and_in_parts() -> None:
+    rng = np.random.default_rng(9)
+    P, Q, u = MatrixSymbol("P", N, N), MatrixSymbol("Q", N, M), MatrixSymbol("u", N, 1)
+    p, q, a = np.eye(4) * 3 + rng.normal(size=(4, 4)), rng.normal(size=(4, 2)), rng.normal(size=(4, 1))
+    given = {"P": p, "Q": q, "u": a, "x": 0.7, "w": rng.normal(size=4)}
+    distance = np.exp(-0.7 * (given["w"][:, None] - given["w"]) ** 2)
+    kernel = sympy.FunctionMatrix(N, N, sympy.Lambda((i, j), sympy.exp(-X * (W[i] - W[j]) ** 2)))
+    k = symbols("k", integer=True)
+    squares = sympy.FunctionMatrix(N, M, sympy.Lambda((i, j), Sum(P[i, k] * Q[k, j] * (i + 2 * j), (k, 0, N - 1))))
+    weighted = p @ q * (np.arange(4)[:, None] + 2 * np.arange(2))
+    scaled = sympy.FunctionMatrix(N, N, sympy.Lambda((i, j), (k + i + 1) * P[i, j]))
+    whole = Sum(W[i], ROWS) - Sum(W[i], ROWS)
+    cases = [
+        (sympy.Trace(u.T * (kernel + sympy.Identity(N)).I * u),
+         (a.T @ np.linalg.solve(distance + np.eye(4), a)).item()),
+        (sympy.log(sympy.Determinant(kernel)) + whole, np.log(np.linalg.det(distance))),
+        (sympy.Trace(squares * Q.T), np.trace(weighted @ q.T)),
+        (Sum(sympy.Determinant(scaled), (k, 0, 2)), np.linalg.det(p) * 24 * sum(map(math.comb, (4, 5, 6), (4, 4, 4)))),
+        (sympy.Trace(sympy.FunctionMatrix(1, 1, sympy.Lambda((i, j), X + i + j))), 0.7),
+        (sympy.Trace(P[0:2, 1:3]), p[0, 1] + p[1, 2]),
+        (sympy.Trace(P[0 : N - 1, 1:N]), np.trace(p, 1)),
+        (sympy.Trace(P[0:4:2, 0:4:2]), p[0, 0] + p[2, 2]),
+        (sympy.Trace(Q[:, 0].T * Q[:, 1]), q[:, 0] @ q[:, 1]),
+        (Sum(sympy.Determinant(P[k : k + 2, k : k + 2]), (k, 0, N - 2)),
+         sum(np.linalg.det(p[t : t + 2, t : t + 2]) for t in range(3))),
+        (Sum(sympy.Determinant(P[0:k, 0:k]), (k, 1, N)), sum(np.linalg.det(p[:t, :t]) for t in range(1, 5))),
+        (sympy.Determinant(sympy.BlockMatrix([[P, Q], [Q.T, sympy.Identity(M)]])),
+         np.linalg.det(np.block([[p, q], [q.T, np.eye(2)]]))),
+        (sympy.Determinant(sympy.BlockDiagMatrix(P, Q.T * Q)), np.linalg.det(p) * np.linalg.det(q.T @ q)),
+        (sympy.Trace(sympy.BlockMatrix([[P * u, Q]]) * sympy.BlockMatrix([[u.T], [Q.T]])),
+         np.trace(np.hstack([p @ a, q]) @ np.vstack([a.T, q.T]))),
+        (sympy.Determinant(sympy.DiagMatrix(u) + P), np.linalg.det(np.diag(a[:, 0]) + p)),
+        (sympy.Determinant(sympy.DiagMatrix(u.T) + P), np.linalg.det(np.diag(a[:, 0]) + p)),
+        (sympy.Determinant(sympy.DiagonalMatrix(P) + P), np.linalg.det(np.diag(np.diag(p)) + p)),
+        (sympy.Trace(sympy.DiagonalMatrix(Q) * Q.T), q[0, 0] ** 2 + q[1, 1] ** 2),
+        (sympy.Trace(u.T * sympy.DiagonalOf(P)), a[:, 0] @ np.diag(p)),
+        (sympy.Determinant(sympy.KroneckerProduct(P, Q.T * Q)), np.linalg.det(np.kron(p, q.T @ q))),
+        (Sum(sympy.KroneckerProduct(P, Q)[i, j] * (i + j), (i, 0, N**2 - 1), (j, 0, N * M - 1)),
+         (np.kron(p, q) * np.add.outer(np.arange(16), np.arange(8))).sum()),
+    ]  # fmt: skip
+    for expression, wanted in cases:
+        function = compiled(expression)
+        inputs = {i.name: given[i.name] for i in function.signature}
+        assert function(**inputs) == pytest.approx(wanted, rel=1e-11), expression
+        assert function.check(**inputs).ok, expression
+
+
+def test_slices_end_where_the_matrix_does() -> None:
+    P = MatrixSymbol("P", N, N)
+    function = compiled(sympy.Trace(P[1:3, 1:3]))
+    assert function(np.arange(9.0).reshape(3, 3)) == 4 + 8
+    with pytest.raises(gradc.InputError):
+        function(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 700])
+def test_logarithms_of_densities(n: int) -> None:
+    """The determinant of a large matrix overflows or is 0 long before its logarithm is remarkable."""
+    S, u = MatrixSymbol("S", N, N), MatrixSymbol("u", N, 1)
+    quadratic = sympy.Trace(u.T * S.I * u)
+    density = (2 * sympy.pi) ** (-N / 2) * sympy.Determinant(S) ** Rational(-1, 2) * sympy.exp(-quadratic / 2)
+    rng = np.random.default_rng(n)
+    root = rng.normal(size=(n, n)) / math.sqrt(n)
+    s, a = 5 * (root @ root.T + np.eye(n)), rng.normal(size=(n, 1))
+    wanted = -(a.T @ np.linalg.solve(s, a)).item() / 2 - n * math.log(2 * math.pi) / 2 - np.linalg.slogdet(s)[1] / 2
+    for form in (sympy.log(density), -sympy.log(1 / density), sympy.log(density**3) / 3):
+        assert compiled(form)(S=s, u=a) == pytest.approx(wanted, rel=1e-12)
+    if n < 10:
+        assert compiled(sympy.log(density)).check(S=s, u=a).ok
+        assert compiled(sympy.log(sympy.det(2 * sympy.pi * S)))(s) == pytest.approx(
+            np.linalg.slogdet(2 * np.pi * s)[1], rel=1e-12
+        )
+
+
+def test_logarithms_of_products_with_a_negative_determinant() -> None:
+    S, d = MatrixSymbol("S", N, N), np.diag([1.0, -2.0])
+    det = sympy.Determinant(S)
+    for form, wanted in (
+        (sympy.log(-det), math.log(2)),
+        (sympy.log(X * det), math.log(6)),
+        (sympy.log(det**2), math.log(4)),
+        (sympy.log(det**-2), -math.log(4)),
+        (sympy.log(det * sympy.Determinant(3 * S)), math.log(36)),
+        (sympy.log(2 * det), math.nan),
+        (sympy.log(2 / det), math.nan),
+        (sympy.log(sympy.pi / sympy.sqrt(det)), math.nan),
+    ):
+        function = compiled(form, wrt=[S])
+        inputs = {"S": d, "x": -3.0}
+        given = {i.name: inputs[i.name] for i in function.signature}
+        assert function(**given) == pytest.approx(wanted, rel=1e-14, nan_ok=True), form
 
 
 def test_matrices_written_out() -> None:

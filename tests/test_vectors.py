@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import re
 import subprocess
@@ -16,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.special
+from llvmlite import ir
 
 import gradc
 from gradc.emit import scalars
-from gradc.runtime import vectors
+from gradc.runtime import native, vectors
 from gradc.runtime.jit import FLAGS, Compiled, Settings
-from gradc.runtime.vectors import library
+from gradc.runtime.vectors import exponential, library
+from gradc.runtime.vectors import values as values_
 from gradc.runtime.vectors.library import FUNCTIONS, SINGLE, fast
 
 Floats = npt.NDArray[np.float64]
@@ -356,3 +359,34 @@ def test_accuracy_nightly(name: str) -> None:
     order = np.argsort(distance)[-200:]
     assert worst(name, x[order], y[order])[0] <= LIMITS[name]
     assert np.sort(distance)[-201] <= LIMITS[name] + 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [(n, values_.FLOAT64) for n in ("exp", "exp2", "sinh", "cosh", "erfc")] + [("exp", values_.FLOAT32)],
+)
+def test_powers_of_two_by_one_instruction_or_by_two(
+    name: str, format: values_.Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines differ in how they multiply by 2**k, which must not be seen in a bit."""
+    if not values_.has_ldexp():
+        pytest.skip("this machine has one way")
+    number = np.dtype(format.code)
+    x = np.concatenate([np.linspace(-780, 780, 20_001), [0.0, -0.0, np.inf, -np.inf, np.nan, 1e38]]).astype(number)
+
+    def results(one: bool) -> Any:
+        monkeypatch.setattr(exponential, "has_ldexp", lambda: one)
+        module = ir.Module("powers")
+        function = ir.Function(module, ir.FunctionType(format.real, [format.real]), "f")
+        builder = ir.IRBuilder(function.append_basic_block())
+        builder.ret(FUNCTIONS[name](values_.Real(builder, function.args[0], format)).value)
+        assert ("ldexp" in str(module)) == one
+        code = native.engine(str(module))
+        kind = ctypes.c_double if number == np.float64 else ctypes.c_float
+        compiled = ctypes.CFUNCTYPE(kind, kind)(code.get_function_address("f"))
+        return np.array([compiled(v) for v in x.tolist()], number)
+
+    with np.errstate(all="ignore"):
+        first, second = results(True), results(False)
+    assert np.array_equal(first, second, equal_nan=True)
+    assert np.array_equal(np.signbit(first), np.signbit(second))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 
+from gradc.extents import Index
 from gradc.ir import Graph, Node, reachable
+from gradc.lower.exponentials import shifted_by
 from gradc.ops import OPS
 
 BOUNDED = frozenset({"sigmoid", "tanh", "sin", "cos", "arctan", "arctan2", "erf", "erfc", "sign", "step"})
@@ -19,20 +21,30 @@ GROWING = frozenset(
 
 
 def behind_choices(root: Node, selects: bool) -> set[Node]:
-    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` or otherwise."""
+    """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` or otherwise.
+
+    Or because there is nothing above them, in the turns of a loop where the range inside is empty.
+    """
     found: set[Node] = set()
     seen = {root}
     for n in reversed(reachable([root])):
         if n in seen:
-            below = _differentiated(n)
+            below = differentiated(n)
             seen.update(below)
             chooses = n.op in OPS and OPS[n.op].chooses
             if chooses or n in found or n.kind in ("max", "min") or (selects and n.op == "select"):
                 found.update(below)
+            else:
+                found.update(a for a in below if _has_ragged(n.indices - a.indices))
     return found
 
 
-def _differentiated(n: Node) -> tuple[Node, ...]:
+def _has_ragged(indices: frozenset[Index]) -> bool:
+    """Whether some turns of a loop may have no range to run along: what is used there alone is not used at all."""
+    return any(i.extent.indices or i.extent.entries for i in indices)
+
+
+def differentiated(n: Node) -> tuple[Node, ...]:
     """The arguments that the adjoint of a node goes on to."""
     if n.op == "stop" or n.type != "float":
         return ()
@@ -63,6 +75,8 @@ class Moderate:
             return True
         if n.op == "const":
             return math.isfinite(n.value)
+        if n.op == "exp" and shifted_by(n.args[0]) is not None:
+            return True  # at most 1, in what it is a term of
         if n.op == "linear" or (n.op in OPS and n.op not in GROWING):
             return False
         return all(self._known[a.number] for a in n.args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -31,14 +31,22 @@ class Partly:
 Guard = Node | Use | Partly
 
 
-def guards(build: Builder, roots: Sequence[Node], of: Collection[Node] | None = None) -> dict[Node, Guard]:
-    """The condition under which some user needs each node: all of them, or those `of` which it is asked."""
+def guards(
+    build: Builder,
+    roots: Sequence[Node],
+    of: Collection[Node] | None = None,
+    uses: Callable[[Node], Sequence[Node]] = lambda n: n.args,
+) -> dict[Node, Guard]:
+    """The condition under which some user needs each node: all of them, or those `of` which it is asked.
+
+    `uses` gives the arguments that count as used.
+    """
     nodes = reachable(roots)
     asked = set(nodes) if of is None else _users(nodes, of)
-    found: dict[Node, Guard] = {}
+    found: dict[Node, Guard] = {root: Use.ALWAYS for root in roots if root in asked}
 
     def add(node: Node, guard: Guard) -> None:
-        if node not in asked:
+        if node not in used or node not in asked:
             return
         if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
             guard = Use.SOMETIMES
@@ -55,12 +63,10 @@ def guards(build: Builder, roots: Sequence[Node], of: Collection[Node] | None = 
             else:
                 found[node] = either if exactly else Partly(either)
 
-    for root in roots:
-        add(root, Use.ALWAYS)
     for n in reversed(nodes):
-        if n not in asked:
+        if n not in found:
             continue
-        guard = found[n]
+        guard, used = found[n], uses(n)
         if n.op == "select":
             condition, a, b = n.args
             add(condition, guard)

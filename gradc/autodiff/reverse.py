@@ -11,7 +11,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
-from gradc.autodiff.choices import Moderate, behind_choices
+from gradc.autodiff.choices import Moderate, behind_choices, differentiated
 from gradc.autodiff.guards import Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
@@ -63,6 +63,7 @@ class _Reverse:
         self.nodes = reachable([root])
         self.active = self._active()
         self.guards = guards(build, [root])
+        self.influence = guards(build, [root], uses=differentiated)
         self.behind_choices = behind_choices(root, selects=True)
         self.may_lose = behind_choices(root, selects=False)
         self.moderate = Moderate(build.graph)
@@ -214,7 +215,7 @@ class _Reverse:
             return contribution
         condition = None if isinstance(guard, Use) else condition_of(guard)
         exactly = guard is Use.ALWAYS or isinstance(guard, Node)
-        may_lose = guard is Use.ALWAYS or y in self.may_lose
+        may_lose = guard is Use.ALWAYS or y in self.may_lose or self.influence[y] is not guard
         if not exactly or (may_lose and not self.moderate(factor)):
             counts = self.build.op("ne", bar, self.build.const(0.0))
             condition = counts if condition is None else self.build.op("and", condition, counts)

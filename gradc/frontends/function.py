@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import dis
+import functools
 import inspect
+import linecache
+import re
 import types
 import warnings
 from collections.abc import Callable
@@ -82,6 +85,7 @@ def program(source: PythonProgram) -> Program:
     main = functions[source.main]
     tree = _definition(main)
     statements = Statements(Builder(Graph()), Source(main.file, main.text))
+    statements.ends_bare = False
     declarations = Declarations(statements)
     args = tree.args
     if args.vararg or args.kwarg:
@@ -133,13 +137,8 @@ def _key(function: Callable[..., Any]) -> str:
 
 def _written(function: Callable[..., Any]) -> tuple[Written, list[types.FunctionType]]:
     """The text of a function, with what its free names mean, and the functions among them."""
-    name = getattr(function, "__name__", type(function).__name__)
-    if not isinstance(function, types.FunctionType):
-        raise UnsupportedError(f"'{name}' is not a Python function", hint="give a function written with def")
-    if function.__code__.co_name == "<lambda>":
-        raise UnsupportedError("a lambda cannot say what its inputs are", hint="write a function with def")
-    if hasattr(function, "__wrapped__"):
-        raise UnsupportedError(f"'{name}' is wrapped by a decorator", hint="give the function itself")
+    _check_kind(function)
+    assert isinstance(function, types.FunctionType)
     file, text = _text(function)
     numbers: dict[str, int | float] = {}
     spelt: dict[str, str] = {}
@@ -162,6 +161,34 @@ def _written(function: Callable[..., Any]) -> tuple[Written, list[types.Function
     defaults = {name: number for name, value in _defaults(function).items() if (number := _number(value)) is not None}
     tables = (tuple(found.items()) for found in (defaults, numbers, spelt, called, foreign))
     return Written(file, text, *tables), list(helpers.values())  # type: ignore[arg-type]
+
+
+def _check_kind(function: Callable[..., Any]) -> None:
+    """Raises UnsupportedError for what is callable, and no function written with def."""
+    name = getattr(function, "__name__", type(function).__name__)
+    if isinstance(function, functools.partial):
+        hint = "give the function itself, the values as defaults or as names from outside"
+        raise UnsupportedError("a functools.partial has no text", _place(function.func), hint)
+    if hasattr(function, "__wrapped__"):
+        hint = "give the function without the decorator"
+        raise UnsupportedError(f"'{name}' is wrapped by a decorator", _place(function.__wrapped__), hint)
+    if not isinstance(function, types.FunctionType):
+        place = _place(getattr(function, "__func__", None))
+        raise UnsupportedError(f"'{name}' is not a Python function", place, "give a function written with def")
+    if function.__code__.co_name == "<lambda>":
+        hint = "write a function with def"
+        raise UnsupportedError("a lambda cannot say what its inputs are", _place(function), hint)
+
+
+def _place(function: object) -> Span | None:
+    """The line at which a function begins, None if its file cannot be read."""
+    if type(function) is not types.FunctionType:
+        return None
+    code = function.__code__
+    source = Source(code.co_filename, "".join(linecache.getlines(code.co_filename, function.__globals__)))
+    line = source.line(code.co_firstlineno)
+    start = re.search(r"\blambda\b", line) or re.search(r"\S+", line)
+    return Span(source, code.co_firstlineno, start.start() + 1, len(start[0])) if start else None
 
 
 def _text(function: types.FunctionType) -> tuple[str, str]:

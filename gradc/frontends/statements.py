@@ -48,6 +48,9 @@ class Test:
 class Statements(Helpers):
     """Lowers statements in order. `inputs` are the names of inputs: one that is assigned becomes another value."""
 
+    ends_bare = True
+    """Whether an expression at the end is the result, as it is in a text and is not in a Python function."""
+
     def __init__(self, build: Builder, source: Source, dims: frozenset[str] = frozenset()) -> None:
         super().__init__(build, source, dims)
         self.provenance = Provenance()
@@ -69,7 +72,8 @@ class Statements(Helpers):
 
     def _chosen(self, returned: list[Returned], last: ast.stmt) -> Value:
         if not returned or returned[-1].guard is not None:
-            hint = "end with an expression, or `return` one" if not returned else "return something in every case"
+            how = "end with an expression, or `return` one" if self._may_end_bare else "write: return ..."
+            hint = how if not returned else "return something in every case"
             raise ParseError(
                 "there is no result" if not returned else "not every case has a result", self.span(last), hint
             )
@@ -142,10 +146,16 @@ class Statements(Helpers):
 
     def _bare(self, statement: ast.Expr, last: bool) -> list[Returned]:
         value = self.lower(statement.value)
-        if last and not self.inside_helper and not self.inside_arm:
-            return [Returned(value, None)]
-        hint = "return it" if self.inside_helper or self.inside_arm else "assign it to a name"
-        raise ParseError("only the last statement can be the result", self.span(statement), hint)
+        if not self._may_end_bare:
+            raise ParseError("an expression alone does nothing", self.span(statement), "write: return ...")
+        if not last:
+            hint = "assign it to a name"
+            raise ParseError("only the last statement can be the result", self.span(statement), hint)
+        return [Returned(value, None)]
+
+    @property
+    def _may_end_bare(self) -> bool:
+        return self.ends_bare and not self.inside_helper and not self.inside_arm
 
     # assignment
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ class Symbolic:
 
 def symbolic(source: Any, wrt: Sequence[Any] | None) -> Symbolic:
     if wrt is not None:
-        wrt = (wrt,) if is_sympy(wrt) or isinstance(wrt, str) else tuple(wrt)
+        wrt = tuple(wrt) if isinstance(wrt, Iterable) and not (is_sympy(wrt) or isinstance(wrt, str)) else (wrt,)
+        wrt = tuple(str.__str__(s) if isinstance(s, str) else s for s in wrt)
     frozen = source.as_immutable() if hasattr(source, "as_immutable") else source
     return Symbolic(frozen, wrt)
 

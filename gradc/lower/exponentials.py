@@ -15,6 +15,8 @@ from gradc.extents import Index, in_order
 from gradc.ir import Node
 
 INF = float("inf")
+LARGEST = 709.0
+"""The exponential of this is a number."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,7 @@ class Exponentials:
         """The sum, divided by exp(shift)."""
         total: Node | None = None
         for t in terms:
-            scaled = self._scaled(t, shift)
-            summand = scaled if t.weight is None else self.build.op("mul", t.weight, scaled)
+            summand = self._scaled(t, shift) if t.weight is None else self._weighted(t, t.weight, shift)
             summed = self.build.reduce("sum", t.over, self._where(t, summand, 0.0))
             total = summed if total is None else self.build.op("add", total, summed)
         assert total is not None
@@ -81,17 +82,32 @@ class Exponentials:
         others = build.op("add", rest, build.op("sub", ties, self.one))
         return build.op("add", shift, build.op("log1p", others))
 
-    def log_share(self, one: Node, others: Sequence[Term]) -> Node:
-        """log(exp(one)/(exp(one) + others)). Its derivative by `one` is the share of the others."""
-        build = self.build
+    def log_share(self, one: Term, others: Sequence[Term]) -> Node:
+        """log(one/(one + others)). Its derivative by the exponent of `one` is the share of the others."""
+        build, u = self.build, one.exponent
+        if one.weight is not None or any(t.weight is not None for t in others):
+            return self._log_weighted_share(one, others)
         if len(others) == 1 and not others[0].over and others[0].where is None:
-            return build.op("neg", build.op("softplus", build.op("sub", others[0].exponent, one)))
+            return build.op("neg", build.op("softplus", build.op("sub", others[0].exponent, u)))
         shift = self.shift(others)
         total = self.total(others, shift)
         some = build.op("gt", total, self.zero)
         unless_none = build.select(some, build.op("log", total), build.const(-INF))
-        excess = build.op("add", build.op("sub", shift, one), unless_none)
+        excess = build.op("add", build.op("sub", shift, u), unless_none)
         return build.op("neg", build.op("softplus", excess))
+
+    def _log_weighted_share(self, one: Term, others: Sequence[Term]) -> Node:
+        """Weights may be of either sign, and 0: only of a positive ratio of weights is there a logarithm."""
+        op, single = self.build.op, others[0] if len(others) == 1 else one
+        alone = single is not one and not single.over and single.where is None
+        shift = single.exponent if alone else self.shift([*others, Term(one.exponent)])
+        total = (single.weight or self.one) if alone else self.total(others, shift)
+        ratio = total if one.weight is None else op("div", total, one.weight)
+        excess = op("sub", shift, one.exponent)
+        positive = op("softplus", op("add", excess, op("log", ratio)))
+        other = op("log1p", op("mul", ratio, self._finite_exp(excess)))
+        logarithm = self.build.select(op("gt", ratio, self.zero), positive, other)
+        return op("neg", logarithm)
 
     def log_softmax(self, exponent: Node, over: Sequence[Index]) -> Node:
         """log(exp(u)/sum(exp(u))) for all terms of a sum at once.
@@ -123,11 +139,21 @@ class Exponentials:
     def _scaled(self, term: Term, shift: Node) -> Node:
         return self.build.op("exp", self.build.op("sub", self.build.convert(term.exponent, "float"), shift))
 
+    def _weighted(self, term: Term, weight: Node, shift: Node) -> Node:
+        """Where the weight is 0 the exponent does not count for the shift, and may be far above it."""
+        if weight.op == "const":
+            return self.build.op("mul", weight, self._scaled(term, shift))
+        excess = self.build.op("sub", self.build.convert(term.exponent, "float"), shift)
+        return self.build.op("mul", weight, self._finite_exp(excess))
+
+    def _finite_exp(self, x: Node) -> Node:
+        return self.build.op("exp", self.build.op("minimum", x, self.build.const(LARGEST)))
+
     def _where(self, term: Term, value: Node, otherwise: float) -> Node:
         return value if term.where is None else self.build.select(term.where, value, self.build.const(otherwise))
 
 
-def terms_of_logsumexp(node: Node) -> list[Term] | None:
+def terms_of_logsumexp(build: Builder, node: Node) -> list[Term] | None:
     """The terms whose sum `Exponentials.logsumexp` has taken the logarithm of, if that made the node."""
     if node.op != "add" or not is_shift(node.args[0]) or node.args[1].op not in ("log", "log1p"):
         return None
@@ -143,7 +169,7 @@ def terms_of_logsumexp(node: Node) -> list[Term] | None:
         elif n.op == "select" and n.args[2].op == "const" and n.args[1].op != "const" and inside.where is None:
             stack.append(replace(inside, exponent=n.args[1], where=n.args[0]))
         elif n.op == "exp" and shifted_by(n.args[0]) is shift:
-            terms.append(replace(inside, exponent=n.args[0].args[0]))
+            terms.append(replace(inside, exponent=unshifted(build, n.args[0])))
         elif n.op != "const" and not (n.op == "select" and n.args[1].op == "const"):
             return None
     return terms
@@ -151,7 +177,21 @@ def terms_of_logsumexp(node: Node) -> list[Term] | None:
 
 def shifted_by(exponent: Node) -> Node | None:
     """What `Exponentials.shift` has been subtracted from an exponent, if one has."""
-    return exponent.args[1] if exponent.op == "sub" and is_shift(exponent.args[1]) else None
+    excess = _excess(exponent)
+    negative = excess.op == "neg" and excess.args[0].op == "add"  # -u - shift, as it is made
+    last = excess.args[0].args[1] if negative else excess.args[1] if excess.op == "sub" else None
+    return last if last and is_shift(last) else None
+
+
+def unshifted(build: Builder, exponent: Node) -> Node:
+    """What a shift has been subtracted from."""
+    excess = _excess(exponent)
+    return excess.args[0] if excess.op == "sub" else build.op("neg", excess.args[0].args[0])
+
+
+def _excess(exponent: Node) -> Node:
+    """An exponent without the bound that zero weights need."""
+    return exponent.args[0] if exponent.op == "minimum" else exponent
 
 
 def is_shift(node: Node) -> bool:

@@ -298,7 +298,7 @@ class Functions:
         if not logits:
             return Value(self.build.op("neg", self.build.op("log", picked)), axes)
         others = self.exponentials.without(Term(node, (classes,)), {classes: at})
-        return Value(self.build.op("neg", self.exponentials.log_share(picked, [others])), axes)
+        return Value(self.build.op("neg", self.exponentials.log_share(Term(picked), [others])), axes)
 
     def matmul(self, a: Value, b: Value, span: Span) -> Value:
         return contractions.matmul(self.arrays, a, b, span)

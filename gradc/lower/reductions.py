@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from gradc.build import Builder
-from gradc.extents import Index, Poly, in_order
+from gradc.extents import ONE, Index, Poly, in_order
 from gradc.ir import Node
 from gradc.lower.exponentials import Exponentials, Term
 
@@ -88,11 +89,22 @@ class Reductions:
     def _extreme(self, kind: str, value: Node, over: Sequence[Index], where: Node | None) -> Node:
         if value.type != "float":
             value = self.build.convert(value, "float" if where is not None else "int")
-        return self.build.reduce(kind, over, self._kept(value, where, -INF if kind == "max" else INF))
+        if where is not None:
+            return self.build.reduce(kind, over, self._kept(value, where, -INF if kind == "max" else INF))
+        return self._of_some(over, self.build.reduce(kind, over, value))
+
+    def _of_some(self, over: Sequence[Index], extreme: Node) -> Node:
+        """An extreme over ranges whose lengths their loops know: it reads a position, so there must be one."""
+        build, zero = self.build, self.build.const(0)
+        unknown = [i for i in over if i.extent.indices and not (i.extent - ONE).is_nonnegative()]
+        if not any(i.extent.indices & set(over) for i in unknown):
+            return build.read(extreme, unknown, [zero] * len(unknown))
+        only = next(i for i in (Index(ONE, k) for k in itertools.count()) if i not in extreme.indices)
+        return build.read(extreme, [only], [build.select(build.has_range(frozenset(over)), zero, build.const(1))])
 
     def _position(self, kind: str, value: Node, over: Sequence[Index]) -> Node:
         """The first flat position of the extreme; a NaN counts as one, as in NumPy."""
-        best = self.build.reduce(kind, over, value)
+        best = self._extreme(kind, value, over, None)
         flat: Node = self.build.const(0)
         total = Poly.const(1)
         for i in over:

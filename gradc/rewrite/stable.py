@@ -13,8 +13,9 @@ from dataclasses import replace
 from gradc.build import Builder
 from gradc.extents import in_order
 from gradc.ir import Node
-from gradc.lower.exponentials import Exponentials, Term, is_shift, shifted_by, terms_of_logsumexp
+from gradc.lower.exponentials import Exponentials, Term, is_shift, shifted_by, terms_of_logsumexp, unshifted
 from gradc.program import Provenance
+from gradc.rewrite.cancel import Cancellations
 from gradc.rewrite.rebuild import rebuild
 from gradc.rewrite.terms import NormalForms, places
 
@@ -27,7 +28,7 @@ Join = Callable[[Node, Node], Node]
 
 def stabilise(build: Builder, provenance: Provenance, root: Node) -> Node:
     """The value in stable forms: `log(sigmoid(z))` as `log_sigmoid(z)`. Each is noted for the generated comments."""
-    ops = ("log", "log1p", "log2", "log10", "div", "sub", "add")
+    ops = ("log", "log1p", "log2", "log10", "logaddexp", "mul", "div", "sub", "add")
     return rebuild(build, provenance, [root], ops, Stable(build).rule)[root]
 
 
@@ -37,6 +38,8 @@ class Stable:
     def __init__(self, build: Builder) -> None:
         self.build = build
         self.forms = NormalForms(build)
+        self.with_sigmoids = NormalForms(build, sigmoids=True)
+        self.cancellations = Cancellations(build)
         self.exponentials = Exponentials(build)
         self.zero, self.one = build.const(0.0), build.const(1.0)
 
@@ -51,7 +54,11 @@ class Stable:
             return self.difference(*args)
         if op in ("log2", "log10"):
             return self._to_base(2 if op == "log2" else 10, args[0])
-        return self.sum(*args) if op == "add" and old.type == "float" else None
+        if op == "logaddexp":
+            return self._log_of_sum([Term(a) for a in args], 1.0)
+        if old.type != "float":
+            return None
+        return self.sum(*args) if op == "add" else self.cancellations.of_product(*args)
 
     # logarithms
 
@@ -100,6 +107,9 @@ class Stable:
         if x.op == "sqrt":
             inner = self.log(x.args[0], depth - 1) if self.is_positive(x.args[0]) else None
             return inner and (build.op("mul", build.const(0.5), inner[0]), inner[1])
+        if x.op == "power" and self.is_positive(x.args[0]):
+            inner = self.log(x.args[0], depth - 1)
+            return inner and (build.op("mul", x.args[1], inner[0]), inner[1])
         if x.op == "reduce" and x.kind == "prod" and self.is_positive(x.args[0]):
             inner = self.log(x.args[0], depth - 1)
             return inner and (
@@ -115,10 +125,13 @@ class Stable:
                 return share or self._negated(x.args[1], depth)
             if all(_is_shifted(self.forms.terms(a)) for a in x.args):
                 return self._log_of_shifted(*x.args)
+        if x.op == "mul" and x.args[0].op == "const" and len(self.forms.terms(x)) > 1:
+            return None  # a multiple of a sum, whose logarithm may need it: log((exp(z) + exp(-z))/2) is 0 at 0
         if x.op in ("mul", "div") and any(map(self.is_positive, x.args)):
             arms = [self.log(a, depth - 1) for a in x.args]
-            joined = "add" if x.op == "mul" else "sub"
-            return self._combined(arms, x.args, lambda a, b: build.op(joined, a, b))
+            if x.op == "mul":
+                return self._combined(arms, x.args, lambda a, b: build.op("add", a, b))
+            return self._combined(arms, x.args, lambda a, b: (self.difference(a, b) or (build.op("sub", a, b),))[0])
         return None
 
     def _combined(self, logs: Sequence[Found | None], parts: Sequence[Node], join: Join) -> Found | None:
@@ -132,7 +145,9 @@ class Stable:
         return self.build.op("neg", found[0]), "log(1/x) computed as -log(x)" + (f"; {found[1]}" if found[1] else "")
 
     def _log_of_terms(self, x: Node) -> Found | None:
-        terms = self.forms.terms(x)
+        terms = self.with_sigmoids.terms(x)
+        if any(t.exponent is self.zero for t in terms):
+            terms = self.forms.terms(x)
         if not self.forms.has_exponentials(terms) or _is_shifted(terms):
             return None
         build = self.build
@@ -162,11 +177,21 @@ class Stable:
             return self._scaled(scale, log), "log(exp(a) + exp(b)) computed as logaddexp(a, b)"
         if sorted(signs) == [-1, 1]:
             large, small = (absorbed[signs.index(s)].exponent for s in (1, -1))
+            if large.op == small.op == "log_sigmoid":
+                return self._scaled(scale, self._log_of_step(large.args[0], small.args[0])), (
+                    "log(sigmoid(a) - sigmoid(b)) computed from log_sigmoid(a), log_sigmoid(-b) and exp(b - a)"
+                )
             log = build.op("log1mexp", self._minus(small, large))
             note = "log(exp(a) - exp(b)) computed as a + log(1 - exp(b - a))"
             return self._scaled(scale, log if large is self.zero else build.op("add", large, log)), note
         log = self.exponentials.logsumexp(absorbed)
         return self._scaled(scale, log), "log(sum(exp(z))) computed with the largest term taken out"
+
+    def _log_of_step(self, a: Node, b: Node) -> Node:
+        """log(sigmoid(a) - sigmoid(b)), which is sigmoid(a)*sigmoid(-b)*(1 - exp(b - a))."""
+        op = self.build.op
+        ends = op("add", op("log_sigmoid", a), op("log_sigmoid", op("neg", b)))
+        return op("add", ends, op("log1mexp", op("sub", b, a)))
 
     def _scaled(self, scale: float, log: Node) -> Node:
         return log if scale == 1 else self.build.op("add", self.build.const(math.log(scale)), log)
@@ -206,38 +231,44 @@ class Stable:
         if len(above) > 1 or above[0].over or above[0].where or not self.forms.has_exponentials(below):
             return None
         one, terms = _unshifted(above[0], below)
-        share = self._share(one.exponent, terms)
+        share = self._share(one if any(t.weight for t in terms) else replace(one, weight=None), terms)
         if share is None:
             return None
-        if one.weight is not None:
+        if one.weight is not None and not any(t.weight for t in terms):
             share = self.build.op("add", self.build.op("log", one.weight), share)
         return share, "log(exp(u)/sum(exp(u))) computed from the other terms' share"
 
     def _log_of_shifted(self, a: Node, b: Node) -> Found | None:
         """The logarithm of a quotient of sums that have been divided by the same exponential."""
         sums = self.forms.terms(a), self.forms.terms(b)
-        if len({shifted_by(t.exponent) for terms in sums for t in terms}) > 1:
+        (shift, *more) = {shifted_by(t.exponent) for terms in sums for t in terms}
+        if more or shift is None:
             return None
-        above, below = ([replace(t, exponent=t.exponent.args[0]) for t in terms] for terms in sums)
+        above, below = ([replace(t, exponent=unshifted(self.build, t.exponent)) for t in terms] for terms in sums)
         logs = self._log_of_sum(above, 1.0), self._log_of_sum(below, 1.0)
         return self.build.op("sub", logs[0][0], logs[1][0]), f"log(x/y) computed as log(x) - log(y); {logs[1][1]}"
 
-    def _share(self, one: Node, terms: Sequence[Term]) -> Node | None:
-        """log(exp(one)/sum of terms), if it is one of them."""
-        if (len(terms) == 1 and not terms[0].over) or any(t.weight is not None for t in terms):
+    def _share(self, one: Term, terms: Sequence[Term]) -> Node | None:
+        """log(one/sum of terms), if it is one of them."""
+        if len(terms) == 1 and not terms[0].over:
             return None
+        wanted = self._key(one)
         for k, t in enumerate(terms):
             others = [*terms[:k], *terms[k + 1 :]]
             if not t.over:
-                if t.exponent is one and t.where is None:
+                if self._key(t) is wanted and t.where is None:
                     return self.exponentials.log_share(one, others)
                 continue
-            if t.exponent is one and not others and t.where is None:
-                return self.exponentials.log_softmax(one, t.over)
-            at = places(self.build, t.exponent, one, t.over)
+            if self._key(t) is wanted and not others and t.where is None:
+                return None if one.weight else self.exponentials.log_softmax(one.exponent, t.over)
+            at = places(self.build, self._key(t), wanted, t.over)
             if at is not None and t.where is None and not any(set(t.over) & e.indices for e in at.values()):
                 return self.exponentials.log_share(one, [*others, self.exponentials.without(t, at)])
         return None
+
+    def _key(self, term: Term) -> Node:
+        """What a term is known by, but for what it is summed over."""
+        return self.build.op("mul", term.weight, term.exponent) if term.weight else term.exponent
 
     # sums, differences, quotients
 
@@ -252,7 +283,19 @@ class Stable:
             return None
         if len(below) == 1 and not below[0].over:
             return self._quotient_of_terms(above, below[0])
-        return self._quotient_of_two(above, below) or self._quotient_of_sums(above, below)
+        if found := self._quotient_of_two(above, below):
+            return found
+        if (scale := self._is_cosh(below)) is not None:
+            return self.cancellations.by_cosh(a, scale, below[0].exponent)
+        return self._quotient_of_sums(above, below)
+
+    def _is_cosh(self, terms: Sequence[Term]) -> float | None:
+        """How many times cosh(z) a sum is."""
+        if len(terms) != 2 or any(t.over or t.where for t in terms) or _size(terms[0]) != _size(terms[1]):
+            return None
+        mirrored = self.build.op("neg", terms[0].exponent) is terms[1].exponent
+        scale = _size(terms[0]) if mirrored and terms[0].weight is terms[1].weight else None
+        return 2 * scale if scale and math.isfinite(scale) and self._sign(terms[0]) is None else None
 
     def _is_sum(self, x: Node) -> bool:
         return len(self.forms.terms(x)) > 1
@@ -288,7 +331,8 @@ class Stable:
             note = "(exp(a) - exp(b))/(exp(a) + exp(b)) computed as tanh((a - b)/2)"
         else:
             return None
-        return build.op("mul", factor if scale is None else build.op("div", factor, scale), result), note
+        factor = factor if scale is None else build.op("div", factor, scale)
+        return (self.cancellations.of_product(factor, result) or (build.op("mul", factor, result),))[0], note
 
     def _minus(self, a: Node, b: Node) -> Node:
         if b is self.zero:
@@ -303,36 +347,18 @@ class Stable:
         return self.build.op("div", *totals), "a quotient of sums of exponentials, with the largest term taken out"
 
     def difference(self, a: Node, b: Node) -> Found | None:
-        op = self.build.op
-        if a is self.one:
-            if b.op == "sigmoid":
-                return op("sigmoid", op("neg", b.args[0])), "1 - sigmoid(z) computed as sigmoid(-z)"
-            if b.op == "exp":
-                return op("neg", op("expm1", b.args[0])), "1 - exp(x) computed as -expm1(x)"
-            if b.op == "erf":
-                return op("erfc", b.args[0]), "1 - erf(x) computed as erfc(x)"
-            if b.op == "tanh":
-                return self._one_plus_tanh(op("neg", b.args[0]))
-        if a.op == "exp" and b is self.one:
-            return op("expm1", a.args[0]), "exp(x) - 1 computed as expm1(x)"
-        return self._entropy(a, b, False) or self._entropy(b, a, True)
+        return self.cancellations.of_sum(a, b, -1.0) or self._entropy(a, b, False) or self._entropy(b, a, True)
 
     def sum(self, a: Node, b: Node) -> Found | None:
-        op = self.build.op
+        found = self.cancellations.of_sum(a, b, 1.0)
+        if found:
+            return found
         for one, other in ((a, b), (b, a)):
-            if one is self.one and other.op == "erf":
-                return op("erfc", op("neg", other.args[0])), "1 + erf(x) computed as erfc(-x)"
-            if one is self.one and other.op == "tanh":
-                return self._one_plus_tanh(other.args[0])
             if one.op == "softplus" and other.op == "mul":
                 for s, z in (other.args, other.args[::-1]):
-                    if z is op("neg", one.args[0]):
+                    if z is self.build.op("neg", one.args[0]):
                         return self._bernoulli(s, one.args[0], False)
         return None
-
-    def _one_plus_tanh(self, x: Node) -> Found:
-        double = self.build.op("sigmoid", self.build.op("mul", self.build.const(2.0), x))
-        return self.build.op("mul", self.build.const(2.0), double), "1 + tanh(x) computed as 2*sigmoid(2*x)"
 
     def _entropy(self, log: Node, one: Node, negative: bool) -> Found | None:
         """log(sum(exp(u))) - u_k, the cost of a class, from the other terms alone."""
@@ -345,8 +371,8 @@ class Stable:
         elif log.op == "logaddexp":
             terms = [Term(a) for a in log.args]
         else:
-            terms = terms_of_logsumexp(log)
-        share = self._share(one, terms) if terms else None
+            terms = terms_of_logsumexp(self.build, log)
+        share = self._share(Term(one), terms) if terms else None
         if share is None:
             return None
         note = "log(sum(exp(u))) - u computed from the other terms' share"
@@ -378,7 +404,7 @@ def _is_shifted(terms: Sequence[Term]) -> bool:
     for _ in range(DEPTH):
         if any(map(is_shift, level)):
             return True
-        level = [a for n in level if n.op in ("add", "sub", "neg", "mul") for a in n.args]
+        level = [a for n in level if n.op in ("add", "sub", "neg", "mul", "minimum") for a in n.args]
     return False
 
 

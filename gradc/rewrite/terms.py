@@ -21,10 +21,13 @@ Terms = tuple[Term, ...]
 
 
 class NormalForms:
-    """Finds the terms of nodes. Every node is taken apart once."""
+    """Finds the terms of nodes. Every node is taken apart once.
 
-    def __init__(self, build: Builder) -> None:
-        self.build = build
+    With `sigmoids`, these count as exponentials of their logarithms: none of them then is too small for a number.
+    """
+
+    def __init__(self, build: Builder, sigmoids: bool = False) -> None:
+        self.build, self.sigmoids = build, sigmoids
         self.zero = build.const(0.0)
         self._known: dict[Node, Terms] = {}
 
@@ -53,6 +56,8 @@ class NormalForms:
         build = self.build
         if n.op == "exp":
             return (Term(build.convert(n.args[0], "float")),)
+        if n.op == "sigmoid" and self.sigmoids:
+            return (Term(build.op("log_sigmoid", n.args[0])),)
         if n.op == "expm1":
             return (Term(n.args[0]), Term(self.zero, weight=build.const(-1.0)))
         if n.op in ("cosh", "sinh"):
@@ -68,6 +73,11 @@ class NormalForms:
             return parts[0] + self._negative(parts[1])
         if n.op == "neg":
             return self._negative(parts[0])
+        if n.op in ("sqrt", "power"):
+            (term, *more) = parts[0]
+            exponent = build.const(0.5) if n.op == "sqrt" else n.args[1]
+            plain = not more and term == Term(term.exponent)
+            return (Term(build.op("mul", exponent, term.exponent)),) if plain else None
         if n.op == "reduce":
             return tuple(replace(t, over=(*t.over, *in_order(n.over))) for t in parts[0])
         if n.op == "select":
@@ -132,6 +142,8 @@ def _parts(n: Node) -> tuple[Node, ...]:
     """The arguments that are taken apart with the node."""
     if n.op in ("add", "sub", "neg", "mul", "div") or (isinstance(n.attr, Reduce) and n.kind == "sum"):
         return n.args if n.type == "float" else ()
+    if n.op in ("sqrt", "power") and n.type == "float":
+        return n.args[:1]
     if n.op == "select" and n.type == "float" and n.args[2].op == "const" and n.args[2].value == 0:
         return n.args[1:2]
     return ()

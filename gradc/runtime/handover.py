@@ -16,7 +16,8 @@ from typing import Any
 
 from llvmlite import ir
 
-WORD = ir.IntType(64)
+from gradc.runtime.native import NOTHING, WORD, Function, engine
+
 BYTES = ir.IntType(8).as_pointer()
 ORDER = "seq_cst"
 TURNS = 1000
@@ -56,18 +57,12 @@ class Handover:
 @functools.cache
 def handover() -> Handover:
     """The machine code, made when a process first needs it."""
-    from llvmlite import binding
-
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_default_triple().create_target_machine(jit=True)
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(str(_module())), machine)
-    engine.finalize_object()
+    code = engine(str(_module()))
     job, word = ctypes.POINTER(Job), ctypes.c_int64
 
     def function(name: str, result: Any, *arguments: Any) -> Any:
-        made = ctypes.CFUNCTYPE(result, *arguments)(engine.get_function_address(f"gradc_{name}"))
-        made.engine = engine  # type: ignore[attr-defined]  # its code lives as long as this
+        made = ctypes.CFUNCTYPE(result, *arguments)(code.get_function_address(f"gradc_{name}"))
+        made.engine = code  # type: ignore[attr-defined]  # it lives as long as this
         return made
 
     return Handover(function("open", None, job, word), function("lead", None, job), function("serve", word, job, word))
@@ -82,14 +77,13 @@ def _module() -> ir.Module:
     return module
 
 
-class _Code(ir.IRBuilder):  # type: ignore[misc]
+class _Code(Function):
     """Writes one function, whose first argument is the job."""
 
     def __init__(self, module: ir.Module, name: str, result: ir.Type, *more: ir.Type) -> None:
-        function = ir.Function(module, ir.FunctionType(result, [BYTES, *more]), f"gradc_{name}")
-        super().__init__(function.append_basic_block())
+        super().__init__(module, f"gradc_{name}", result, BYTES, *more)
         fields = ir.LiteralStructType([WORD] * len(FIELDS))
-        self.job = self.bitcast(function.args[0], fields.as_pointer())
+        self.job = self.bitcast(self.function.args[0], fields.as_pointer())
 
     def place(self, field: str) -> ir.Value:
         return self.gep(self.job, [ir.IntType(32)(0), ir.IntType(32)(FIELDS[field])])
@@ -107,7 +101,7 @@ class _Code(ir.IRBuilder):  # type: ignore[misc]
     def pause(self) -> None:
         """Tells the processor that this is a loop that waits."""
         if platform.machine() in ("x86_64", "AMD64"):
-            self._call("llvm.x86.sse2.pause", ir.VoidType())
+            self._call("llvm.x86.sse2.pause", NOTHING)
 
     def step_aside(self) -> None:
         """Gives the core to another thread, if one is waiting for it."""
@@ -126,21 +120,21 @@ class _Code(ir.IRBuilder):  # type: ignore[misc]
 
 
 def _open(module: ir.Module) -> None:
-    code = _Code(module, "open", ir.VoidType(), WORD)
+    code = _Code(module, "open", NOTHING, WORD)
     code.set("open", code.function.args[1])
     code.ret_void()
 
 
 def _work(module: ir.Module) -> None:
     """Runs chunks until there are none left."""
-    code = _Code(module, "work", ir.VoidType())
+    code = _Code(module, "work", NOTHING)
     loop, done = code.append_basic_block(), code.append_basic_block()
     kernel = code.get("kernel")
     code.branch(loop)
     code.position_at_end(loop)
     chunk = code.count("next", 1)
     code.go_on_if(code.icmp_signed("<", chunk, code.get("chunks")), done)
-    kind = ir.FunctionType(ir.VoidType(), [BYTES, WORD]).as_pointer()
+    kind = ir.FunctionType(NOTHING, [BYTES, WORD]).as_pointer()
     code.call(code.inttoptr(kernel, kind), [code.inttoptr(code.get("data"), BYTES), chunk])
     code.branch(loop)
     code.position_at_end(done)
@@ -148,7 +142,7 @@ def _work(module: ir.Module) -> None:
 
 
 def _lead(module: ir.Module) -> None:
-    code = _Code(module, "lead", ir.VoidType())
+    code = _Code(module, "lead", NOTHING)
     start, wait, long, done = code.block, *(code.append_basic_block() for _ in range(3))
     code.call(module.get_global("gradc_work"), code.function.args)
     code.set("open", WORD(0))

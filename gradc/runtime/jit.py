@@ -43,12 +43,21 @@ def _run(text: str, module: types.ModuleType) -> None:
 
 
 def python(module: Module) -> dict[str, Callable[..., Any]]:
-    """The entry points uncompiled, with IEEE results instead of warnings."""
+    """The entry points uncompiled, with IEEE results instead of warnings, and Python's numbers as compiled code has."""
     import numpy as np
+
+    def plain(result: Any) -> Any:
+        if isinstance(result, tuple):
+            return tuple(map(plain, result))
+        return result.item() if isinstance(result, np.generic) else result
+
+    def run(entry: Callable[..., Any], *values: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return plain(entry(*values))
 
     name = hashlib.sha256(module.text.encode()).hexdigest()[:32]
     loaded = load(module.body, name, cache.temporary(name, module.text))
-    return {entry: np.errstate(all="ignore")(getattr(loaded, entry)) for entry in module.entries}
+    return {entry: functools.partial(run, getattr(loaded, entry)) for entry in module.entries}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ from gradc.runtime import vectors
 
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
-    runtime = ("blocks.py", "extremes.py", "indexing.py", "storage.py", "sweeps.py", "products.py", "algebra.py")
+    runtime = (
+        "blocks.py",
+        "extremes.py",
+        "indexing.py",
+        "storage.py",
+        "sweeps.py",
+        "products.py",
+        "narrow.py",
+        "algebra.py",
+    )
     own = [Path(__file__).with_name(name) for name in runtime]
     own += [Path(emit.__file__).with_name(name) for name in ("blocks.py", "llvm.py", "batches.py")]
     return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())

@@ -106,13 +106,21 @@ def _define(symbol: str) -> bool:
     """Tells LLVM where one of gradc's or Numba's helpers or Python's exceptions is; False if it is none of these."""
     from llvmlite import binding
 
-    own = blas.symbols() if symbol in blas.NAMES else pool.symbols()
-    address = own.get(symbol) or _helpers().get(symbol)
+    address = _own(symbol) or _helpers().get(symbol)
     if symbol.startswith("PyExc_"):
         address = id(getattr(builtins, symbol.removeprefix("PyExc_")))
     if address is not None:
         binding.add_symbol(symbol, address)
     return address is not None
+
+
+def _own(symbol: str) -> int | None:
+    from gradc.runtime import narrow  # with LLVM
+
+    if symbol in blas.NAMES:
+        return blas.symbols()[symbol]
+    bits = next((b for b, name in narrow.SYMBOLS.items() if name == symbol), None)
+    return narrow.address(bits) if bits else pool.symbols().get(symbol)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 SYMBOL = "gradc_run_chunks"
@@ -19,6 +19,7 @@ MOST = 64
 """The most threads, and the most chunks of a sweep. Threads are started as they are needed."""
 
 _asked = threading.local()
+_c = ctypes.CDLL(None) if os.name == "posix" else None
 _job = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 
 
@@ -34,7 +35,7 @@ def limited(threads: int) -> Iterator[None]:
 
 
 class _Pool:
-    """Workers for one job at a time. `awake` of the `workers` look for one, or soon will; the others sleep."""
+    """Workers for one job at a time. `awake` of the `threads` look for one, or soon will; the others sleep."""
 
     def __init__(self) -> None:
         from gradc.runtime.handover import Job, handover
@@ -42,7 +43,9 @@ class _Pool:
         self.code, self.job = handover(), Job()
         self.leading, self.counting = threading.Lock(), threading.Lock()
         self.alarm: SimpleQueue[None] = SimpleQueue()
-        self.workers = self.awake = self.number = 0
+        self.awake = self.number = 0
+        self.threads: list[int] = []
+        self.cores: set[int] = set()
 
     def run(self, kernel: int, data: int, chunks: int, helpers: int) -> bool:
         """Runs all chunks, with so many workers at most; False, and nothing done, if there is a job already."""
@@ -52,6 +55,7 @@ class _Pool:
             self.number += 1
             job = self.job
             job.kernel, job.data, job.chunks, job.places, job.next = kernel, data, chunks, helpers, 0
+            self._spread()
             try:
                 self.code.open(job, self.number)
                 self._wake(helpers)
@@ -66,17 +70,33 @@ class _Pool:
         if self.awake >= helpers:
             return
         with self.counting:
-            while self.workers < helpers and self._start():
-                self.workers += 1
-            for _ in range(min(helpers, self.workers) - self.awake):
+            while len(self.threads) < helpers and self._start():
+                pass
+            for _ in range(min(helpers, len(self.threads)) - self.awake):
                 self.awake += 1
                 self.alarm.put(None)
 
+    def _spread(self) -> None:
+        """Keeps the workers off the core that the leader is on.
+
+        While another library's threads wait busily, every core looks taken, and the scheduler may well choose that one.
+        """
+        cores = _allowed() - {_core()}
+        if cores != self.cores:
+            with self.counting:
+                self.cores = cores
+                for thread in self.threads:
+                    _move(thread, cores)
+
     def _start(self) -> bool:
+        worker = threading.Thread(target=self._work, name="gradc", daemon=True)
         try:
-            threading.Thread(target=self._work, name="gradc", daemon=True).start()
+            worker.start()
         except RuntimeError:  # when Python is going down, there are no more threads to be had
             return False
+        assert worker.native_id is not None
+        self.threads.append(worker.native_id)
+        _move(worker.native_id, self.cores)
         return True
 
     def _work(self) -> None:
@@ -103,14 +123,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a fork
 
 
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _allowed() -> set[int]:
+    """The cores that this thread may use."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def _core() -> int | None:
+    """The core that this thread is on, where the system tells."""
+    ask = getattr(_c, "sched_getcpu", None)
+    return ask() if ask else None
+
+
+def _move(thread: int, cores: set[int]) -> None:
+    """Lets a thread use these cores only, where the system can do that. It is a wish: work goes on without it."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(thread, cores)
 
 
 def _run(kernel: int, data: int, chunks: int) -> None:
     """Runs all chunks; comes back when no thread is at work on one."""
-    threads = getattr(_asked, "threads", None) or _cores()
+    threads = getattr(_asked, "threads", None) or len(_allowed())
     helpers = min(threads, chunks, MOST) - 1
     if helpers and _pool().run(kernel, data, chunks, helpers):
         return

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import _empty_nd_impl
 
-from gradc.runtime import blas
+from gradc.runtime import blas, narrow
 
 SMALL = 4096
 """Products of fewer multiplications are done in loops: they are over before BLAS has looked at its arguments."""
@@ -52,6 +52,22 @@ def _gemm(typing, flip_a, flip_b, m, n, k, a, lead_a, b, lead_b, beta, c, lead_c
     return signature, codegen
 
 
+@intrinsic
+def _narrow(typing, a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
+    """What `gradc.runtime.narrow` does for such a product, if it does."""
+    bits = c.dtype.bitwidth
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        binding.add_symbol(narrow.SYMBOLS[bits], narrow.address(bits))
+        *given, adds = values
+        given.append(builder.trunc(adds, ir.IntType(1)) if adds.type != ir.IntType(1) else adds)
+        function = ir.FunctionType(ir.IntType(1), [v.type for v in given])
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, narrow.SYMBOLS[bits]), given)
+
+    i64 = types.int64
+    return types.boolean(*(a, i64, i64) * 2, c, i64, i64, i64, i64, types.boolean), codegen
+
+
 @jit
 def _layout(rows_apart, columns_apart, rows, columns):  # type: ignore[no-untyped-def]
     """Whether a matrix is stored by rows or by columns, and how far these are apart.
@@ -74,6 +90,8 @@ def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-unt
                 for p in range(k):
                     total += a[i * a0 + p * a1] * b[p * b0 + j * b1]
                 c[i * c0 + j] = total
+        return
+    if _narrow(a, a0, a1, b, b0, b1, c, c0, m, n, k, add != zero):
         return
     # rows for BLAS's columns: the transposed product of the transposed factors
     flip_a, lead_a = _layout(a0, a1, m, k)

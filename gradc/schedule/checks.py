@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gradc.bounds import checked_here, integer_poly, places_of_bounds
-from gradc.extents import ONE, Entry, Index, Poly, Term, at_end
+from gradc.extents import ONE, ZERO, Entry, Index, Poly, Term, at_end
 from gradc.ir import Node
 from gradc.loops import Apply, Check, Const, Element, Expr, Name, Stmt
 from gradc.schedule.levels import Levels, Loop
@@ -71,6 +71,10 @@ class Checks:
     def message(self, n: Node, axis: Index) -> str:
         origin = self.names.provenance.origins.get(n)
         where = f" ({origin.place})" if origin and origin.span else ""
+        subscript = dict(zip(n.axes, n.subscripts, strict=True))[axis]
+        if axis not in n.args[0].indices and (integer_poly(subscript) == ZERO or axis.extent == ONE):
+            what = n.args[0].kind if n.args[0].op == "reduce" else "an element"
+            return f"{what} of an empty range{where}"
         of = n.args[0].name if n.op == "read" and n.args[0].op == "input" else "what is read"
         return f"index out of range of axis {list(n.axes).index(axis)} of {of}{where}"
 

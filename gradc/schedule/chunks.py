@@ -59,6 +59,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     if not count:
         return routine
     elsewhere = {name for s, _ in walk([s for s in body if not isinstance(s, Sweep)]) for name in _names(s)}
+    elsewhere.update(name for s in body if isinstance(s, Sweep) for name in s.parameters)
     kept = [s for s in body if not (isinstance(s, Alloc) and s.array in local and s.array not in elsewhere)]
     return replace(routine, body=tuple(kept))
 

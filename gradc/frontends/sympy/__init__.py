@@ -12,11 +12,12 @@ import sympy
 
 from gradc.build import Builder
 from gradc.errors import UnsupportedError
+from gradc.frontends.sympy.forms import Part
 from gradc.frontends.sympy.inputs import Inputs
 from gradc.frontends.sympy.integers import Integers
 from gradc.frontends.sympy.lower import Lowering
-from gradc.frontends.sympy.names import Names
-from gradc.frontends.sympy.walk import Part, Parts, printed
+from gradc.frontends.sympy.names import Names, identifier, shown
+from gradc.frontends.sympy.walk import Parts, printed
 from gradc.ir import Graph
 from gradc.program import Input, Origin, Program, Provenance, Value, axes_of
 
@@ -32,9 +33,11 @@ def program(expression: Part, wrt: Sequence[Part | str] | None = None) -> Progra
     graph = Graph()
     build = Builder(graph)
     parts = Parts(expression)
-    integers = Integers(build, Names())
-    inputs = Inputs(parts, integers).find(expression, wrt)
+    found = Inputs(parts, Names())
+    inputs = found.find(expression, wrt)
     values = {i.name: _value(build, i) for i in inputs}
+    values |= {name: Value(build.dim(name)) for name in found.dims}
+    integers = Integers(build, found.names)
     lowering = Lowering(parts, integers, values, expression)
     result = lowering.value(expression)
     if result.axes and all(a is None for a in result.axes):  # a matrix of one element is that number
@@ -57,5 +60,8 @@ def names(wrt: Sequence[Part | str]) -> tuple[str, ...]:
     """Symbols as the names of the inputs they are. Raises ParseError or UnsupportedError for what is none."""
     for s in wrt:
         if not isinstance(s, str | sympy.Symbol | sympy.IndexedBase | sympy.MatrixSymbol):
-            raise UnsupportedError(f"wrt: {str(s)[:40]} is not a symbol", hint="give symbols, arrays or their names")
+            what = printed(s) if isinstance(s, sympy.Basic) else f"a {type(s).__name__}"
+            raise UnsupportedError(f"wrt: {what} is not a symbol", hint="give symbols, arrays or their names")
+        if isinstance(s, str) and identifier(s) is None:
+            raise UnsupportedError(f"wrt: there is no input {shown(s)}")
     return tuple(s if isinstance(s, str) else Names().of(s) for s in wrt)

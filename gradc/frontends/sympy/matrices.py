@@ -11,12 +11,12 @@ from sympy.matrices import expressions as m
 from gradc.errors import ShapeError, Span, UnsupportedError
 from gradc.extents import Index, Poly
 from gradc.frontends.sympy import scalars
-from gradc.frontends.sympy.integers import Integers, Scope
-from gradc.frontends.sympy.walk import Part
+from gradc.frontends.sympy.forms import Part
+from gradc.lower import construction
 from gradc.lower.arrays import Arrays
 from gradc.lower.functions import Functions
 from gradc.lower.linear import LinearAlgebra
-from gradc.lower.shaping import transpose
+from gradc.lower.shaping import concatenate, reshape, transpose
 from gradc.program import Value
 
 HIGHEST = 64
@@ -26,8 +26,8 @@ HIGHEST = 64
 class Matrices:
     """Each rule makes the value of a part from those of its arguments. `rules` is the table."""
 
-    def __init__(self, arrays: Arrays, integers: Integers, span: Span) -> None:
-        self.arrays, self.build, self.integers, self.span = arrays, arrays.build, integers, span
+    def __init__(self, arrays: Arrays, length: Callable[[Part], Poly], span: Span) -> None:
+        self.arrays, self.build, self.length, self.span = arrays, arrays.build, length, span
         self.functions, self.algebra = Functions(arrays), LinearAlgebra(arrays)
         self.rules: dict[type, Callable[[Part, Sequence[Value]], Value]] = {
             m.MatAdd: lambda e, args: reduce(lambda a, b: arrays.elementwise("add", [a, b], span), args),
@@ -43,6 +43,11 @@ class Matrices:
             m.Identity: self.identity,
             m.ZeroMatrix: lambda e, args: Value(self.build.const(0.0), self._axes(e)),
             m.OneMatrix: lambda e, args: Value(self.build.const(1.0), self._axes(e)),
+            m.DiagMatrix: self.with_diagonal,
+            m.DiagonalMatrix: self.diagonal_part,
+            m.DiagonalOf: self.diagonal,
+            m.BlockMatrix: self.blocks,
+            m.KroneckerProduct: lambda e, args: reduce(self.kronecker, args),
             sympy.MatrixBase: self.entries,
         }
 
@@ -110,6 +115,37 @@ class Matrices:
         hit = self.build.op("eq", self.build.index(row), self.build.index(column))
         return Value(self.build.select(hit, self.build.const(1.0), self.build.const(0.0)), axes)
 
+    def with_diagonal(self, e: Part, args: Sequence[Value]) -> Value:
+        """The matrix with a vector, of one row or of one column, on its diagonal."""
+        (vector,) = args
+        axes = tuple(a for a in vector.axes if a is not None)
+        if len(axes) > 1:
+            raise ShapeError("DiagMatrix takes a matrix of one column", hint="DiagonalMatrix is the diagonal of others")
+        return construction.diagonal_matrix(self.arrays, Value(vector.node, axes or (None,)), 0, self.span)
+
+    def diagonal_part(self, e: Part, args: Sequence[Value]) -> Value:
+        """A matrix with 0 outside of its diagonal."""
+        (matrix,) = args
+        row, column = (self.build.const(0) if a is None else self.build.index(a) for a in matrix.axes)
+        kept = self.build.select(self.build.op("eq", row, column), matrix.node, self.build.const(0.0))
+        return Value(kept, matrix.axes)
+
+    def diagonal(self, e: Part, args: Sequence[Value]) -> Value:
+        value = construction.diagonal(self.arrays, args[0], 0, self.span, "DiagonalOf")
+        return Value(value.node, (*value.axes, None))
+
+    def blocks(self, e: Part, args: Sequence[Value]) -> Value:
+        """Matrices beside and below one another."""
+        columns = e.blocks.shape[1]
+        rows = [concatenate(self.arrays, args[k : k + columns], 1, self.span) for k in range(0, len(args), columns)]
+        return concatenate(self.arrays, rows, 0, self.span)
+
+    def kronecker(self, a: Value, b: Value) -> Value:
+        """Every entry of a times all of b: entry (i, j) stands in a at (i//rows, j//columns) of b."""
+        product = self.arrays.contract([(a, "ij"), (b, "kl")], "ikjl", self.span, "KroneckerProduct")
+        i, k, j, length = product.shape
+        return reshape(self.arrays, product, (i * k, j * length), self.span)
+
     def entries(self, e: Part, args: Sequence[Value]) -> Value:
         """An explicit matrix: each entry put in its place."""
         axes = self._axes(e)
@@ -129,6 +165,6 @@ class Matrices:
     def _axes(self, e: Part) -> tuple[Index | None, ...]:
         axes: list[Index | None] = []
         for length in e.shape:
-            extent = Poly.const(length) if isinstance(length, int) else self.integers.poly(length, Scope())
+            extent = Poly.const(length) if isinstance(length, int) else self.length(length)
             axes.append(None if extent.constant == 1 else self.arrays.fresh(extent, axes))
         return tuple(axes)

@@ -8,10 +8,14 @@ import unicodedata
 
 from gradc.errors import ParseError
 from gradc.frontends.declarations import RESERVED
-from gradc.frontends.sympy.walk import Part, place
+from gradc.frontends.sympy.forms import Part
+from gradc.frontends.sympy.walk import place
 
 LATEX = re.compile(r"\\?([^\W\d_]\w*?)(?:_\{(\w+(?:, ?\w+)*)\})?")
 r"""`\alpha`, `x_{1}`, `\beta_{i, j}`: a command, and a subscript in braces."""
+
+LONGEST = 100
+"""No name has more characters."""
 
 
 class Names:
@@ -36,21 +40,28 @@ class Names:
         given = spelt(symbol)
         name = identifier(given)
         if name is None:
-            shown = repr(given if len(given) <= 40 else given[:40] + "...")
-            hint = "give the symbol a name that starts with a letter, is no keyword, and has letters, digits and _"
-            raise ParseError(f"{shown} cannot be the name of an input", place(symbol), hint)
+            hint = f"a name starts with a letter, is no keyword, and has up to {LONGEST} letters, digits and _"
+            raise ParseError(f"{shown(given)} cannot be the name of an input", place(symbol), hint)
         return name
 
 
 def spelt(symbol: Part) -> str:
     """What the user calls a symbol, an array or an index."""
     label = getattr(symbol, "label", symbol)
-    return str(getattr(label, "name", label))
+    name = getattr(label, "name", label)
+    return str.__str__(name) if isinstance(name, str) else str(name)
+
+
+def shown(name: str) -> str:
+    """A name in a message, on one line whatever it is."""
+    return repr(name if len(name) <= 40 else name[:40] + "...")
 
 
 def identifier(given: str) -> str | None:
     """A name as an identifier, LaTeX's written out (`x_{1}` is x_1); None if it cannot be one."""
-    text = unicodedata.normalize("NFKC", given)
+    text = unicodedata.normalize("NFKC", given[: LONGEST + 1])
+    if len(text) > LONGEST:
+        return None
     if not text.isidentifier():
         latex = LATEX.fullmatch(text)
         if latex is None:

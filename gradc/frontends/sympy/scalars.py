@@ -11,7 +11,7 @@ from sympy import functions as f
 
 from gradc.build import Builder
 from gradc.errors import UnsupportedError
-from gradc.frontends.sympy.walk import Part
+from gradc.frontends.sympy.forms import Part
 from gradc.ir import Node
 from gradc.ops import OPS
 

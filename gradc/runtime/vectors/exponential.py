@@ -15,6 +15,8 @@ from gradc.runtime.vectors.values import (
     at_most,
     bits,
     fma,
+    has_ldexp,
+    ldexp,
     polynomial,
     real,
     select,
@@ -69,10 +71,12 @@ def exp2(x: Real) -> Real:
 
 
 def scaled(y: Real, k: Integer) -> Real:
-    """y * 2**k: in two steps, so that it may overflow or become subnormal.
+    """y * 2**k: where there is no instruction for it in two steps, so that it may overflow or become subnormal.
 
     k is in the lowest bits, of which one more counts than exponents have.
     """
+    if has_ldexp():
+        return ldexp(y, k)
     bias, mantissa = y.format.bias, y.format.mantissa
     total = (k + 2 * bias) & (4 * bias + 3)
     half = total >> 1

@@ -7,12 +7,13 @@ branches; a choice is a `select` between two results. Code like that, put into a
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 
 DOUBLE, FLOAT = ir.DoubleType(), ir.FloatType()
 
@@ -173,15 +174,17 @@ def fma(a: Real, b: Real | float, c: Real | float) -> Real:
 def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
     """c[0] + c[1]*x + c[2]*x**2 + ..., of two coefficients or more.
 
-    Neighbours are joined to a polynomial in x**2, and so on (Estrin's scheme): a chain of few operations, for scalars.
+    Even and odd powers apart: chains half as long, for one multiplication more.
     """
-    terms: list[Real | float] = list(coefficients)
-    while len(terms) > 1:
-        pairs: list[Real | float] = [fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
-        terms = pairs + terms[len(pairs) * 2 :]
-        x = x * x
-    (result,) = terms
-    assert isinstance(result, Real)
+    square = x * x
+    even, odd = (_horner(square, coefficients[start::2]) for start in (0, 1))
+    return fma(x, odd, even)
+
+
+def _horner(x: Real, coefficients: Sequence[float]) -> Real | float:
+    result: Real | float = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        result = fma(x, result, c)
     return result
 
 
@@ -190,6 +193,26 @@ def quotient(a: Real | float, a_low: Real | float, b: Real, b_low: Real | float)
     inverse = 1.0 / b
     q = a * inverse
     return fma(inverse, fma(-q, b, a) + (a_low - q * b_low), q)
+
+
+@functools.cache
+def has_ldexp() -> bool:
+    """Whether `ldexp` is one instruction, of vectors too: elsewhere LLVM calls the C library for each number."""
+    return binding.llvm_version_info >= (22,) and bool(binding.get_host_cpu_features().get("avx512f"))
+
+
+def ldexp(y: Real, k: Integer) -> Real:
+    """y * 2**k, rounded once. k is in the lowest bits, as `Format.round` leaves it."""
+    i32 = ir.IntType(32)
+    if k.format.integer == i32:
+        spare = i32(31 - (k.format.mantissa - 2))
+        power = k.builder.ashr(k.builder.shl(k.value, spare), spare)
+    else:
+        power = k.builder.trunc(k.value, i32)
+    kind = ir.FunctionType(y.format.real, [y.format.real, i32])
+    name = f"llvm.ldexp.{y.format.real.intrinsic_name}.i32"
+    function = y.builder.module.globals.get(name) or ir.Function(y.builder.module, kind, name)
+    return Real(y.builder, y.builder.call(function, [y.value, power]), y.format)
 
 
 def copysign(magnitude: Real, sign: Real) -> Real:

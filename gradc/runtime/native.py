@@ -1,0 +1,94 @@
+"""Machine code of gradc's own, that LLVM makes without Numba: functions of addresses and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+
+WORD, BOOL, NOTHING = ir.IntType(64), ir.IntType(1), ir.VoidType()
+
+
+def engine(text: str) -> Any:
+    """The machine code of a module, given as LLVM text; its functions live as long as this."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), jit=True
+    )
+    made = binding.create_mcjit_compiler(binding.parse_assembly(text), machine)
+    made.finalize_object()
+    return made
+
+
+class Function(ir.IRBuilder):  # type: ignore[misc]
+    """Writes one function: loops and conditions beyond what its base class has."""
+
+    def __init__(self, module: ir.Module, name: str, result: ir.Type, *arguments: ir.Type, public: bool = True) -> None:
+        made = ir.Function(module, ir.FunctionType(result, arguments), name)
+        if not public:
+            made.linkage = "internal"
+        super().__init__(made.append_basic_block())
+
+    def less(self, a: Any, b: Any) -> Any:
+        return self.icmp_signed("<", a, b)
+
+    def least(self, a: Any, b: Any) -> Any:
+        return self.select(self.less(a, b), a, b)
+
+    def parts(self, length: Any, most: int) -> Any:
+        """How many parts of so many at most there are."""
+        return self.sdiv(self.add(length, WORD(most - 1)), WORD(most))
+
+    def part(self, length: Any, k: Any, parts: Any) -> tuple[Any, Any]:
+        """The first of a part of the numbers below a length, and how many it has; parts are as even as can be."""
+        first = self.sdiv(self.mul(length, k), parts)
+        return first, self.sub(self.sdiv(self.mul(length, self.add(k, WORD(1))), parts), first)
+
+    @contextmanager
+    def each(self, first: Any, last: Any, step: Any) -> Iterator[Any]:
+        """A loop over first, first + step ... below last."""
+        before, test, body, after = self.block, *(self.append_basic_block() for _ in range(3))
+        self.branch(test)
+        self.position_at_end(test)
+        index = self.phi(WORD)
+        index.add_incoming(first, before)
+        self.cbranch(self.less(index, last), body, after)
+        self.position_at_end(body)
+        yield index
+        index.add_incoming(self.add(index, step), self.block)
+        self.branch(test)
+        self.position_at_end(after)
+
+    def carried(
+        self, count: Any, step: int, start: Sequence[Any], turn: Callable[[Any, list[Any]], list[Any]]
+    ) -> list[Any]:
+        """What becomes of values by a turn at 0, step, 2 step ... below `count`, which is positive."""
+        before, loop, after = self.block, self.append_basic_block(), self.append_basic_block()
+        self.branch(loop)
+        self.position_at_end(loop)
+        index, *held = (self.phi(v.type) for v in (WORD(0), *start))
+        new = turn(index, held)
+        following = self.add(index, WORD(step))
+        for phi, first, then in zip((index, *held), (WORD(0), *start), (following, *new), strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(then, self.block)
+        self.cbranch(self.less(following, count), loop, after)
+        self.position_at_end(after)
+        return new
+
+    def known(self, size: Any, most: int, write: Callable[[int], None]) -> None:
+        """Code for each size from 1, of which one is run."""
+        done = self.append_basic_block()
+        choice = self.switch(size, done)
+        for k in range(1, most + 1):
+            block = self.append_basic_block()
+            choice.add_case(WORD(k), block)
+            self.position_at_end(block)
+            write(k)
+            self.branch(done)
+        self.position_at_end(done)

@@ -1,0 +1,152 @@
+"""Products with few rows in registers, against NumPy: layouts, remainders, and nothing else touched."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import mmap
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradc.runtime import narrow
+
+WORD = ctypes.c_int64
+LONG = 512
+"""More than enough for an axis to be long, whatever the vectors."""
+Place = Callable[[Any], Any]
+
+
+def compiled(dtype: str) -> Callable[[Any, Any, Any, bool], bool]:
+    """`C = A B`, or `C += A B`, by strides; whether it was done."""
+    size = np.dtype(dtype).itemsize
+    kind = ctypes.CFUNCTYPE(
+        ctypes.c_bool, *(ctypes.c_void_p, WORD, WORD) * 2, ctypes.c_void_p, *[WORD] * 4, ctypes.c_bool
+    )
+    function = kind(narrow.address(8 * size))
+
+    def run(a: Any, b: Any, c: Any, add: bool) -> bool:
+        strides = [tuple(s // size for s in x.strides) for x in (a, b, c)]
+        assert strides[2][1] == 1
+        return bool(
+            function(a.ctypes.data, *strides[0], b.ctypes.data, *strides[1], c.ctypes.data, strides[2][0],
+                     *c.shape, len(b), add)
+        )  # fmt: skip
+
+    return run
+
+
+def by_rows(a: Any) -> Any:
+    return np.ascontiguousarray(a)
+
+
+def by_columns(a: Any) -> Any:
+    return np.ascontiguousarray(a.T).T
+
+
+def inside(a: Any) -> Any:
+    """With other numbers around it on all sides."""
+    around = np.full((a.shape[0] + 2, a.shape[1] + 3), np.nan, a.dtype)
+    around[1:-1, 1:-2] = a
+    return around[1:-1, 1:-2]
+
+
+def inside_by_columns(a: Any) -> Any:
+    return inside(a.T).T
+
+
+LAYOUTS = (by_rows, by_columns, inside, inside_by_columns)
+DTYPES = ("float64", "float32")
+
+
+def check(run: Any, a: Any, b: Any, target: Place, add: bool) -> bool:
+    before = np.full((len(a), b.shape[1]), 7.0 if add else np.nan, a.dtype)
+    out = target(before)
+    done: bool = run(a, b, out, add)
+    if not done:
+        assert np.array_equal(out, before, equal_nan=True)
+        return False
+    exact, size = a.astype(float) @ b.astype(float), np.abs(a).astype(float) @ np.abs(b).astype(float)
+    limit = 4 * np.finfo(a.dtype).eps * (np.sqrt(len(b)) * size + 7.0)
+    assert (np.abs(out - exact - (7.0 if add else 0.0)) <= limit).all(), (a.shape, b.shape, a.strides, b.strides)
+    if target is inside:
+        around = out.base.copy()
+        around[1:-1, 1:-2] = np.nan
+        assert np.isnan(around).all()
+    return True
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_layout_and_every_remainder(dtype: str) -> None:
+    run, rng = compiled(dtype), np.random.default_rng(0)
+    short, long = (1, 2, 3, 4, 5, 6, 7, 11, 128), (LONG, LONG + 1, LONG + 7, LONG + 30)
+    cases = [(m, n, k) for m, n in itertools.product(short, (1, 2, 3, 5, 9)) for k in long]
+    cases += [(m, n, k) for m, k in itertools.product(short, (1, 2, 129, 260)) for n in long]
+    cases += [(n, m, k) for m, n, k in cases[::5]]
+    cases += [(3, 4, 1024), (3, 4, 1025), (7, 600, 2100), (7, 5, 2100)]
+    used = 0
+    for m, n, k in cases:
+        a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+        left, right = (LAYOUTS[i] for i in rng.integers(len(LAYOUTS), size=2))
+        used += check(run, left(a), right(b), (by_rows, inside)[rng.integers(2)], bool(rng.integers(2)))
+    if narrow.register():
+        assert used > len(cases) // 4
+
+
+@pytest.mark.skipif(not narrow.register(), reason="this processor has too few vector registers")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("left", "right", "shape"),
+    [
+        (by_rows, by_columns, (3, 7, LONG)),
+        (by_columns, by_columns, (3, 7, LONG)),
+        (by_rows, by_rows, (3, LONG, 7)),
+        (by_columns, by_rows, (3, LONG, 7)),
+        (by_rows, by_rows, (LONG, 3, LONG)),
+        (by_columns, by_columns, (LONG, 3, 7)),
+        (by_columns, by_rows, (LONG, 3, 7)),
+    ],
+)
+def test_products_that_are_done_in_registers(
+    dtype: str, left: Place, right: Place, shape: tuple[int, int, int]
+) -> None:
+    run, rng = compiled(dtype), np.random.default_rng(0)
+    m, n, k = shape
+    a, b = left(rng.normal(size=(m, k)).astype(dtype)), right(rng.normal(size=(k, n)).astype(dtype))
+    assert check(run, a, b, inside, False)
+    assert check(run, a, b, inside, True)
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(129, 129, LONG), (3, 5, 8), (3, LONG, 0), (2000, 2000, 4)])
+def test_other_products_are_left_to_others(m: int, n: int, k: int) -> None:
+    run = compiled("float64")
+    c = np.full((m, n), np.nan)
+    assert not run(np.ones((m, k + 1))[:, :k], np.ones((k + 1, n))[:k], c, False)
+    assert np.isnan(c).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks the system to forbid memory")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nothing_beyond_the_arrays_is_read(dtype: str) -> None:
+    """The arrays end where memory is forbidden: one number further would end the process."""
+    run, rng = compiled(dtype), np.random.default_rng(0)
+    page, system = mmap.PAGESIZE, ctypes.CDLL(None)
+
+    def at_the_end(a: Any) -> Any:
+        flipped = not a.flags.c_contiguous
+        source = a.T if flipped else a
+        whole = -(-source.nbytes // page) * page
+        memory = mmap.mmap(-1, whole + page)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        assert system.mprotect(ctypes.c_void_p(start + whole), page, 0) == 0
+        out = np.frombuffer(memory, a.dtype, source.size, whole - source.nbytes).reshape(source.shape)
+        out[:] = source
+        return out.T if flipped else out
+
+    for m, n, k in [(5, 9, LONG + 3), (4, LONG + 3, 9), (LONG + 5, 3, LONG + 1), (LONG + 7, 6, 130)]:
+        a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+        for left, right in itertools.product((by_rows, by_columns), repeat=2):
+            check(run, at_the_end(left(a)), at_the_end(right(b)), at_the_end, True)
