@@ -29,6 +29,7 @@ class Algebra:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._integers: dict[Poly, Node] = {}
 
     # leaves
 
@@ -50,7 +51,12 @@ class Algebra:
         return node if poly.is_nonnegative() else self.op("maximum", node, self.const(0))
 
     def integer(self, poly: Poly) -> Node:
-        """A polynomial as an integer node, term by term."""
+        """A polynomial as an integer node: polynomials are made of one another, so each is written once."""
+        if poly not in self._integers:
+            self._integers[poly] = self._written(poly)
+        return self._integers[poly]
+
+    def _written(self, poly: Poly) -> Node:
         total: Node | None = None
         for monomial, coefficient in sorted(poly.terms, key=lambda t: t[1] < 0):
             term: Node | None = None

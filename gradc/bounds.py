@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from gradc.division import divides
 from gradc.extents import ONE, Entry, Index, Poly, Term
-from gradc.ir import Node, reachable
+from gradc.ir import Node
 
 Range = Literal["proved", "call", "kernel"]
 TERMS = {"floordiv": "//", "mod": "%", "minimum": "min", "maximum": "max"}
@@ -118,40 +119,61 @@ def _facts(condition: Node) -> list[Poly]:
 
 def integer_poly(node: Node) -> Poly | None:
     """An integer expression of numbers, dims, loop indices and elements of index inputs; None for any other."""
-    if node.type != "int":
-        return None
-    polys: dict[Node, Poly] = {}
-    for n in reachable([node]):
-        if n.op == "const":
-            poly = Poly.const(int(n.value))
-        elif n.op in ("dim", "index"):
-            poly = Poly.atom(n.name if n.op == "dim" else n.index)
-        elif n.op == "input" or (n.op == "read" and n.args[0].op == "input" and n.guard is None):
-            places = {} if n.op == "input" else dict(zip(n.axes, n.subscripts, strict=True))
-            source = n if n.op == "input" else n.args[0]
-            if source.type != "int" or any(e not in polys for e in places.values()):
-                return None
-            at = tuple(polys[places[a]] if a in places else Poly.atom(a) for a in source.axes)
-            poly = Poly.atom(Entry(source.name, source.axes, at))
-        elif n.op == "select" and _is_wrap(n):
-            poly = Poly.atom(Term("wrap", (polys[n.args[1]], polys[n.args[2]] - polys[n.args[1]])))
-        elif n.op == "ge" and all(a in polys for a in n.args):
+    stack = [node] if node.type == "int" else []
+    while stack:
+        n = stack[-1]
+        missing = [a for a in n.args if a.type == "int" and a not in _POLYS] if n not in _POLYS else []
+        if missing:
+            stack += missing
             continue
-        elif n.op in (*TERMS, "add", "sub", "mul", "neg") and all(a in polys for a in n.args):
-            parts = [polys[a] for a in n.args]
-            if n.op in TERMS:
-                poly = Poly.atom(Term(TERMS[n.op], tuple(parts)))
-            elif n.op == "neg":
-                poly = -parts[0]
-            else:
-                sign = {"add": Poly.__add__, "sub": Poly.__sub__, "mul": Poly.__mul__}[n.op]
-                poly = sign(*parts)
-        else:
-            return None
-        if not poly.is_manageable:
-            return None
-        polys[n] = poly
-    return polys[node]
+        stack.pop()
+        if n not in _POLYS:
+            poly = _poly(n)
+            _POLYS[n] = poly if poly is not None and poly.is_manageable else None
+    return _POLYS.get(node)
+
+
+_POLYS: WeakKeyDictionary[Node, Poly | None] = WeakKeyDictionary()
+"""What is known of the integers of graphs in use: an expression is looked at once, not with each that is made of it."""
+
+
+def _poly(n: Node) -> Poly | None:
+    """The polynomial of an integer node, those of its arguments being known."""
+    if n.op == "const":
+        return Poly.const(int(n.value))
+    if n.op in ("dim", "index"):
+        return Poly.atom(n.name if n.op == "dim" else n.index)
+    if n.op == "input":
+        return Poly.atom(Entry(n.name, n.axes, tuple(map(Poly.atom, n.axes))))
+    if n.op == "read":
+        return _element(n)
+    if n.op == "select":
+        return _wrap(n)
+    parts = [p for a in n.args if (p := _POLYS.get(a)) is not None]
+    if len(parts) < len(n.args):
+        return None
+    if n.op in TERMS:
+        return Poly.atom(Term(TERMS[n.op], tuple(parts)))
+    if n.op == "neg":
+        return -parts[0]
+    sign = {"add": Poly.__add__, "sub": Poly.__sub__, "mul": Poly.__mul__}.get(n.op)
+    return sign(*parts) if sign else None
+
+
+def _element(n: Node) -> Poly | None:
+    """An element of an index input."""
+    places = dict(zip(n.axes, map(_POLYS.get, n.subscripts), strict=True))
+    if n.args[0].op != "input" or n.guard is not None:
+        return None
+    at = [places[a] if a in places else Poly.atom(a) for a in n.args[0].axes]
+    known = tuple(p for p in at if p is not None)
+    return Poly.atom(Entry(n.args[0].name, n.args[0].axes, known)) if len(known) == len(at) else None
+
+
+def _wrap(n: Node) -> Poly | None:
+    """The position that the bound of a slice means."""
+    k, end = map(_POLYS.get, n.args[1:])
+    return Poly.atom(Term("wrap", (k, end - k))) if _is_wrap(n) and k is not None and end is not None else None
 
 
 def _is_wrap(n: Node) -> bool:

@@ -206,6 +206,9 @@ class Poly:
 
     def render(self, name: Callable[[Index], str]) -> str:
         """The polynomial as a Python expression."""
+        return self._text if name is str else self._rendered(name)
+
+    def _rendered(self, name: Callable[[Index], str]) -> str:
         if not self.terms:
             return "0"
         ordered = sorted(self.terms, key=lambda t: t[1] < 0)
@@ -219,7 +222,7 @@ class Poly:
 
     @cached_property
     def _text(self) -> str:
-        return self.render(str)
+        return self._rendered(str)
 
     def __str__(self) -> str:
         return self._text

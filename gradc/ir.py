@@ -74,7 +74,7 @@ class Linear:
     guarded: bool = False
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Node:
     """One scalar expression. Nodes of a graph are unique, so equality is identity."""
 

@@ -40,6 +40,8 @@ the compiler differentiates by (`gradc/ops.py`, `gradc/kinks.py`), and every row
 Three rules stand behind it. What is not chosen contributes nothing: an arm of an `if` that is not taken, the side of a
 maximum that loses, whatever its own derivative is. Where sides tie, they share. Comparisons and roundings have the
 derivative 0 everywhere. The poles of `tan` lie between the doubles: it has a large value at pi/2, and a large slope.
+The gradient of a determinant, its cofactors, is there for singular matrices too; its second derivatives go by way of
+the inverse, and are NaN there.
 
 | expression | at | value | derivative |
 |---|---|---|---|

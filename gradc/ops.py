@@ -146,7 +146,7 @@ _ROWS = (
         kinks=(((1.0, 1.0), (0.5, 0.5)),),
     ),
     # powers, exponentials, logarithms
-    _unary("sqrt", "1/(2*y)", (0.0, INF), DIVISION, kinks=((0.0, INF),)),
+    _unary("sqrt", "1/(2*y + 0)", (0.0, INF), DIVISION, kinks=((0.0, INF), (-0.0, INF))),  # -0 + 0 is 0
     _unary("cbrt", "1/(3*y*y)", (0.0, INF), kinks=((0.0, INF),)),
     _unary("exp", "y"),
     _unary("exp2", "y*0.6931471805599453"),
@@ -165,10 +165,13 @@ _ROWS = (
     Op(
         "arctan2",
         ("a", "b"),
-        ("b/hypot(a, b)/hypot(a, b)", "-a/hypot(a, b)/hypot(a, b)"),
+        (
+            "0 if hypot(a, b) == 0 else b/hypot(a, b)/hypot(a, b)",
+            "0 if hypot(a, b) == 0 else -a/hypot(a, b)/hypot(a, b)",
+        ),
         TRANSCENDENTAL,
         (REALS, (0.0, INF)),
-        kinks=(((0.0, 0.0), (NAN, NAN)),),
+        kinks=(((0.0, 0.0), (0.0, 0.0)),),
     ),
     _unary("sinh", "cosh(x)"),
     _unary("cosh", "sinh(x)"),

@@ -6,6 +6,8 @@ SCALARS = "x: param\n"
 ARRAYS = "w: param[n]\nA: param[n, n]\nt: index[n]\nk: index\n"
 
 REFUSED_OF_SCALARS = r"""
+[]=x\nx
+()=[x]\nx
 np.linalg.os
 f"{x!r}"
 breakpoint()

@@ -1,4 +1,7 @@
-"""Coverage-guided fuzzing of the text front end: `python tests/fuzz.py -max_total_time=60`. Needs the extra `fuzz`."""
+"""Coverage-guided fuzzing of texts, and of functions with the same statements. Needs the extra `fuzz`.
+
+python tests/fuzz.py -max_total_time=60
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import atheris  # type: ignore[import-not-found, unused-ignore]
 with atheris.instrument_imports(include=["gradc.frontends", "gradc.lower", "gradc.autodiff", "gradc.schedule"]):
     import attempts
     from cases import EXAMPLES
-    from mutations import mutated, outcome, watchdog
+    from mutations import mutated, outcome, outcome_as_function, watchdog
 
 CORPUS = [
     *(p.read_text() for p in sorted(EXAMPLES.glob("*.gradc"))),
@@ -22,8 +25,11 @@ CORPUS = [
 
 
 def one(data: bytes) -> None:
+    text = data.decode(errors="surrogateescape")
     with watchdog(10):
-        outcome(data.decode(errors="surrogateescape"))
+        outcome(text)
+        if len(data) % 4 == 0:
+            outcome_as_function(text)
 
 
 def mutator(data: bytes, longest: int, seed: int) -> bytes:
@@ -35,5 +41,7 @@ if __name__ == "__main__":
     with TemporaryDirectory() as seeds:
         for k, text in enumerate(CORPUS):
             (Path(seeds) / str(k)).write_text(text)
-        atheris.Setup([*sys.argv, seeds, "-max_len=2000", "-rss_limit_mb=4096"], one, custom_mutator=mutator)
+        atheris.Setup(
+            [*sys.argv, seeds, "-max_len=2000", "-mutate_depth=1", "-rss_limit_mb=6000"], one, custom_mutator=mutator
+        )
         atheris.Fuzz()

@@ -39,7 +39,7 @@ class TooSlow(BaseException):
 
 @contextmanager
 def watchdog(seconds: float) -> Iterator[None]:
-    """Raises TooSlow in the block if it takes longer, in time of the process. Main thread only."""
+    """Raises TooSlow in the block if it takes longer, in CPU time of the process. Main thread only."""
 
     def bark(number: int, frame: FrameType | None) -> None:
         raise TooSlow

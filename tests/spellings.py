@@ -146,6 +146,7 @@ PAIRS = (
     "log(w*exp(a)/(w*exp(a) + v*exp(b)))",
     "log(w*exp(a)/(w*exp(a) + (1 - w)*exp(b)))",
     "log(w/(w + v*exp(b))) + a",
+    "log((exp(-a) + w)/(exp(-b) + 2*exp(a/2)))",
     "log(w*exp(a)/(w*exp(a) + v*exp(b) + exp(a/2)))",
     "log(w*sigmoid(a) + (1 - w)*sigmoid(b))",
     "log(w*sigmoid(a) + v*exp(b))",

@@ -16,27 +16,35 @@ import attempts
 import numpy as np
 import pytest
 from cases import EXAMPLES
-from mutations import mutated, outcome, watchdog
+from mutations import mutated, outcome, outcome_as_function, watchdog
 
 import gradc
 
-GENEROUS = 30.0
-"""Seconds for what takes milliseconds: a watchdog against hangs, not a measurement."""
+PROMPT = 1.0
+"""Seconds of CPU time for what takes milliseconds: a watchdog against hangs, not a measurement."""
+PATIENT = 5.0
+"""The same for long programs, which may be legal, and take tenths of a second."""
 REFUSED = attempts.texts(attempts.SCALARS, attempts.REFUSED_OF_SCALARS)
 REFUSED += attempts.texts(attempts.ARRAYS, attempts.REFUSED_OF_ARRAYS)
 ACCEPTED = attempts.texts(attempts.SCALARS, attempts.ACCEPTED_OF_SCALARS)
 ACCEPTED += attempts.texts(attempts.ARRAYS, attempts.ACCEPTED_OF_ARRAYS)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """What is loaded when it is first needed is loaded."""
+    outcome("x: param\nexp(x)*inv([[x, 1.0], [2.0, x]])[0, 1]")
+
+
 @pytest.mark.parametrize("text", REFUSED)
 def test_refused_with_a_place(text: str) -> None:
-    with watchdog(GENEROUS):
+    with watchdog(PROMPT):
         assert isinstance(outcome(text), gradc.GradcError)
 
 
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_odd_and_legal(text: str) -> None:
-    with watchdog(GENEROUS):
+    with watchdog(PROMPT):
         assert isinstance(outcome(text), gradc.Function)
 
 
@@ -54,6 +62,7 @@ DEEP: dict[str, str] = {
     "loops": f"sum(x {' '.join(f'for i{k} in range(2)' for k in range(1000))})",
     "filters": f"sum(x for i in range(2) {'if x ' * 1000})",
     "blocks": chained(100, "y = 0\n", lambda k: " " * k + "if x:\n", " " * 100 + "y = 1\ny"),
+    "conditional expressions": "x if x else " * 1000 + "x",
     "elif": chained(1000, "if x:\n y = 1\n", lambda k: f"elif x > {k}:\n y = {k}*x\n", "else:\n y = 2\ny"),
     "ifs": chained(300, "y = x\nz = x\n", lambda k: "if y > z:\n y = y*z\nelse:\n z = z*y\n", "y + z"),
     "returns": chained(
@@ -69,6 +78,8 @@ DEEP: dict[str, str] = {
     ),
     "names of gradients": chained(30, "def g0(x): return tanh(x)\n", lambda k: f"g{k + 1} = grad(g{k})\n", "g30(x)"),
     "slices": "w: param[n]\nsum(w" + "[::2]" * 100 + ")",
+    "slices of slices": "w: param[n]\nk: index\nm: index\nsum(w" + "[n-m:k:2][n-k:k][n-k:k:-1][k:k]" * 4 + ")",
+    "lengths": "A: param[n, n]\nsum(reshape(A, (1 + 1, " + "n - 11, " * 9 + "n - 1)))",
     "outer": "w: param[n]\nsum(" + "outer(w, " * 100 + "w" + ")" * 101,
     "dims": f"w: param[{' + '.join(f'd{k}' for k in range(30))}]\n"
     + "".join(f"v{k}: data[d{k}]\n" for k in range(30))
@@ -80,8 +91,26 @@ DEEP: dict[str, str] = {
 
 @pytest.mark.parametrize("body", DEEP.values(), ids=DEEP)
 def test_deep_and_long_programs_end(body: str) -> None:
-    with watchdog(GENEROUS):
+    with watchdog(PATIENT):
         outcome(attempts.SCALARS + body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        chained(1000, "if x < 0:\n y = 0\n", lambda k: f"elif x < {k + 1}:\n y = {k}*x\n", "else:\n y = x\ny"),
+        chained(
+            1000, "def f(x):\n", lambda k: f" {'el' * (k > 0)}if x < {k + 1}:\n  return {k}*x\n", " return x\nf(x)"
+        ),
+        chained(1000, "", lambda k: f"{k}*x if x < {k + 1} else ", "x"),
+    ],
+    ids=["elif", "returns", "conditional expressions"],
+)
+def test_chains_of_a_thousand_arms(text: str) -> None:
+    function = gradc.compile("x: param\n" + text, backend="python", cache=False)
+    for x in (0.5, 1.0, 400.25, 999.5, 1000.0):
+        slope = int(x) if x < 1000 else 1
+        assert function.value_and_grad(x) == (slope * x, (slope,))
 
 
 def test_chains_of_conditions_take_linear_work() -> None:
@@ -160,13 +189,24 @@ def test_such_names_compiled_together() -> None:
     assert np.asarray(gradient) == pytest.approx(2 * point, rel=1e-13)
 
 
+@pytest.mark.parametrize("text", REFUSED + ACCEPTED)
+def test_the_same_as_bodies_of_functions(text: str) -> None:
+    with watchdog(PROMPT):
+        outcome_as_function(text)
+
+
+def test_a_function_nested_too_deeply_is_refused_with_a_place() -> None:
+    assert "nested too deeply" in str(outcome_as_function("x" + "**x" * 200))
+
+
 CORPUS = [*(p.read_text() for p in sorted(EXAMPLES.glob("*.gradc"))), *REFUSED, *ACCEPTED]
 
 
 def try_mutation(random: Random) -> None:
     text = mutated(random.choice(CORPUS), CORPUS, random)
-    with watchdog(GENEROUS):
+    with watchdog(PATIENT):
         outcome(text)
+        outcome_as_function(text)
 
 
 def test_mutated_programs() -> None:

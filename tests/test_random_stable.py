@@ -36,7 +36,8 @@ RESULTS = (
     "(exp({u}) - exp({v}))/(exp({u}) + exp({v}))", "log((exp({u}) + exp({v}))**2)", "sum(p*log(softmax(x)))",
     "log1p(exp({u})) + (1 - w)*({v})", "log(expm1(2 + ({u})**2))",
     "2/(1 + exp(-({u}))) - 1", "log(sigmoid({u})/(1 - sigmoid({u})))", "{q} - ({q})*sigmoid({v})", "2 - 2*cosh({u})",
-    "0.5*sigmoid({u}) - 0.5", "3*exp({u}) - 3*exp(-({u}))", "tanh({u}) - tanh({u})**3", "logaddexp({u}, {v})*({q})",
+    "log((exp(-a) + {q})/({r} + exp(-b)))", "0.5*sigmoid({u}) - 0.5", "3*exp({u}) - 3*exp(-({u}))",
+    "tanh({u}) - tanh({u})**3", "logaddexp({u}, {v})*({q})",
 )  # fmt: skip
 
 

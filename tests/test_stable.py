@@ -107,6 +107,10 @@ def test_compiled(texts: Sequence[str]) -> None:
         ("log(sigmoid(z))", "y = where(z > 0, 1/(1 + exp(-z)), exp(z)/(1 + exp(z)))\nlog(y)"),
         ("log(1 + exp(z))/log(2)", "log2(1 + exp(z))"),
         ("z", "log1p(expm1(z))"),
+        (
+            "log(exp(-z) + 3*exp(-z/2)) - log(exp(-z/2) + 2*exp(-2*z))",
+            "log((exp(-z) + 3*exp(-z/2))/(exp(-z/2) + 2*exp(-2*z)))",
+        ),
     ],
 )
 def test_helpers_names_and_arms(plain: str, other: str) -> None:

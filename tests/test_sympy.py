@@ -326,9 +326,16 @@ ERRORS = [
     (sympy.Trace(sympy.Identity(sympy.Max(W[0], 1))), "no data in them"),
     (
         Sum(sympy.exp(Sum(Piecewise((W[j], i < j), (0, True)), ALSO)), ROWS),
-        "'j' is the index of a sum, and also stands",
+        "'j' is an index, and also stands outside",
     ),
-    (Sum(W[i], ROWS) + i, "'i' is the index of a sum, and also stands"),
+    (
+        Sum(
+            sympy.Trace(sympy.FunctionMatrix(2, 2, sympy.Lambda((i, j), Piecewise((W[K], i < K), (0, True))))),
+            (K, 0, N - 1),
+        ),
+        "is an index, and also stands outside",
+    ),
+    (Sum(W[i], ROWS) + i, "'i' is an index, and also stands outside"),
     (Sum(W[i], (i, 1, N)), "no sum over its subscript starts at 0"),
     (W[0] + W[1], "no sum over its subscript has a length"),
     (Sum(W[i], ROWS) * Sum(W[i], (i, 0, M - 1)), "may be any of n, m"),

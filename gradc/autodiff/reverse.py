@@ -25,6 +25,8 @@ from gradc.program import Provenance, Value
 
 MOST_CHOICES = 8
 """Choices inside one another that are taken apart and made anew; a longer chain would grow with each that is added."""
+MOST_CONJUNCTS = 64
+"""So many parts of a condition are looked at; a choice that is made although it is known only costs time."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,9 @@ class _Reverse:
         zero, over = build.const(0.0), in_order(reduction.over)
         if reduction.kind == "sum":
             if not bar.indices:
-                self.factor = self._multiplied(Bar(bar, self.factor))
+                factor, self.factor = self.factor, self._multiplied(Bar(bar, self.factor))
+                if self.factor is not factor and not self.moderate(self.factor):  # infinite, it may be, but to summands
+                    self.factor = build.select(build.has_range(reduction.over), self.factor, zero)
                 if y in self.behind_choices:
                     self.may_vanish.add(self.factor)
                 bar = build.const(1.0)
@@ -367,17 +371,23 @@ class _Reverse:
             if p.reader in self.provenance.origins:
                 self.provenance.origins.setdefault(place, self.provenance.origins[p.reader])
             places.append(place)
-        return Value(self._multiplied(Bar(self.build.scatter(places), factor)), x.axes)
+        scattered = self.build.scatter(places)
+        product = self._multiplied(Bar(scattered, factor))
+        if factor is not None and not self.moderate(factor):  # it may be infinite, but not to what is not read
+            product = self.build.select(
+                self.build.op("ne", scattered, self.build.const(0.0)), product, self.build.const(0.0)
+            )
+        return Value(product, x.axes)
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
 
 
 def _conjuncts(condition: Node) -> frozenset[Node]:
-    """The conditions that all hold where this one does."""
+    """Conditions that all hold where this one does: the last of them, which are those of the innermost arms."""
     found: set[Node] = set()
     stack = [condition]
-    while stack:
+    while stack and len(found) < MOST_CONJUNCTS:
         c = stack.pop()
         if c not in found:
             found.add(c)

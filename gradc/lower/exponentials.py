@@ -153,7 +153,7 @@ class Exponentials:
         return value if term.where is None else self.build.select(term.where, value, self.build.const(otherwise))
 
 
-def terms_of_logsumexp(node: Node) -> list[Term] | None:
+def terms_of_logsumexp(build: Builder, node: Node) -> list[Term] | None:
     """The terms whose sum `Exponentials.logsumexp` has taken the logarithm of, if that made the node."""
     if node.op != "add" or not is_shift(node.args[0]) or node.args[1].op not in ("log", "log1p"):
         return None
@@ -169,7 +169,7 @@ def terms_of_logsumexp(node: Node) -> list[Term] | None:
         elif n.op == "select" and n.args[2].op == "const" and n.args[1].op != "const" and inside.where is None:
             stack.append(replace(inside, exponent=n.args[1], where=n.args[0]))
         elif n.op == "exp" and shifted_by(n.args[0]) is shift:
-            terms.append(replace(inside, exponent=n.args[0].args[0]))
+            terms.append(replace(inside, exponent=unshifted(build, n.args[0])))
         elif n.op != "const" and not (n.op == "select" and n.args[1].op == "const"):
             return None
     return terms
@@ -177,7 +177,21 @@ def terms_of_logsumexp(node: Node) -> list[Term] | None:
 
 def shifted_by(exponent: Node) -> Node | None:
     """What `Exponentials.shift` has been subtracted from an exponent, if one has."""
-    return exponent.args[1] if exponent.op == "sub" and is_shift(exponent.args[1]) else None
+    excess = _excess(exponent)
+    negative = excess.op == "neg" and excess.args[0].op == "add"  # -u - shift, as it is made
+    last = excess.args[0].args[1] if negative else excess.args[1] if excess.op == "sub" else None
+    return last if last and is_shift(last) else None
+
+
+def unshifted(build: Builder, exponent: Node) -> Node:
+    """What a shift has been subtracted from."""
+    excess = _excess(exponent)
+    return excess.args[0] if excess.op == "sub" else build.op("neg", excess.args[0].args[0])
+
+
+def _excess(exponent: Node) -> Node:
+    """An exponent without the bound that zero weights need."""
+    return exponent.args[0] if exponent.op == "minimum" else exponent
 
 
 def is_shift(node: Node) -> bool:

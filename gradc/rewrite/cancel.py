@@ -1,7 +1,7 @@
 """Sums and products that lose digits, in their values or in their derivatives, by functions that keep them.
 
-`1 - sigmoid(z)` has none left where the sigmoid is nearly 1; the slope of `sigmoid(z)*(1 - sigmoid(z))` has none near 0,
-where it is the difference of two numbers that are nearly equal.
+`1 - sigmoid(z)` has none left where the sigmoid is nearly 1; the slope of `sigmoid(z)*(1 - sigmoid(z))` has none near
+0, where it is the difference of two numbers that are nearly equal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Cancellations:
 
     def of_product(self, a: Node, b: Node) -> Found | None:
         """Of two sigmoids that add up to 1; as one function, whose slope has all its digits near 0."""
-        factors, stack = [], [b, a]
+        factors: list[Node] = []
+        stack = [b, a]
         while stack:
             n = stack.pop()
             if n.op == "mul" and len(stack) + len(factors) < MOST_FACTORS:

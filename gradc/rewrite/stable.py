@@ -13,7 +13,7 @@ from dataclasses import replace
 from gradc.build import Builder
 from gradc.extents import in_order
 from gradc.ir import Node
-from gradc.lower.exponentials import Exponentials, Term, is_shift, shifted_by, terms_of_logsumexp
+from gradc.lower.exponentials import Exponentials, Term, is_shift, shifted_by, terms_of_logsumexp, unshifted
 from gradc.program import Provenance
 from gradc.rewrite.cancel import Cancellations
 from gradc.rewrite.rebuild import rebuild
@@ -241,9 +241,10 @@ class Stable:
     def _log_of_shifted(self, a: Node, b: Node) -> Found | None:
         """The logarithm of a quotient of sums that have been divided by the same exponential."""
         sums = self.forms.terms(a), self.forms.terms(b)
-        if len({shifted_by(t.exponent) for terms in sums for t in terms}) > 1:
+        (shift, *more) = {shifted_by(t.exponent) for terms in sums for t in terms}
+        if more or shift is None:
             return None
-        above, below = ([replace(t, exponent=t.exponent.args[0]) for t in terms] for terms in sums)
+        above, below = ([replace(t, exponent=unshifted(self.build, t.exponent)) for t in terms] for terms in sums)
         logs = self._log_of_sum(above, 1.0), self._log_of_sum(below, 1.0)
         return self.build.op("sub", logs[0][0], logs[1][0]), f"log(x/y) computed as log(x) - log(y); {logs[1][1]}"
 
@@ -370,7 +371,7 @@ class Stable:
         elif log.op == "logaddexp":
             terms = [Term(a) for a in log.args]
         else:
-            terms = terms_of_logsumexp(log)
+            terms = terms_of_logsumexp(self.build, log)
         share = self._share(Term(one), terms) if terms else None
         if share is None:
             return None

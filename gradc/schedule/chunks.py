@@ -44,6 +44,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     shapes = {i.name: i.shape for i in inputs if i.shape}
     allocs = {s.array: s for s in body if isinstance(s, Alloc)}
     shapes.update({name: a.shape for name, a in allocs.items()})
+    order = {name: k for k, name in enumerate(shapes)}
     local: set[str] = set()
     axes: list[str] = []
     count = 0
@@ -53,7 +54,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
             if found is not None and found.arrays.keys() <= allocs.keys():
                 count += 1
                 kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
-                body[position] = _sweep(s, found, kernel, allocs, shapes, names, axes)
+                body[position] = _sweep(s, found, kernel, allocs, shapes, order, names, axes)
                 local |= found.arrays.keys()
     if not count:
         return routine
@@ -73,17 +74,18 @@ def _sweep(
     kernel: str,
     allocs: Mapping[str, Alloc],
     shapes: Mapping[str, tuple[Poly, ...]],
+    order: Mapping[str, int],
     names: Names,
     axes: list[str],
 ) -> Sweep:
     first, last = names.claim("first"), names.claim("last")
-    own = {name: allocs[name] for name in allocs if name in found.arrays}
+    own = {name: allocs[name] for name in sorted(found.arrays, key=order.__getitem__)}
     plain = replace(loop, guard=None)
     tiles = Tiling(plain, found, own, shapes, names, (first, last)).tiled()
     body: tuple[Stmt, ...] = (*own.values(), replace(plain, bounds=(first, last))) if tiles is None else (tiles,)
     totals = _parts(loop, found, allocs, names, axes)
     private = Poly.sum(volume(length for _, length in p.axes) for p in totals if p.axes)
-    parameters = _parameters(body, {first, last}, [p.name for p in totals], shapes)
+    parameters = _parameters(body, {first, last}, [p.name for p in totals], order)
     return Sweep(
         kernel, loop.index, names.claim("chunk"), names.claim("chunks"), first, last, found.reach, totals,
         parameters, _work(loop), private, body, loop.guard,
@@ -91,7 +93,7 @@ def _sweep(
 
 
 def _parameters(
-    body: Sequence[Stmt], own: set[str], totals: Sequence[str], shapes: Mapping[str, tuple[Poly, ...]]
+    body: Sequence[Stmt], own: set[str], totals: Sequence[str], order: Mapping[str, int]
 ) -> tuple[str, ...]:
     """What the kernel needs from around it: arrays, then lengths, then numbers."""
     made = {*own, *totals}
@@ -109,8 +111,7 @@ def _parameters(
             names += sorted(poly.dims | {e.name for e in poly.entries})
         used.update(dict.fromkeys(sorted(names)))
     free = [name for name in used if name not in made]
-    order = list(shapes)
-    return tuple(sorted(free, key=lambda n: (n not in shapes, order.index(n) if n in shapes else 0)))
+    return tuple(sorted(free, key=lambda n: order.get(n, len(order))))
 
 
 def _parts(loop: For, found: Roles, allocs: Mapping[str, Alloc], names: Names, axes: list[str]) -> tuple[Part, ...]:

@@ -216,14 +216,15 @@ class Inputs:
         return tuple(lengths)
 
     def _check_indices(self) -> None:
-        """SymPy moves a Piecewise out of a sum within another sum, and leaves the index behind."""
-        bound = {v for e in self.parts.order if isinstance(e, sympy.Sum | sympy.Product) for v in bound_variables(e)}
+        """SymPy moves a Piecewise out of what stands within a sum, and leaves its indices behind."""
+        binding = (sympy.Sum, sympy.Product, sympy.FunctionMatrix)
+        bound = {v for e in self.parts.order if isinstance(e, binding) for v in bound_variables(e)}
         for symbol in (*self.scalars.values(), *self.bounds.values()):
             if symbol in bound:
                 raise UnsupportedError(
-                    f"'{printed(symbol)}' is the index of a sum, and also stands outside of that sum",
+                    f"'{printed(symbol)}' is an index, and also stands outside of the sum or matrix that it belongs to",
                     place(symbol),
-                    "SymPy takes a Piecewise out of inner sums: write Heaviside, KroneckerDelta or bounds for it",
+                    "SymPy takes a Piecewise out of what is in a sum: write Heaviside, KroneckerDelta or bounds for it",
                 )
 
     def _check_lengths(self, inputs: Iterable[Input]) -> None:

@@ -267,5 +267,6 @@ class Lowering:
 
 def _number(value: Value, e: Part) -> Node:
     if value.axes:
-        raise ShapeError(f"{type(e).__name__} takes numbers, not matrices", hint="use A.applyfunc(f) for each element")
+        hint = "use A.applyfunc(f) for each element, or one of them: A[0, 0]"
+        raise ShapeError(f"{type(e).__name__} takes numbers, not matrices", hint=hint)
     return value.node
