@@ -185,6 +185,9 @@ def grown(seed: int, size: int) -> tuple[Any, dict[str, Any]] | None:
 FUNCTIONS: dict[Any, Any] = {
     sympy.sin: mpmath.sin,
     sympy.tanh: mpmath.tanh,
+    sympy.cos: mpmath.cos,
+    sympy.sinh: mpmath.sinh,
+    sympy.cosh: mpmath.cosh,
     sympy.atan: mpmath.atan,
     sympy.exp: mpmath.exp,
     sympy.log: mpmath.log,
@@ -193,7 +196,7 @@ FUNCTIONS: dict[Any, Any] = {
     sympy.Min: min,
     sympy.floor: mpmath.floor,
     sympy.Mod: lambda a, b: a - b * mpmath.floor(a / b),
-    sympy.KroneckerDelta: lambda a, b: mpmath.mpf(a == b),
+    sympy.KroneckerDelta: lambda a, b: mpmath.mpf(1 if a == b else 0),
     sympy.StrictGreaterThan: lambda a, b: a > b,
     sympy.GreaterThan: lambda a, b: a >= b,
     sympy.StrictLessThan: lambda a, b: a < b,

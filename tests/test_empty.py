@@ -157,3 +157,17 @@ def test_an_extreme_over_several_ranges_needs_one_position() -> None:
     assert function([1.0, 3, 2]) == 6
     with pytest.raises(gradc.InputError, match="max of an empty range"):
         function([1.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "slopes"),
+    [
+        ("log(sum(x[1:]))", [0, np.inf, np.inf]),
+        ("1/sum(x[k])", [0, -np.inf, -np.inf]),
+        ("sqrt(sum((z @ x)**2))", [0, 0, 0]),
+        ("sqrt(sum(z)) + x[0]", [1, 0, 0]),
+    ],
+)
+def test_an_infinite_slope_reaches_only_what_is_summed(text: str, slopes: list[float]) -> None:
+    function = gradc.compile(f"x: param[n]\nk: index[m]\nz: param[o, n]\n{text}", backend="python", cache=False)
+    np.testing.assert_array_equal(function.grad([1.0, 0.0, 0.0], [1, 2], np.zeros((0, 3))).x, slopes)

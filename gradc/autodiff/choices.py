@@ -44,6 +44,12 @@ def _has_ragged(indices: frozenset[Index]) -> bool:
     return any(i.extent.indices or i.extent.entries for i in indices)
 
 
+def _is_length(n: Node) -> bool:
+    """Whether it is the length of an axis, or a product of two."""
+    factors = n.args if n.op == "mul" else (n,)
+    return all(f.op == "dim" or (f.op == "convert" and f.args[0].op == "dim") for f in factors)
+
+
 def differentiated(n: Node) -> tuple[Node, ...]:
     """The arguments that the adjoint of a node goes on to."""
     if n.op == "stop" or n.type != "float":
@@ -77,6 +83,8 @@ class Moderate:
             return math.isfinite(n.value)
         if n.op == "exp" and shifted_by(n.args[0]) is not None:
             return True  # at most 1, in what it is a term of
+        if n.op == "div" and _is_length(n.args[1]):
+            return self._known[n.args[0].number]  # over an empty axis there is nothing to be multiplied by it
         if n.op == "linear" or (n.op in OPS and n.op not in GROWING):
             return False
         return all(self._known[a.number] for a in n.args)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from gradc.bounds import needs_guard
+from gradc.bounds import integer_poly, needs_guard
 from gradc.build import Builder
-from gradc.extents import Index
+from gradc.extents import ZERO, Index
 from gradc.ir import Linear, Node, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
@@ -48,6 +48,8 @@ def guards(
     def add(node: Node, guard: Guard) -> None:
         if node not in used or node not in asked:
             return
+        if isinstance(guard, Node) and _holds_along(guard, node):
+            guard = Use.ALWAYS
         if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
             guard = Use.SOMETIMES
         known = found.get(node)
@@ -86,6 +88,14 @@ def guards(
             for a in n.args:
                 add(a, guard)
     return found
+
+
+def _holds_along(condition: Node, node: Node) -> bool:
+    """Whether a condition says no more than that there are positions along an index of the node, as there are there."""
+    lengths = [i.extent for i in node.indices]
+    return (
+        condition.op == "gt" and integer_poly(condition.args[1]) == ZERO and integer_poly(condition.args[0]) in lengths
+    )
 
 
 def _users(nodes: Sequence[Node], of: Collection[Node]) -> set[Node]:

@@ -263,7 +263,9 @@ class _Reverse:
         zero, over = build.const(0.0), in_order(reduction.over)
         if reduction.kind == "sum":
             if not bar.indices:
-                self.factor = self._multiplied(Bar(bar, self.factor))
+                factor, self.factor = self.factor, self._multiplied(Bar(bar, self.factor))
+                if self.factor is not factor and not self.moderate(self.factor):  # infinite, it may be, but to summands
+                    self.factor = build.select(build.has_range(reduction.over), self.factor, zero)
                 if y in self.behind_choices:
                     self.may_vanish.add(self.factor)
                 bar = build.const(1.0)
@@ -369,7 +371,13 @@ class _Reverse:
             if p.reader in self.provenance.origins:
                 self.provenance.origins.setdefault(place, self.provenance.origins[p.reader])
             places.append(place)
-        return Value(self._multiplied(Bar(self.build.scatter(places), factor)), x.axes)
+        scattered = self.build.scatter(places)
+        product = self._multiplied(Bar(scattered, factor))
+        if factor is not None and not self.moderate(factor):  # it may be infinite, but not to what is not read
+            product = self.build.select(
+                self.build.op("ne", scattered, self.build.const(0.0)), product, self.build.const(0.0)
+            )
+        return Value(product, x.axes)
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
