@@ -83,6 +83,7 @@ def outcome_as_function(text: str) -> gradc.GradcError | gradc.Function | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
+            source = _with_return(source, tree)
             code = compile(source, "fuzzed.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -97,6 +98,17 @@ def outcome_as_function(text: str) -> gradc.GradcError | gradc.Function | None:
     except gradc.GradcError as error:
         result = error
     return placed(result)
+
+
+def _with_return(source: str, tree: ast.Module) -> str:
+    """The same function; it returns its last expression."""
+    last = tree.body[0].body[-1] if isinstance(tree.body[0], ast.FunctionDef) else None
+    if not isinstance(last, ast.Expr):
+        return source
+    lines = source.encode().split(b"\n")
+    line, column = lines[last.lineno - 1], last.col_offset
+    lines[last.lineno - 1] = line[:column] + b"return " + line[column:]
+    return b"\n".join(lines).decode()
 
 
 def placed(result: gradc.GradcError | gradc.Function) -> gradc.GradcError | gradc.Function:

@@ -16,7 +16,7 @@ import attempts
 import numpy as np
 import pytest
 from cases import EXAMPLES
-from mutations import mutated, outcome, outcome_as_function, watchdog
+from mutations import DECLARATION, mutated, outcome, outcome_as_function, watchdog
 
 import gradc
 
@@ -189,8 +189,18 @@ def test_such_names_compiled_together() -> None:
     assert np.asarray(gradient) == pytest.approx(2 * point, rel=1e-13)
 
 
-@pytest.mark.parametrize("text", REFUSED + ACCEPTED)
-def test_the_same_as_bodies_of_functions(text: str) -> None:
+BODIES = [t for t in REFUSED if not DECLARATION.search(t.removeprefix(attempts.SCALARS).removeprefix(attempts.ARRAYS))]
+"""What is refused for its statements, not for what it declares."""
+
+
+@pytest.mark.parametrize("text", BODIES)
+def test_refused_as_the_body_of_a_function(text: str) -> None:
+    with watchdog(PROMPT):
+        assert not isinstance(outcome_as_function(text), gradc.Function)
+
+
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_the_body_of_a_function(text: str) -> None:
     with watchdog(PROMPT):
         outcome_as_function(text)
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gradc
+from gradc.schedule.levels import MOST_AT_ONCE
 
 SCALAR = "x: param\n"
 VECTOR = "w: param[n]\n"
@@ -87,3 +89,25 @@ def calls(text: str) -> int:
 def test_work_is_linear(program: Callable[[int], str]) -> None:
     calls(program(3))  # what is made once in a process
     assert calls(program(160)) < 2.3 * calls(program(80))
+
+
+def test_gradients_by_arrays_of_many_lengths() -> None:
+    """Their loops are not arranged all at once."""
+    many, random = 2 * MOST_AT_ONCE, np.random.default_rng(1)
+    lengths = random.integers(1, 5, many + 1)
+    text = "x: data[n, d0]\n" + "".join(f"A{k}: param[d{k}, d{k + 1}]\nb{k}: param[d{k + 1}]\n" for k in range(many))
+    text += "h = x\ny = 1\n" + "".join(
+        f"h = tanh(h @ A{k} + b{k})\ny = y + mean(h)*sum(b{k}**2)\n" for k in range(many)
+    )
+    function = gradc.compile(text + "sum(h**2) + y", backend="python", cache=False)
+    inputs = {f"A{k}": random.normal(size=lengths[k : k + 2]) for k in range(many)}
+    inputs |= {f"b{k}": random.normal(size=lengths[k + 1]) for k in range(many)} | {
+        "x": random.normal(size=(3, lengths[0]))
+    }
+    h, y = inputs["x"], 1.0
+    for k in range(many):
+        h = np.tanh(h @ inputs[f"A{k}"] + inputs[f"b{k}"])
+        y += np.mean(h) * np.sum(inputs[f"b{k}"] ** 2)
+    assert function(**inputs) == pytest.approx(np.sum(h**2) + y, rel=1e-12)
+    report = function.check(**inputs)
+    assert report.ok, str(report)
