@@ -20,12 +20,10 @@ VECTORS = 2
 """Vectors side by side in a block of sums of rows."""
 LONG = 16
 """Vectors that an axis must have to be worth it: up to two are loaded at its end for the sake of one number."""
-MOST = 128
+MOST = 32
 """The most rows of a result."""
 SUMMED = 1024, 128
 """How much of the axis that is summed is taken at a time, of scalar products and of sums of rows: what fits in L1."""
-PANEL = 1 << 18
-"""Bytes of the large factor that all rows of a result are multiplied with in turn: what stays in L2."""
 NEAR = 2
 """LLVM's word for L2."""
 I32 = ir.IntType(32)
@@ -64,7 +62,7 @@ def text(bits: int) -> str:
     module = ir.Module(SYMBOLS[bits])
     real = ir.DoubleType() if bits == 64 else ir.FloatType()
     pointer = real.as_pointer()
-    block = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL)
+    block = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL, *[WORD] * columns())
     product = (pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, WORD, BOOL)
     if register():
         for name, write in (("block_of_dots", _block_of_dots), ("block_of_sums", _block_of_sums)):
@@ -134,9 +132,9 @@ class _Code(Function):
 def _block_of_dots(code: _Code) -> None:
     """Scalar products of some rows of A and `left` rows of B, of `length`, stored by the strides of C.
 
-    The last vectors are loaded so that they end with the rows.
+    The last vectors are loaded so that they end with the rows. What lies `ahead` of those of B is fetched.
     """
-    size, a, a0, _, b, b0, c, c0, c1, length, left, adds = code.function.args
+    size, a, a0, _, b, b0, c, c0, c1, length, left, adds, *ahead = code.function.args
     lanes = WORD(code.lanes)
     chosen = [code.least(WORD(s), code.sub(left, WORD(1))) for s in range(columns())]
     theirs = [code.at(b, code.mul(s, b0)) for s in chosen]
@@ -154,8 +152,8 @@ def _block_of_dots(code: _Code) -> None:
             return [code.fused(w[k // columns()], x[k % columns()], total) for k, total in enumerate(sums)]
 
         def turn(at: Any, sums: list[Any]) -> list[Any]:
-            for p in theirs:
-                code.fetch(code.at(p, at, code.mul(WORD(columns()), b0)))
+            for p, offset in zip(theirs, ahead, strict=True):
+                code.fetch(code.at(p, at, offset))
             return multiplied(at, sums)
 
         over = code.srem(length, lanes)
@@ -174,7 +172,7 @@ def _block_of_dots(code: _Code) -> None:
 
 def _block_of_sums(code: _Code) -> None:
     """Sums of `length` rows of B times numbers of some rows of A; the first `skip` columns of C are left alone."""
-    size, a, a0, a1, b, b0, c, c0, _, length, skip, adds = code.function.args
+    size, a, a0, a1, b, b0, c, c0, _, length, skip, adds, *_ = code.function.args
     offsets = [WORD(v * code.lanes) for v in range(VECTORS)]
 
     def write(rows: int) -> None:
@@ -205,9 +203,8 @@ def _dots(code: _Code) -> None:
     zero, one, step = WORD(0), WORD(1), WORD(columns())
     room = code.alloca(code.real, ROWS * SUMMED[0])
     parts, blocks = code.parts(k, SUMMED[0]), code.parts(m, ROWS)
-    width = code.sdiv(WORD(8 * PANEL // code.bits), code.mul(code.least(k, WORD(SUMMED[0])), step))
-    panel = code.mul(code.add(width, one), step)
     together = code.icmp_signed("==", a1, one)
+    panel = code.select(together, step, n)  # what is copied is used for all columns
     with code.each(zero, n, panel) as first, code.each(zero, parts, one) as part:
         start, length = code.part(k, part, parts)
         last = code.least(code.add(first, panel), n)
@@ -223,8 +220,15 @@ def _dots(code: _Code) -> None:
                 place = code.at(c, code.mul(i, c0), code.mul(j, c1))
                 left = code.least(step, code.sub(last, j))
                 given = [size, rows, apart, one, code.at(b, code.mul(j, b1), start), b1, place, c0, c1, length, left]
-                code.call(code.module.get_global("block_of_dots"), [*given, adds])
+                code.call(code.module.get_global("block_of_dots"), [*given, adds, *_shares(code, block, blocks, b1)])
     code.ret_void()
+
+
+def _shares(code: _Code, block: Any, blocks: Any, apart: Any) -> list[Any]:
+    """How far ahead a block fetches, column by column: the blocks share out the next ones, so that none waits."""
+    step = WORD(columns())
+    shares = (code.sdiv(code.mul(WORD(s), blocks), step) for s in range(columns()))
+    return [code.select(code.icmp_signed("==", block, s), code.mul(step, apart), WORD(0)) for s in shares]
 
 
 def _sums(code: _Code) -> None:
@@ -249,9 +253,9 @@ def _sums(code: _Code) -> None:
             block_of_sums = code.module.get_global("block_of_sums")
             with code.if_else(together) as (then, otherwise):
                 with then:
-                    code.call(block_of_sums, [*factors, place, c0, one, length, skip, adds])
+                    code.call(block_of_sums, [*factors, place, c0, one, length, skip, adds, *[zero] * columns()])
                 with otherwise:
-                    code.call(block_of_sums, [*factors, room, width, one, length, zero, BOOL(0)])
+                    code.call(block_of_sums, [*factors, room, width, one, length, zero, BOOL(0), *[zero] * columns()])
                     with code.each(skip, width, one) as q, code.each(zero, size, one) as r:
                         number = code.at(place, code.mul(r, c0), code.mul(q, c1))
                         before, total = code.load(number), code.load(code.at(room, code.mul(r, width), q))
