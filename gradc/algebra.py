@@ -215,7 +215,7 @@ class Algebra:
             known = _parts(p, name)
             if q in known or (q.op == other and not known.isdisjoint(_parts(q, other))):
                 return p
-            if self.op("not", q) in known:
+            if self.op("not", q) in known or (p.op == "not" and q in _parts(p.args[0], other)):
                 return self.const(absorbing)
         return None
 

@@ -85,8 +85,16 @@ at1: index[n]
 m = softmax(x[at1], axis=0)
 sum((m.T + x)*m)
 """,
+    "a condition that says nothing, on what it is made of": """
+x1: param[6, m]
+x3: param[m + m - 1, 6]
+v3 = concatenate([x1, x1[:, 1:]], axis=1).T
+v4 = concatenate([v3[:, 1:], x3, v3], axis=1)
+v6 = concatenate([v4, v4[1:], v4[1:]], axis=0)
+sum(tanh(reshape(log_softmax(v6, axis=0), (17*(6*m - 5),))))
+""",
 }
-SIZES = {"n": 4, "d": 3}
+SIZES = {"n": 4, "d": 3, "m": 1}
 
 
 def with_inputs(text: str) -> Program:
