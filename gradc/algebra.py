@@ -212,9 +212,13 @@ class Algebra:
         for p, q in ((a, b), (b, a)):
             if p.op == "const":
                 return p if bool(p.value) is absorbing else q
-            known = _parts(p, name)
-            if q in known or (q.op == other and not known.isdisjoint(_parts(q, other))):
+            known, inner = _parts(p, name), _parts(q, other)
+            if q in known or any(_leaves(k, other) <= inner for k in known):
                 return p
+            joined = q.args if q.op == name else ()
+            left = [k for k in joined if not _leaves(p, other) <= _parts(k, other)]
+            if len(left) < len(joined):
+                return self.op(name, left[0], p) if left else p
             if self.op("not", q) in known or (p.op == "not" and q in _parts(p.args[0], other)):
                 return self.const(absorbing)
         return None
@@ -320,6 +324,19 @@ def _parts(condition: Node, name: str) -> set[Node]:
             stack += [a for a in n.args if a not in found]
             found.update(n.args)
     return found
+
+
+def _leaves(condition: Node, name: str) -> set[Node]:
+    """What a condition joins by `and` or `or` in the end; what is too much to look into stands for itself."""
+    found: set[Node] = set()
+    stack = [condition]
+    while stack and len(found) < SMALL_CONDITION:
+        n = stack.pop()
+        if n.op == name:
+            stack += n.args
+        else:
+            found.add(n)
+    return found.union(stack)
 
 
 def _is_const(node: Node, value: float) -> bool:

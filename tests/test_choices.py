@@ -5,12 +5,17 @@ The oracle is the program without the loser: its gradient must be the same, howe
 
 from __future__ import annotations
 
+import itertools
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
 import gradc
+from gradc.build import Builder
+from gradc.extents import Index, Poly
+from gradc.ir import Graph, Node, reachable
 
 LOSERS = (
     "cosh(1000*{x})",
@@ -91,3 +96,32 @@ def test_products_are_not_guarded() -> None:
 )
 def test_losers_inside_of_arms(text: str) -> None:
     assert gradc.compile(f"x: param\n{text}", backend="python").grad(1.0).x == pytest.approx(1.0)
+
+
+def test_conditions_come_to_what_they_say() -> None:
+    """Whatever `and` and `or` are simplified to, all truth values give the same."""
+    build, draws = Builder(Graph()), np.random.default_rng(0)
+    numbers = [build.convert(build.index(Index(Poly.const(2), 10 + k)), "float") for k in range(4)]
+    atoms = [build.op("gt", n, build.const(0.5)) for n in numbers]
+    cases = np.array(list(itertools.product([False, True], repeat=len(atoms)))).T
+    shortened = 0
+    for _ in range(300):
+        nodes, meant = list(atoms), list(cases)
+        for _ in range(8):
+            a, b = draws.integers(len(nodes), size=2)
+            name = ("and", "or", "not")[draws.integers(3)]
+            nodes.append(build.op("not", nodes[a]) if name == "not" else build.op(name, nodes[a], nodes[b]))
+            meant.append({"not": ~meant[a], "and": meant[a] & meant[b], "or": meant[a] | meant[b]}[name])
+        values: dict[Node, Any] = dict(zip(atoms, cases, strict=True))
+        for n in reachable(nodes):
+            if n.op == "const" and n.type == "bool":
+                values[n] = np.full(cases.shape[1], n.value)
+            elif n.op in ("and", "or", "not"):
+                known = [values[x] for x in n.args]
+                values[n] = (
+                    ~known[0] if n.op == "not" else known[0] & known[1] if n.op == "and" else known[0] | known[1]
+                )
+        for n, m in zip(nodes, meant, strict=True):
+            assert np.array_equal(values[n], m)
+        shortened += len(set(nodes)) < len(nodes)
+    assert shortened > 100

@@ -93,6 +93,17 @@ v4 = concatenate([v3[:, 1:], x3, v3], axis=1)
 v6 = concatenate([v4, v4[1:], v4[1:]], axis=0)
 sum(tanh(reshape(log_softmax(v6, axis=0), (17*(6*m - 5),))))
 """,
+    "a part of an array under conditions that are made of it": """
+c: param[n]
+g: param[2, n, n]
+h: param[1, n, n]
+m: param[3, n, n]
+at1: index
+v1 = (m/concatenate([g, h]) if abs(concatenate([g, h])) > 0.3 else concatenate([g, h]))[at1 + 1]
+if 1 > c[0]:
+    return c[0]
+1 + sum(v1)
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 
@@ -102,7 +113,7 @@ def with_inputs(text: str) -> Program:
     for i in gradc.compile(text, backend="python", cache=False).signature:
         shape = tuple(eval(str(length), {}, dict(SIZES)) for length in i.shape)
         value: Any = random.integers(0, 2, shape) if i.kind == "index" else random.normal(size=shape)
-        inputs[i.name] = value if shape else float(value)
+        inputs[i.name] = value if shape else int(value) if i.kind == "index" else float(value)
     dims = {dim: size for dim, size in SIZES.items() if f"[{dim}" in text or f", {dim}" in text}
     return Program(text.strip(), inputs, dims, True)
 
