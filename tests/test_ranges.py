@@ -341,6 +341,9 @@ def test_what_is_iterated_over(text: str, expected: float) -> None:
         ("sum(i for i in range(x))", gradc.ShapeError, "not an array"),
         ("[a for a in x if a > 0]", gradc.UnsupportedError, "one `for` and no `if`"),
         ("[[x[j] for j in range(t[i])] for i in range(n)]", gradc.ShapeError, "rows of different lengths"),
+        ("sum(sum(x[i:] for i in range(n)))", gradc.ShapeError, "rows of different lengths"),
+        ("max(x[i:] for i in range(n))", gradc.ShapeError, "rows of different lengths"),
+        ("any(x[i:] for i in range(n))", gradc.ShapeError, "rows of different lengths"),
         ("sum(x[:t[i]] + x[:t[j]] for i in range(n) for j in range(n))", gradc.ShapeError, "cannot be shown"),
     ],
 )

@@ -28,20 +28,25 @@ class Comprehensions(Lowering):
             )
 
         def element(indices: list[Index], where: Node | None) -> Value:
-            value = self.visit(tree.elt)
-            for a in value.axes:
-                if a is not None and set(indices) & a.extent.indices:
-                    raise ShapeError("rows of different lengths", self.span(tree), "reduce them inside the loop")
+            value = self._of_one_shape(tree, indices)
             return Value(value.node, (indices[0], *value.axes))
 
         return self._loops(tree.generators, element)
+
+    def _of_one_shape(self, tree: ast.ListComp | ast.GeneratorExp, indices: list[Index]) -> Value:
+        """The element of a comprehension. Raises ShapeError if its lengths change with the loops."""
+        value = self.visit(tree.elt)
+        for a in value.axes:
+            if a is not None and set(indices) & a.extent.indices:
+                raise ShapeError("rows of different lengths", self.span(tree), "reduce them inside the loop")
+        return value
 
     def generator(self, name: str, tree: ast.GeneratorExp, keywords: Mapping[str, ast.expr], span: Span) -> Value:
         if keywords:
             raise ParseError(f"{name}() of a comprehension takes no '{next(iter(keywords))}'", span)
 
         def reduce(indices: list[Index], where: Node | None) -> Value:
-            value = self.visit(tree.elt)
+            value = self._of_one_shape(tree, indices)
             if where is not None and name in ("argmax", "argmin"):
                 raise UnsupportedError(f"{name}() takes no `if`", span)
             if name in NEVER_EMPTY and where is None:
