@@ -315,28 +315,28 @@ class Algebra:
         return None
 
 
-def _parts(condition: Node, name: str) -> set[Node]:
-    """What a condition joins by `and` or `or`, if that is not much."""
-    found, stack = {condition}, [condition]
-    while stack and len(found) < SMALL_CONDITION:
-        n = stack.pop()
-        if n.op == name:
-            stack += [a for a in n.args if a not in found]
-            found.update(n.args)
-    return found
-
-
 def _leaves(condition: Node, name: str) -> set[Node]:
     """What a condition joins by `and` or `or` in the end; what is too much to look into stands for itself."""
-    found: set[Node] = set()
+    return _taken_apart(condition, name)[0]
+
+
+def _parts(condition: Node, name: str) -> set[Node]:
+    """What a condition joins by `and` or `or`, and what is joined on the way."""
+    return set().union(*_taken_apart(condition, name))
+
+
+def _taken_apart(condition: Node, name: str) -> tuple[set[Node], set[Node]]:
+    leaves: set[Node] = set()
+    joints: set[Node] = set()
     stack = [condition]
-    while stack and len(found) < SMALL_CONDITION:
+    while stack and len(leaves) + len(joints) < SMALL_CONDITION:
         n = stack.pop()
-        if n.op == name:
+        if n.op != name:
+            leaves.add(n)
+        elif n not in joints:
+            joints.add(n)
             stack += n.args
-        else:
-            found.add(n)
-    return found.union(stack)
+    return leaves.union(stack), joints
 
 
 def _is_const(node: Node, value: float) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import by_rows, transposed
 
 from gradc.runtime import narrow
 
@@ -39,14 +40,6 @@ def compiled(dtype: str) -> Callable[[Any, Any, Any, bool], bool]:
     return run
 
 
-def by_rows(a: Any) -> Any:
-    return np.ascontiguousarray(a)
-
-
-def by_columns(a: Any) -> Any:
-    return np.ascontiguousarray(a.T).T
-
-
 def inside(a: Any) -> Any:
     """With other numbers around it on all sides."""
     around = np.full((a.shape[0] + 2, a.shape[1] + 3), np.nan, a.dtype)
@@ -54,11 +47,11 @@ def inside(a: Any) -> Any:
     return around[1:-1, 1:-2]
 
 
-def inside_by_columns(a: Any) -> Any:
+def inside_transposed(a: Any) -> Any:
     return inside(a.T).T
 
 
-LAYOUTS = (by_rows, by_columns, inside, inside_by_columns)
+LAYOUTS = (by_rows, transposed, inside, inside_transposed)
 DTYPES = ("float64", "float32")
 
 
@@ -101,13 +94,13 @@ def test_every_layout_and_every_remainder(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("left", "right", "shape"),
     [
-        (by_rows, by_columns, (3, 7, LONG)),
-        (by_columns, by_columns, (3, 7, LONG)),
+        (by_rows, transposed, (3, 7, LONG)),
+        (transposed, transposed, (3, 7, LONG)),
         (by_rows, by_rows, (3, LONG, 7)),
-        (by_columns, by_rows, (3, LONG, 7)),
+        (transposed, by_rows, (3, LONG, 7)),
         (by_rows, by_rows, (LONG, 3, LONG)),
-        (by_columns, by_columns, (LONG, 3, 7)),
-        (by_columns, by_rows, (LONG, 3, 7)),
+        (transposed, transposed, (LONG, 3, 7)),
+        (transposed, by_rows, (LONG, 3, 7)),
     ],
 )
 def test_products_that_are_done_in_registers(
@@ -148,5 +141,5 @@ def test_nothing_beyond_the_arrays_is_read(dtype: str) -> None:
 
     for m, n, k in [(5, 9, LONG + 3), (4, LONG + 3, 9), (LONG + 5, 3, LONG + 1), (LONG + 7, 6, 130)]:
         a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
-        for left, right in itertools.product((by_rows, by_columns), repeat=2):
+        for left, right in itertools.product((by_rows, transposed), repeat=2):
             check(run, at_the_end(left(a)), at_the_end(right(b)), at_the_end, True)

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import pytest
 import threadpoolctl
+from layouts import by_rows, some_rows, tile, tile_transposed, transposed
 from numba import types
 
 import gradc
@@ -40,27 +41,6 @@ def compiled(dtype: str, ranks: tuple[int, int, int], add: bool) -> Callable[...
     signature = types.void(*(_any(DTYPES[dtype], rank) for rank in ranks))
     function: Callable[..., None] = numba.njit(signature, error_model="numpy")(run)
     return function
-
-
-def by_rows(a: Any) -> Any:
-    return np.ascontiguousarray(a)
-
-
-def transposed(a: Any) -> Any:
-    return np.ascontiguousarray(a.T).T
-
-
-def some_rows(a: Any) -> Any:
-    return np.concatenate([a[:1], a, a])[len(a[:1]) : len(a[:1]) + len(a)]
-
-
-def tile(a: Any) -> Any:
-    """The first columns of a wider array."""
-    return np.concatenate([a, np.full((len(a), 3), np.nan, a.dtype)], axis=1)[:, : a.shape[1]]
-
-
-def tile_transposed(a: Any) -> Any:
-    return tile(a.T).T
 
 
 def any_strides(a: Any) -> Any:

@@ -62,13 +62,17 @@ def text(bits: int) -> str:
     module = ir.Module(SYMBOLS[bits])
     real = ir.DoubleType() if bits == 64 else ir.FloatType()
     pointer = real.as_pointer()
-    block = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL, *[WORD] * columns())
+    dots = (WORD, pointer, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL, *[WORD] * columns())
+    sums = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, BOOL)
     product = (pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, WORD, BOOL)
     if register():
-        for name, write in (("block_of_dots", _block_of_dots), ("block_of_sums", _block_of_sums)):
-            write(_Code(module, name, real, NOTHING, *block, public=False))
-        for name, write in (("dots", _dots), ("sums", _sums)):
-            write(_Code(module, name, real, NOTHING, *product, public=False))
+        for name, write, arguments in (
+            ("block_of_dots", _block_of_dots, dots),
+            ("block_of_sums", _block_of_sums, sums),
+            ("dots", _dots, product),
+            ("sums", _sums, product),
+        ):
+            write(_Code(module, name, real, NOTHING, *arguments, public=False))
     _narrow(_Code(module, SYMBOLS[bits], real, BOOL, *(pointer, WORD, WORD) * 2, pointer, WORD, WORD, WORD, WORD, BOOL))
     return str(module)
 
@@ -134,7 +138,7 @@ def _block_of_dots(code: _Code) -> None:
 
     The last vectors are loaded so that they end with the rows. What lies `ahead` of those of B is fetched.
     """
-    size, a, a0, _, b, b0, c, c0, c1, length, left, adds, *ahead = code.function.args
+    size, a, a0, b, b0, c, c0, c1, length, left, adds, *ahead = code.function.args
     lanes = WORD(code.lanes)
     chosen = [code.least(WORD(s), code.sub(left, WORD(1))) for s in range(columns())]
     theirs = [code.at(b, code.mul(s, b0)) for s in chosen]
@@ -172,7 +176,7 @@ def _block_of_dots(code: _Code) -> None:
 
 def _block_of_sums(code: _Code) -> None:
     """Sums of `length` rows of B times numbers of some rows of A; the first `skip` columns of C are left alone."""
-    size, a, a0, a1, b, b0, c, c0, _, length, skip, adds, *_ = code.function.args
+    size, a, a0, a1, b, b0, c, c0, length, skip, adds = code.function.args
     offsets = [WORD(v * code.lanes) for v in range(VECTORS)]
 
     def write(rows: int) -> None:
@@ -219,7 +223,7 @@ def _dots(code: _Code) -> None:
             with code.each(first, last, step) as j:
                 place = code.at(c, code.mul(i, c0), code.mul(j, c1))
                 left = code.least(step, code.sub(last, j))
-                given = [size, rows, apart, one, code.at(b, code.mul(j, b1), start), b1, place, c0, c1, length, left]
+                given = [size, rows, apart, code.at(b, code.mul(j, b1), start), b1, place, c0, c1, length, left]
                 code.call(code.module.get_global("block_of_dots"), [*given, adds, *_shares(code, block, blocks, b1)])
     code.ret_void()
 
@@ -253,9 +257,9 @@ def _sums(code: _Code) -> None:
             block_of_sums = code.module.get_global("block_of_sums")
             with code.if_else(together) as (then, otherwise):
                 with then:
-                    code.call(block_of_sums, [*factors, place, c0, one, length, skip, adds, *[zero] * columns()])
+                    code.call(block_of_sums, [*factors, place, c0, length, skip, adds])
                 with otherwise:
-                    code.call(block_of_sums, [*factors, room, width, one, length, zero, BOOL(0), *[zero] * columns()])
+                    code.call(block_of_sums, [*factors, room, width, length, zero, BOOL(0)])
                     with code.each(skip, width, one) as q, code.each(zero, size, one) as r:
                         number = code.at(place, code.mul(r, c0), code.mul(q, c1))
                         before, total = code.load(number), code.load(code.at(room, code.mul(r, width), q))
