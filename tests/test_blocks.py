@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,46 @@ def test_operations_are_optimised_though_the_block_is_not(tmp_path: Path, monkey
     called = re.findall(r"call [^@]*@\S*\.(\w+)\(", block)
     assert Counter(called) == {"vector": LIMIT // 2, "f64": LIMIT}
     assert block.count("@llvm.fabs.f64") == LIMIT
+
+
+def test_calls_at_once_have_tapes_of_their_own() -> None:
+    function = gradc.compile(chain(3000), cache=False)
+    points = [[0.1 * k, -0.2, 0.3, 0.4] for k in range(4)]
+    expected = [_bits(function, point) for point in points]
+    wrong = []
+
+    def call(k: int) -> None:
+        wrong.extend(1 for _ in range(500) if _bits(function, points[k]) != expected[k])
+
+    threads = [threading.Thread(target=call, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def _bits(function: gradc.Function, point: list[float]) -> tuple[float, bytes, float]:
+    value, gradient = function.value_and_grad(point[:3], point[3])
+    return value, gradient.x.tobytes(), gradient.u
+
+
+def test_a_call_takes_nothing_from_the_heap() -> None:
+    """A large request would cost whatever has to be tidied up there first."""
+    from numba.core.runtime import _nrt_python, rtsys
+
+    source = chain(3000).replace("x: param[3]", "a: param\nb: param\nc: param")
+    for k, name in enumerate("abc"):
+        source = source.replace(f"x[{k}]", name)
+    function = gradc.compile(source, cache=False)
+    function.value_and_grad(0.3, -0.2, 0.7, 0.4)
+    _nrt_python.memsys_enable_stats()
+    try:
+        before = rtsys.get_allocation_stats()
+        function.value_and_grad(0.3, -0.2, 0.7, 0.4)
+        assert rtsys.get_allocation_stats() == before
+    finally:
+        _nrt_python.memsys_disable_stats()
 
 
 def test_short_programs_have_no_blocks() -> None:

@@ -84,14 +84,49 @@ class _Call:
 
     def made(self, sig: Any, given: Any) -> Any:
         values = [self.builder.extract_value(given, k) for k in range(len(sig.args[0]))]
-        block, builder, count = self.block, self.builder, len(self.block.reads)
-        kinds = sig.args[0].types[count:]
+        kinds = sig.args[0].types[len(self.block.reads) :]
         pointer = str(self.double.as_pointer()).replace("double", "{}")
-        code = print_block(block, self.name, [kind.ndim for kind in kinds], pointer, SIZE, self._define)
+        code = print_block(self.block, self.name, [kind.ndim for kind in kinds], pointer, SIZE, self._define)
         self._link(code)
-        size = self.ir.Constant(self.word, 8 * len(code.slots))
-        memory = self.context.nrt.allocate(builder, size)
-        tape = builder.bitcast(memory, self.double.as_pointer())
+        with self._tape(len(code.slots)) as tape:
+            results = self._called(code, tape, sig, values)
+        return self.context.make_tuple(self.builder, sig.return_type, results)
+
+    @contextmanager
+    def _tape(self, slots: int) -> Iterator[Any]:
+        """Memory that belongs to the code while one call is on it, and comes from the heap for calls meanwhile.
+
+        Not from the heap for every call: what a large request costs there depends on what others have left in it.
+        """
+        builder, one = self.builder, self.word(1)
+        own = self._variable("tape", self.ir.ArrayType(self.double, slots))
+        users = self._variable("tape.users", self.word)
+        taken = builder.icmp_unsigned("!=", builder.atomic_rmw("xchg", users, one, "acquire"), self.word(0))
+        kind = self.double.as_pointer()
+        before = builder.block
+        with builder.if_then(taken, likely=False):
+            memory = builder.bitcast(self.context.nrt.allocate(builder, self.word(8 * slots)), kind)
+            allocated = builder.block
+        tape = builder.phi(kind)
+        tape.add_incoming(own.bitcast(kind), before)
+        tape.add_incoming(memory, allocated)
+        yield tape
+        with builder.if_else(taken, likely=False) as (of_the_heap, of_the_code):
+            with of_the_heap:
+                self.context.nrt.free(builder, builder.bitcast(tape, self.ir.IntType(8).as_pointer()))
+            with of_the_code:
+                builder.store_atomic(self.word(0), users, "release", 8)
+
+    def _variable(self, name: str, kind: Any) -> Any:
+        """A variable of the code, zero at first."""
+        module = self.builder.module
+        made = self.ir.GlobalVariable(module, kind, module.get_unique_name(f"{self.name}.{name}"))
+        made.linkage, made.initializer = "internal", self.ir.Constant(kind, None)
+        return made
+
+    def _called(self, code: Code, tape: Any, sig: Any, values: list[Any]) -> list[Any]:
+        """What the block writes for these values of its scalars and arrays."""
+        block, builder, count = self.block, self.builder, len(self.block.reads)
 
         def place(n: Name) -> Any:
             return builder.gep(tape, [self.ir.Constant(self.word, code.slots[n.name])])
@@ -99,15 +134,13 @@ class _Call:
         for n, value in zip(block.reads, values[:count], strict=True):
             builder.store(self._to_word(value, n.type), place(n))
         arguments = [tape]
-        for kind, value in zip(kinds, values[count:], strict=True):
+        for kind, value in zip(sig.args[0].types[count:], values[count:], strict=True):
             array = self.context.make_array(kind)(self.context, builder, value=value)
             lengths = [builder.extract_value(array.shape, k) for k in range(1, kind.ndim)]
             arguments += [array.data, *lengths]
         function = self.ir.FunctionType(self.ir.VoidType(), [a.type for a in arguments])
         builder.call(self.ir.Function(builder.module, function, self.name), arguments)
-        results = [self._from_word(builder.load(place(n)), n.type) for n in block.writes]
-        self.context.nrt.free(builder, memory)
-        return self.context.make_tuple(builder, sig.return_type, results)
+        return [self._from_word(builder.load(place(n)), n.type) for n in block.writes]
 
     def _to_word(self, value: Any, kind: str) -> Any:
         if kind == "bool":
