@@ -26,14 +26,17 @@ from shim_statements import STEP
 __all__ = ["FUNCTIONS", "UnknowableError", "directional", "run"]
 
 
-def run(text: str, inputs: Mapping[str, Any], dims: Mapping[str, int], stops: list[Any] | None = None) -> Any:
+def run(text: str, inputs: Mapping[str, Any], dims: Mapping[str, int], settled: list[Any] | None = None) -> Any:
     """The result of a program.
 
-    `stops`, from an earlier run, holds the values of its `stop_gradient`s in order; an empty list is filled.
+    `settled`, from an earlier run, holds what its comparisons and `stop_gradient`s gave, in order, and they give that
+    again; an empty list is filled.
     """
     names: dict[str, Any] = {**FUNCTIONS, **dims}
     names |= {k: v.copy() if isinstance(v, np.ndarray) else _number(v) for k, v in inputs.items()}
-    names["stop_gradient"] = _stopper([] if stops is None else stops)
+    settle = _settler([] if settled is None else settled)
+    names["stop_gradient"] = settle
+    names["compare_"] = lambda *args: settle(FUNCTIONS["compare_"](*args))
     with np.errstate(all="ignore"):
         return statements.run(_body(text), names, _evaluated)
 
@@ -54,10 +57,10 @@ def _compiled(tree: ast.expr) -> CodeType:
 
 def directional(text: str, inputs: Mapping[str, Any], dims: Mapping[str, int], tangents: Mapping[str, Any]) -> float:
     """The derivative of a scalar program along tangents, by a complex step."""
-    stops: list[Any] = []
-    run(text, inputs, dims, stops)
+    settled: list[Any] = []
+    run(text, inputs, dims, settled)
     moved = {k: v + 1j * STEP * tangents[k] if k in tangents else v for k, v in inputs.items()}
-    result = run(text, moved, dims, stops)
+    result = run(text, moved, dims, settled)  # complex numbers are rounded in other ways, and could decide otherwise
     return float(np.imag(result) / STEP)
 
 
@@ -65,16 +68,16 @@ def _number(value: Any) -> Any:
     return np.asarray(value)[()]
 
 
-def _stopper(stops: list[Any]) -> Callable[[Any], Any]:
-    filling, position = not stops, [0]
+def _settler(settled: list[Any]) -> Callable[[Any], Any]:
+    filling, position = not settled, [0]
 
-    def stop(x: Any) -> Any:
+    def settle(x: Any) -> Any:
         if filling:
-            stops.append(x)
+            settled.append(x)
         position[0] += 1
-        return stops[position[0] - 1]
+        return settled[position[0] - 1]
 
-    return stop
+    return settle
 
 
 def _range(*bounds: Any) -> list[Any]:

@@ -80,6 +80,15 @@ def test_stop_gradient_keeps_its_value() -> None:
     assert shim.run(text, {"x": 3.0}, {}) == 36.0
 
 
+def test_comparisons_are_those_of_real_numbers() -> None:
+    """A third of three times a number is that number or not, as division of real or complex numbers rounds it."""
+    x = -1.2654214710460525
+    assert not (x + x + x) / 3 > x
+    assert ((x + 1e-30j) * 3 / np.complex128(3)).real > x
+    text = "x: param\nx*x if (x + x + x)/3 > x else 2*x"
+    assert shim.directional(text, {"x": x}, {}, {"x": 1.0}) == 2.0
+
+
 def test_inputs_are_left_alone() -> None:
     x = X.copy()
     shim.run("x: param[n, d]\nx = x*2\nsum(x)", {"x": x}, DIMS)

@@ -117,19 +117,22 @@ class Levels:
         under = {n: known_in(self.needs[n], opened) for n in body}
         if not any(under.values()):
             return [body] if body else []
-        part: dict[Node, set[Node]] = {}
+        part: dict[Node, list[Node]] = {}
         for n in body:
-            mine = {n}
+            part[n] = [n]
             for a in self.deps[n]:
-                if a in part and n not in part[a]:
-                    mine |= part[a]
-            for m in mine:
-                part[m] = mine
+                fewer, more = sorted((part[n], part.get(a, part[n])), key=len)
+                if fewer is not more:
+                    more += fewer
+                    part.update(dict.fromkeys(fewer, more))
+        needed: dict[int, Needs] = {}
         together: dict[Needs, list[Node]] = {}
         for n in body:
-            conditions = [under[m] for m in part[n]]
-            needed = None if None in conditions else frozenset().union(*(c for c in conditions if c is not None))
-            together.setdefault(needed, []).append(n)
+            if id(part[n]) not in needed:
+                conditions = [under[m] for m in part[n]]
+                known = frozenset().union(*(c for c in conditions if c is not None))
+                needed[id(part[n])] = None if None in conditions else known
+            together.setdefault(needed[id(part[n])], []).append(n)
         return list(together.values())
 
     def _outer(self, group: list[Node], i: Index, opened: frozenset[Index]) -> list[Node]:
