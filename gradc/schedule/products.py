@@ -55,6 +55,7 @@ class Products:
         self.row = loop.variable
         self.assigned_in: dict[str, Loops] = {}
         self._note_scalars(loop.body, ())
+        self.splittable: dict[int, bool] = {}
         self.found: list[tuple[Product, Loops]] = []
         self.expanded: dict[str, Loops] = {}
 
@@ -118,7 +119,7 @@ class Products:
         factors = [self._factor(a, path) for a in value.args]
         target = self._factor(s.target, path)
         a, b = factors
-        if a is None or b is None or target is None or not all(self._splittable(loop) for loop in path):
+        if a is None or b is None or target is None or not all(map(self._splittable, path)):
             return None
         axes = {self.row, *(loop.variable for loop in path)}
         summed = axes - set(target.axes)
@@ -181,6 +182,11 @@ class Products:
 
     def _splittable(self, loop: For) -> bool:
         """Whether all turns of the loop can run its first statements before any runs the later ones."""
+        if id(loop) not in self.splittable:
+            self.splittable[id(loop)] = self._find_splittable(loop)
+        return self.splittable[id(loop)]
+
+    def _find_splittable(self, loop: For) -> bool:
         inner = [s for s, _ in walk(loop.body)]
         local = {named(s.target) for s in inner if isinstance(s, Assign)}
         changed = {w for s in inner if isinstance(s, Accumulate | Fill) and (w := written(s)) not in local}
