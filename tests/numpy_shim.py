@@ -11,7 +11,8 @@ from __future__ import annotations
 import ast
 import builtins
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -34,9 +35,10 @@ def run(text: str, inputs: Mapping[str, Any], dims: Mapping[str, int], settled: 
     """
     names: dict[str, Any] = {**FUNCTIONS, **dims}
     names |= {k: v.copy() if isinstance(v, np.ndarray) else _number(v) for k, v in inputs.items()}
-    settle = _settler([] if settled is None else settled)
+    settle = Settled([] if settled is None else settled)
     names["stop_gradient"] = settle
-    names["compare_"] = lambda *args: settle(FUNCTIONS["compare_"](*args))
+    names["compare_"] = lambda *args: settle.decided(FUNCTIONS["compare_"](*args))
+    names[statements.SETTLED] = settle
     with np.errstate(all="ignore"):
         return statements.run(_body(text), names, _evaluated)
 
@@ -68,16 +70,29 @@ def _number(value: Any) -> Any:
     return np.asarray(value)[()]
 
 
-def _settler(settled: list[Any]) -> Callable[[Any], Any]:
-    filling, position = not settled, [0]
+class Settled:
+    """Gives what the values asked for were in an earlier run, in order; in the first they are what they are."""
 
-    def settle(x: Any) -> Any:
-        if filling:
-            settled.append(x)
-        position[0] += 1
-        return settled[position[0] - 1]
+    def __init__(self, settled: list[Any]) -> None:
+        self.settled, self.filling, self.position, self.is_aside = settled, not settled, 0, False
 
-    return settle
+    def __call__(self, x: Any) -> Any:
+        if self.filling:
+            self.settled.append(x)
+        self.position += 1
+        return self.settled[self.position - 1]
+
+    def decided(self, x: Any) -> Any:
+        return x if self.is_aside else self(x)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Decisions meanwhile are not those of the program: how many there are depends on the step."""
+        before, self.is_aside = self.is_aside, True
+        try:
+            yield
+        finally:
+            self.is_aside = before
 
 
 def _range(*bounds: Any) -> list[Any]:

@@ -89,6 +89,12 @@ def test_comparisons_are_those_of_real_numbers() -> None:
     assert shim.directional(text, {"x": x}, {}, {"x": 1.0}) == 2.0
 
 
+def test_comparisons_under_a_derivative_are_its_own() -> None:
+    """The second derivative takes more of them than the first."""
+    text = "x: param\ndef f(t):\n    return t**3 if t > 1 else t\ngrad(f)(x) + (5*x if x < 3 else 0)"
+    assert shim.directional(text, {"x": 2.0}, {}, {"x": 1.0}) == pytest.approx(6 * 2.0 + 5, rel=1e-8)
+
+
 def test_inputs_are_left_alone() -> None:
     x = X.copy()
     shim.run("x: param[n, d]\nx = x*2\nsum(x)", {"x": x}, DIMS)
