@@ -104,6 +104,19 @@ if 1 > c[0]:
     return c[0]
 1 + sum(v1)
 """,
+    "a gather along an axis that the value does not have, as long as another one of it": """
+y: param[d, n]
+at1: index[n, 1]
+at2: index[2]
+sum([y*y for k in range(d)][at1, at2])
+""",
+    "an element of what is put together that decides whether it is used": """
+a: param[1]
+b: param
+w = 1 if min(concatenate([zeros(2), a])) > 0 else b
+u = w if (w if b > 0 else 1) > 0 else 1
+u*b
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 

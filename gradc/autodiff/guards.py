@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import attrgetter
 
+from gradc.autodiff.circles import without_circles
 from gradc.bounds import integer_poly, needs_guard
 from gradc.build import Builder
 from gradc.extents import ZERO, Index
@@ -110,11 +112,7 @@ def _users(nodes: Sequence[Node], of: Collection[Node]) -> set[Node]:
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
     meant = {n for n in reachable([root]) if n.op == "linear" or (n.op == "read" and needs_guard(n))}
-    known = guards(build, [root], meant)
-
-    def condition(n: Node) -> tuple[Node, ...]:
-        guard = known[n] if n in meant else Use.ALWAYS
-        return () if isinstance(guard, Use) else (condition_of(guard),)
+    condition = _conditions(build, [root], meant)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
         if not condition(old):
@@ -127,6 +125,16 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
         return build.read_where(guard, given[0], old.axes, given[1:]), ""
 
     return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
+
+
+def _conditions(build: Builder, roots: Sequence[Node], of: Collection[Node]) -> Callable[[Node], tuple[Node, ...]]:
+    """What tells the condition under which one of these nodes is meant, if there is one."""
+    known = guards(build, roots, of)
+    asked = sorted(of, key=attrgetter("number"))
+    meant = {n: condition_of(guard) for n in asked if not isinstance(guard := known[n], Use)}
+    if meant:
+        meant = without_circles(build, roots, meant)
+    return lambda n: (meant[n],) if n in meant else ()
 
 
 def _elsewhere(guard: Node | Partly, read: Node) -> Guard:
@@ -148,11 +156,7 @@ def condition_of(guard: Node | Partly) -> Node:
 def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
     """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
     reductions = {n for n in reachable(roots) if isinstance(n.attr, Reduce)}
-    known = guards(build, roots, reductions)
-
-    def condition(n: Node) -> tuple[Node, ...]:
-        guard = known[n] if n in reductions else Use.ALWAYS
-        return () if isinstance(guard, Use) else (condition_of(guard),)
+    condition = _conditions(build, roots, reductions)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
         if not condition(old) or not isinstance(old.attr, Reduce):

@@ -345,7 +345,8 @@ class _Reverse:
 
     def _only_checked(self, y: Node, at: tuple[Node, ...], guard: Node | None) -> frozenset[Index]:
         """The indices of a read that come with axes its value does not have: along them the same is read again."""
-        return y.indices.difference(y.args[0].indices, *(e.indices for e in at), guard.indices if guard else ())
+        elsewhere = y.args[0].indices - set(y.axes)
+        return y.indices.difference(elsewhere, *(e.indices for e in at), guard.indices if guard else ())
 
     def _needed_guard(self, y: Node) -> Node | None:
         guard = self.guards[y]

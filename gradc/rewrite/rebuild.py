@@ -26,7 +26,7 @@ def rebuild(
     `rule` may return another node and a note on it; it is asked about nodes of these `ops`. `also` names other nodes
     that a node will need: `rule` is given them behind the arguments, rewritten.
     """
-    nodes = reachable(roots) if also is None else _needed_first(roots, also)
+    nodes = reachable(roots) if also is None else needed_first(roots, also)
     done: dict[Node, Node] = {n: n for n in nodes}
     if not any(n.op in ops for n in nodes):
         return done
@@ -52,7 +52,7 @@ def rebuild(
     return done
 
 
-def _needed_first(roots: Iterable[Node], also: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
+def needed_first(roots: Iterable[Node], also: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
     """The roots and all they are made of and need, in this order where needs do not go round in circles."""
     made: dict[Node, None] = {}
     begun: set[Node] = set()

@@ -1,0 +1,55 @@
+"""Conditions that can be known before what they guard.
+
+`y = a[i] if i < n else 0` followed by `z = y if y > 0 else 1` reads `a[i]` where `i < n`, and there where also `y > 0`.
+The second says more, but it cannot be asked before `a[i]` is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from gradc.build import Builder
+from gradc.ir import Node
+from gradc.rewrite import needed_first
+
+
+def without_circles(build: Builder, roots: Iterable[Node], conditions: Mapping[Node, Node]) -> dict[Node, Node]:
+    """The conditions of nodes, weaker where they depend on what they guard; those of which nothing is left are left out.
+
+    In a circle of values and conditions only what is older than the value is asked, so that none are left.
+    """
+
+    def needs(n: Node) -> tuple[Node, ...]:
+        return (*n.args, conditions[n]) if n in conditions else n.args
+
+    circle = _components(needed_first(roots, needs), needs)
+
+    def known_before(condition: Node, value: Node) -> Node | None:
+        if circle[condition] is not circle[value]:
+            return condition
+        if condition.op not in ("and", "or"):
+            return condition if condition.number < value.number else None
+        first, second = (known_before(a, value) for a in condition.args)
+        if first is not None and second is not None:
+            return build.op(condition.op, first, second)
+        return (first or second) if condition.op == "and" else None
+
+    found = {value: known_before(condition, value) for value, condition in conditions.items()}
+    return {value: condition for value, condition in found.items() if condition is not None}
+
+
+def _components(order: list[Node], needs: Callable[[Node], Iterable[Node]]) -> dict[Node, Node]:
+    """One node for all those that need each other, directly or not (Kosaraju's and Sharir's algorithm)."""
+    users: dict[Node, list[Node]] = {n: [] for n in order}
+    for n in order:
+        for a in needs(n):
+            users[a].append(n)
+    found: dict[Node, Node] = {}
+    for n in reversed(order):
+        stack = [n]
+        while stack:
+            m = stack.pop()
+            if m not in found:
+                found[m] = n
+                stack += users[m]
+    return found
