@@ -14,9 +14,9 @@ from gradc.rewrite import needed_first
 
 
 def without_circles(build: Builder, roots: Iterable[Node], conditions: Mapping[Node, Node]) -> dict[Node, Node]:
-    """The conditions of nodes, weaker where they depend on what they guard; those of which nothing is left are left out.
+    """The conditions of nodes, weaker where they depend on what they guard; without those of which nothing is left.
 
-    In a circle of values and conditions only what is older than the value is asked, so that none are left.
+    Of a circle of values and conditions, a value is guarded only by what is older: so no circle is left.
     """
 
     def needs(n: Node) -> tuple[Node, ...]:
