@@ -158,10 +158,11 @@ class Node:
 
 
 class Graph:
-    """All nodes made so far, oldest first: an argument always stands before its users."""
+    """All nodes made so far, oldest first: an argument always stands before its users. `ops` are their operations."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.ops: set[str] = set()
         self._known: dict[Hashable, Node] = {}
 
     def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
@@ -173,6 +174,7 @@ class Graph:
             found = Node(op, args, attr, _type(op, args, attr), _indices(op, args, attr), len(self.nodes))
             self._known[key] = found
             self.nodes.append(found)
+            self.ops.add(op)
         return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from operator import attrgetter
 
 from gradc.autodiff.circles import without_circles
 from gradc.bounds import integer_poly, needs_guard
@@ -111,7 +110,7 @@ def _users(nodes: Sequence[Node], of: Collection[Node]) -> set[Node]:
 
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
-    meant = {n for n in reachable([root]) if n.op == "linear" or (n.op == "read" and needs_guard(n))}
+    meant = [n for n in _having(build, [root], ("linear", "read")) if n.op == "linear" or needs_guard(n)]
     condition = _conditions(build, [root], meant)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
@@ -127,11 +126,15 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
 
 
+def _having(build: Builder, roots: Sequence[Node], ops: Sequence[str]) -> list[Node]:
+    """The nodes of these operations, oldest first."""
+    return [] if build.graph.ops.isdisjoint(ops) else [n for n in reachable(roots) if n.op in ops]
+
+
 def _conditions(build: Builder, roots: Sequence[Node], of: Collection[Node]) -> Callable[[Node], tuple[Node, ...]]:
     """What tells the condition under which one of these nodes is meant, if there is one."""
-    known = guards(build, roots, of)
-    asked = sorted(of, key=attrgetter("number"))
-    meant = {n: condition_of(guard) for n in asked if not isinstance(guard := known[n], Use)}
+    known = guards(build, roots, of) if of else {}
+    meant = {n: condition_of(guard) for n in of if not isinstance(guard := known[n], Use)}
     if meant:
         meant = without_circles(build, roots, meant)
     return lambda n: (meant[n],) if n in meant else ()
@@ -155,7 +158,7 @@ def condition_of(guard: Node | Partly) -> Node:
 
 def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
     """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
-    reductions = {n for n in reachable(roots) if isinstance(n.attr, Reduce)}
+    reductions = _having(build, roots, ("reduce",))
     condition = _conditions(build, roots, reductions)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:

@@ -19,7 +19,7 @@ MARK = "noinline"
 
 _REGISTER = re.compile(r"%r\d+")
 _CALL = re.compile(rf'(%r\d+) = call double @"([^"]*)"\((.*)\) {MARK}$')
-_LAZY = re.compile(r"= (load|getelementptr) ")
+_LAZY = re.compile(r"%r\d+ = (load|getelementptr) ")
 
 
 def batched(lines: Sequence[str]) -> list[str]:
@@ -70,7 +70,7 @@ class _Schedule:
         made_by = [[self.makers[r] for r in _REGISTER.findall(line)] for line in lines]
         self.operands = [[a for a in makers if a != k] for k, makers in enumerate(made_by)]
         self.calls = {k: m for k, line in enumerate(lines) if line.endswith(MARK) and (m := _CALL.match(line))}
-        self.lazy = {k for k, line in enumerate(lines) if _LAZY.search(line)}
+        self.lazy = {k for k, line in enumerate(lines) if _LAZY.match(line)}
         self.users: dict[int, list[int]] = defaultdict(list)
         self.missing: dict[int, int] = {}
         self.loaded: set[int] = set()

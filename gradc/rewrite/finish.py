@@ -39,6 +39,8 @@ def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tu
 
 def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Where several of sigmoid, softplus and log_sigmoid of one value are needed, one exponential serves them all."""
+    if build.graph.ops.isdisjoint(LOGISTIC):
+        return roots
     families: dict[Node, set[Node]] = {}
     for n in reachable(roots):
         if n.op in LOGISTIC:

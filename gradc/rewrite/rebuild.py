@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from gradc.build import Builder
 from gradc.extents import in_order
@@ -17,7 +17,7 @@ def rebuild(
     build: Builder,
     provenance: Provenance,
     roots: Iterable[Node],
-    ops: Container[str],
+    ops: Collection[str],
     rule: Rule,
     also: Callable[[Node], tuple[Node, ...]] | None = None,
 ) -> dict[Node, Node]:
@@ -26,6 +26,8 @@ def rebuild(
     `rule` may return another node and a note on it; it is asked about nodes of these `ops`. `also` names other nodes
     that a node will need: `rule` is given them behind the arguments, rewritten.
     """
+    if build.graph.ops.isdisjoint(ops):
+        return {root: root for root in roots}
     nodes = reachable(roots) if also is None else needed_first(roots, also)
     done: dict[Node, Node] = {n: n for n in nodes}
     if not any(n.op in ops for n in nodes):
