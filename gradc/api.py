@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, TypedDict, Unpack, overload
 
 from gradc.collector import paused
@@ -109,7 +110,7 @@ def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
             raise ParseError("not a text file", Span(Source(name, ""), line, column), "expected UTF-8 text") from None
     if not isinstance(source, str):
         raise UnsupportedError(
-            f"a {type(source).__name__} is no source",
+            f"{type(source).__name__} is no source",
             hint="give a path, the text of a program, an expression, a Python function or a SymPy expression",
         )
     return TEXT, source
@@ -121,16 +122,16 @@ def _checked(**options: Any) -> dict[str, Any]:
         options["wrt"] = (wrt,)
     elif wrt is not None:
         if not isinstance(wrt, Iterable):
-            raise UnsupportedError(f"wrt={wrt!r}", hint="give a list of names")
+            raise UnsupportedError(f"wrt={shown(wrt)}", hint="give a list of names")
         options["wrt"] = tuple(str(name) for name in wrt)
     if options["dtype"] not in ("float64", "float32"):
-        raise UnsupportedError(f"dtype {options['dtype']!r} is not known", hint='use "float64" or "float32"')
+        raise UnsupportedError(f"dtype {shown(options['dtype'])} is not known", hint='use "float64" or "float32"')
     if options["backend"] not in ("numba", "python"):
-        raise UnsupportedError(f"backend {options['backend']!r} is not known", hint='use "numba" or "python"')
+        raise UnsupportedError(f"backend {shown(options['backend'])} is not known", hint='use "numba" or "python"')
     if threads != "auto" and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
-        raise UnsupportedError(f"threads={threads!r}", hint='use a positive integer or "auto"')
+        raise UnsupportedError(f"threads={shown(threads)}", hint='use a positive integer or "auto"')
     if not isinstance(options["fast_math_library"], bool):
-        raise UnsupportedError(f"fast_math_library={options['fast_math_library']!r}", hint="use True or False")
+        raise UnsupportedError(f"fast_math_library={shown(options['fast_math_library'])}", hint="use True or False")
     return options
 
 

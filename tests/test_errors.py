@@ -241,6 +241,27 @@ def test_wrong_options(options: dict[str, Any], says: str) -> None:
         gradc.compile("w: param\nw", **options)
 
 
+class Shy:
+    """Nobody can look at it, and it is no function."""
+
+    def __call__(self, x: float) -> float:
+        return x
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not to be looked at")
+
+
+@pytest.mark.parametrize("option", ["wrt", "dtype", "backend", "threads", "fast_math_library"])
+def test_options_that_cannot_be_shown(option: str) -> None:
+    with pytest.raises(gradc.UnsupportedError, match="Shy instance"):
+        gradc.compile("x*x", **{option: Shy()})  # type: ignore[call-overload]
+
+
+def test_sources_that_cannot_be_shown() -> None:
+    with pytest.raises(gradc.UnsupportedError, match="'Shy' is not a Python function"):
+        gradc.compile(Shy())
+
+
 TITLES = [
     """'\"\"\";open("{mark}", "w");\"\"\"'""",
     'r"""a \\N{{foo}} \\x \\u"""',

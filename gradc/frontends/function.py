@@ -131,7 +131,7 @@ def _define_outer(statements: Statements, source: PythonProgram) -> None:
 
 def _key(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", repr(function))
+    name = getattr(function, "__qualname__", type(function).__name__)
     return f"{name} {code.co_filename}:{code.co_firstlineno}" if code else name
 
 
