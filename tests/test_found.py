@@ -117,6 +117,27 @@ w = 1 if min(concatenate([zeros(2), a])) > 0 else b
 u = w if (w if b > 0 else 1) > 0 else 1
 u*b
 """,
+    "values stored where a condition holds, added up where it does not": """
+x: param[d]
+y: data[n]
+w: param[n]
+v = [sum(w*prod(p + w[j] for p in x if w[j] > 0) for j in range(n - 1, i, -1)) for i in range(n)]
+sum(w[j] for j in range(0, n, 2)) + sum(v)
+""",
+    "a factor for each turn of a loop around an empty range": """
+val: param[d]
+A: param[n, m]
+k: index
+u = [sum(sum(val[j:j]) - A for j in range(k, n)) for i in range(n)]
+sum(softmax(u))
+""",
+    "an array that is the same for all rows, computed in one sweep and read in another": """
+val: param[d]
+x: param[d]
+start: index[n]
+u = [prod(sum(x[j] for p, (t, z) in enumerate(zip(x, x)) if t > 0) for j in range(start[i], 1)) for i in range(n)]
+sum(val[j] for i in range(0, n, 2) for j in range(i, start[i])) + sum(u)
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 

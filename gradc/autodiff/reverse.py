@@ -83,7 +83,8 @@ class _Reverse:
         gradient = {}
         for name, node in self.wrt.items():
             before = len(self.build.graph.nodes)
-            gradient[name] = self._total(node)
+            total = gradient[name] = self._total(node)
+            assert total.node.indices <= node.indices | set(total.axes), f"{name}: a sum has been left out"
             for made in self.build.graph.nodes[before:]:
                 self.provenance.adjoint_of.setdefault(made, name)
         return gradient
@@ -262,13 +263,11 @@ class _Reverse:
         build, x = self.build, y.args[0]
         zero, over = build.const(0.0), in_order(reduction.over)
         if reduction.kind == "sum":
-            if not bar.indices:
-                factor, self.factor = self.factor, self._multiplied(Bar(bar, self.factor))
-                if self.factor is not factor and not self.moderate(self.factor):  # infinite, it may be, but to summands
-                    self.factor = build.select(build.has_range(reduction.over), self.factor, zero)
+            factor = None if bar.indices else self._factor_for(reduction, Bar(bar, self.factor))
+            if factor is not None:
                 if y in self.behind_choices:
-                    self.may_vanish.add(self.factor)
-                bar = build.const(1.0)
+                    self.may_vanish.add(factor)
+                self.factor, bar = factor, build.const(1.0)
             self._send(y, x, bar)
         elif reduction.kind == "prod":
             is_zero = build.op("eq", x, zero)
@@ -285,6 +284,14 @@ class _Reverse:
             ties = build.reduce("sum", over, build.convert(hit, "int"))
             share = build.select(hit, build.op("div", bar, ties), zero)
             self._receive(x, self._guarded(y, bar, ties, share), x.indices)
+
+    def _factor_for(self, reduction: Reduce, bar: Bar) -> Node | None:
+        """The adjoint of a sum as a factor that is applied last; None if there would be one for each turn of a loop."""
+        factor = self._multiplied(bar)
+        if factor is bar.factor or self.moderate(factor):
+            return factor
+        some = self.build.has_range(reduction.over)  # infinite it may be, but to summands
+        return None if some.indices else self.build.select(some, factor, self.build.const(0.0))
 
     def _scan(self, y: Node, bar: Node) -> None:
         """x_k is in every sum from k on, so its adjoint is the running sum of the bars from the far end."""

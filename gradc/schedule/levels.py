@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradc.extents import Index
 from gradc.ir import Node
@@ -72,6 +73,11 @@ class Levels:
         self.needed, self.row = needed, row
         self.needs = needs(self.nodes, self.deps, needed)
         self.endless = {n: frozenset(i for i in n.indices if not i.extent.has_bound) for n in self.nodes}
+
+    @cached_property
+    def stored_needs(self) -> dict[Node, Needs]:
+        """What each node is needed under if other loops read it: those of sums may run where they add zeros."""
+        return needs(self.nodes, self.deps, self.needed, adds_zeros=True)
 
     def arrange(self) -> list[Item]:
         return self._arrange(self.nodes, frozenset())

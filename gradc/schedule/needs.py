@@ -12,11 +12,15 @@ Needs = frozenset[Node] | None
 
 
 def needs(
-    nodes: Sequence[Node], deps: Mapping[Node, Mapping[Node, frozenset[Index]]], needed: set[Node]
+    nodes: Sequence[Node],
+    deps: Mapping[Node, Mapping[Node, frozenset[Index]]],
+    needed: set[Node],
+    adds_zeros: bool = False,
 ) -> dict[Node, Needs]:
     """What each node is needed under. `nodes` stand before their users.
 
     `deps` are the nodes that each reads, with the indices along which it reads them at other places than its own.
+    `adds_zeros`: whether a sum may be run where it adds nothing but zeros, and so needs them.
     """
     found: dict[Node, Needs] = {}
 
@@ -29,7 +33,7 @@ def needs(
         need(n, None)
     for n in reversed(nodes):
         under = found.setdefault(n, None)
-        condition = _condition(n)
+        condition = _condition(n, adds_zeros)
         if condition is not None:
             under = found[n] = frozenset({condition})
             for a in read_by(condition, deps):
@@ -53,13 +57,13 @@ def known_in(under: Needs, loops: frozenset[Index]) -> Needs:
     return under if under is not None and all(c.indices <= loops for c in under) else None
 
 
-def _condition(n: Node) -> Node | None:
-    """The condition without which a node need not run: its guard, or the one without which a sum adds zeros."""
+def _condition(n: Node, adds_zeros: bool) -> Node | None:
+    """The condition without which a node is not run: its guard, or the one without which a sum adds zeros."""
     if not isinstance(n.attr, Reduce) or n.attr.guarded:
         return n.guard if isinstance(n.attr, Reduce | Place | Linear) else None
     value = n.args[0]
     zeros = value.op == "select" and value.args[2].op == "const" and not value.args[2].value
-    return value.args[0] if n.kind == "sum" and zeros else None
+    return value.args[0] if n.kind == "sum" and zeros and not adds_zeros else None
 
 
 def read_by(guard: Node, deps: Mapping[Node, Mapping[Node, frozenset[Index]]]) -> list[Node]:

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from gradc.ir import Node
 from gradc.schedule.levels import Levels, Loop
-from gradc.schedule.needs import known_in, read_by
+from gradc.schedule.needs import Needs, known_in, read_by
 from gradc.schedule.storage import Path, Storage, home
 
 
@@ -21,7 +21,7 @@ class Skips:
 
     def opened(self, loop: Loop, inside: Sequence[Node], path: Path) -> list[Node]:
         """The conditions of which one must hold for a loop to be run; none if it is run whatever holds."""
-        needed = [self.levels.needs[n] for n in inside if self._leaves_behind((*path, loop), n)]
+        needed = [need for n in inside for need in self._needed_behind((*path, loop), n)]
         around = frozenset(outer.index for outer in path)
         conditions = frozenset().union(*(n for n in needed if n is not None))
         known = known_in(conditions, around) is not None and all(self._is_known(c, path) for c in conditions)
@@ -43,14 +43,12 @@ class Skips:
                 return False
         return True
 
-    def _leaves_behind(self, here: Path, n: Node) -> bool:
-        """Whether a loop leaves something of the node behind: a total, or stored values."""
+    def _needed_behind(self, here: Path, n: Node) -> list[Needs]:
+        """What a loop leaves behind of a node is needed under: a total, or stored values. Nothing if it leaves none."""
         own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
-        if n.op in ("place", "output", "linear"):
-            return True
-        if any(len(home(n, p)) < len(here) for p in own):
-            return True
-        return any(self.storage.stores(n, p) for p in own)
+        if n.op in ("place", "output", "linear") or any(len(home(n, p)) < len(here) for p in own):
+            return [self.levels.needs[n]]
+        return [self.levels.stored_needs[n]] if any(self.storage.stores(n, p) for p in own) else []
 
     def arm(self, n: Node) -> Node | None:
         """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
