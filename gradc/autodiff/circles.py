@@ -7,10 +7,13 @@ The second says more, but it cannot be asked before `a[i]` is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 
 from gradc.build import Builder
 from gradc.ir import Node
 from gradc.rewrite import needed_first
+
+JOINING = ("and", "or")
 
 
 def without_circles(build: Builder, roots: Iterable[Node], conditions: Mapping[Node, Node]) -> dict[Node, Node]:
@@ -25,17 +28,34 @@ def without_circles(build: Builder, roots: Iterable[Node], conditions: Mapping[N
     circle = _components(needed_first(roots, needs), needs)
 
     def known_before(condition: Node, value: Node) -> Node | None:
-        if circle[condition] is not circle[value]:
-            return condition
-        if condition.op not in ("and", "or"):
-            return condition if condition.number < value.number else None
-        first, second = (known_before(a, value) for a in condition.args)
-        if first is not None and second is not None:
-            return build.op(condition.op, first, second)
-        return (first or second) if condition.op == "and" else None
+        found: dict[Node, Node | None] = {}
+        for c in _parts(condition):
+            if circle[c] is not circle[value]:
+                found[c] = c
+            elif c.op not in JOINING:
+                found[c] = c if c.number < value.number else None
+            else:
+                first, second = (found[a] for a in c.args)
+                if first is not None and second is not None:
+                    found[c] = build.op(c.op, first, second)
+                else:
+                    found[c] = (first or second) if c.op == "and" else None
+        return found[condition]
 
     found = {value: known_before(condition, value) for value, condition in conditions.items()}
     return {value: condition for value, condition in found.items() if condition is not None}
+
+
+def _parts(condition: Node) -> list[Node]:
+    """What a condition is joined of, and the condition, arguments first."""
+    found = {condition}
+    stack = [condition]
+    while stack:
+        c = stack.pop()
+        if c.op in JOINING:
+            stack += [a for a in c.args if a not in found]
+            found.update(c.args)
+    return sorted(found, key=attrgetter("number"))
 
 
 def _components(order: list[Node], needs: Callable[[Node], Iterable[Node]]) -> dict[Node, Node]:
