@@ -14,7 +14,6 @@ import numpy as np
 from gradc.bounds import index_input
 from gradc.errors import InputError, did_you_mean
 from gradc.extents import Poly
-from gradc.ir import reachable
 from gradc.program import Input, Program
 from gradc.tables import READERS, Array, CellError, Table, archive
 
@@ -242,9 +241,8 @@ def _range(program: Program, entry: Input, lengths: Mapping[str, int]) -> int:
 
 
 def _subscripts(program: Program) -> Iterator[tuple[Any, Any]]:
-    for node in reachable([program.result.node]):
-        if node.op in ("read", "place"):
-            yield from zip(node.axes, node.subscripts, strict=True)
+    for node in program.graph.having(("read", "place"), [program.result.node]):
+        yield from zip(node.axes, node.subscripts, strict=True)
 
 
 def _known(name: str, known: Mapping[str, Input], where: str = "") -> Input:

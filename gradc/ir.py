@@ -25,7 +25,7 @@ A node is the value of an array's element *at* its indices: `z = sum_j x[i, j]*w
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
@@ -176,6 +176,10 @@ class Graph:
             self.nodes.append(found)
             self.ops.add(op)
         return found
+
+    def having(self, ops: Collection[str], roots: Iterable[Node]) -> list[Node]:
+        """The nodes of these operations that the roots are made of, oldest first."""
+        return [] if self.ops.isdisjoint(ops) else [n for n in reachable(roots) if n.op in ops]
 
 
 def reachable(roots: Iterable[Node]) -> list[Node]:

@@ -145,12 +145,18 @@ def check_gradient(program: Program, compiled: gradc.Function, value: float, pyt
     tangents = {name: random.normal(size=np.shape(field)) for name, field in fields(gradient).items()}
     if not all_along(program, tangents, gradient):
         for name, tangent in tangents.items():  # which one is it?
-            slope = shim.directional(program.text, program.inputs, program.dims, {name: tangent})
-            bar = fields(gradient)[name]
-            scale = max(1.0, float(np.abs(bar).max(initial=0.0)))
-            what = f"along {tangent!r}, {name}_bar = {bar!r}: gradient, complex step"
-            same(program, what, float(np.sum(bar * tangent)) / scale, slope / scale, slack(program))
+            same_slope(program, name, fields(gradient)[name], tangent, slack(program))
         raise AssertionError(f"gradient, complex step along all params\n\n{program}")
+
+
+def same_slope(program: Program, name: str, bar: Any, tangent: Any, tolerance: float) -> None:
+    """The slope along a tangent of one param, by its adjoint and by a complex step."""
+    slope = shim.directional(program.text, program.inputs, program.dims, {name: tangent})
+    if math.isnan(slope) and 0 in program.dims.values() and "logsumexp(" in program.text:
+        return  # a complex infinity, of nothing, times a complex number is NaN
+    scale = max(1.0, float(np.abs(bar).max(initial=0.0)))
+    what = f"along {tangent!r}, {name}_bar = {bar!r}: gradient, complex step"
+    same(program, what, float(np.sum(bar * tangent)) / scale, slope / scale, tolerance)
 
 
 def slack(program: Program) -> float:

@@ -110,7 +110,7 @@ def _users(nodes: Sequence[Node], of: Collection[Node]) -> set[Node]:
 
 def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
     """What is only meant under a condition is guarded by it: linear algebra, and reads that may be out of range."""
-    meant = [n for n in _having(build, [root], ("linear", "read")) if n.op == "linear" or needs_guard(n)]
+    meant = [n for n in build.graph.having(("linear", "read"), [root]) if n.op == "linear" or needs_guard(n)]
     condition = _conditions(build, [root], meant)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
@@ -124,11 +124,6 @@ def protect(build: Builder, provenance: Provenance, root: Node) -> Node:
         return build.read_where(guard, given[0], old.axes, given[1:]), ""
 
     return rebuild(build, provenance, [root], ("read", "linear"), rule, condition)[root]
-
-
-def _having(build: Builder, roots: Sequence[Node], ops: Sequence[str]) -> list[Node]:
-    """The nodes of these operations, oldest first."""
-    return [] if build.graph.ops.isdisjoint(ops) else [n for n in reachable(roots) if n.op in ops]
 
 
 def _conditions(build: Builder, roots: Sequence[Node], of: Collection[Node]) -> Callable[[Node], tuple[Node, ...]]:
@@ -158,7 +153,7 @@ def condition_of(guard: Node | Partly) -> Node:
 
 def skip_untaken(build: Builder, provenance: Provenance, roots: Sequence[Node]) -> list[Node]:
     """Reductions that are only meant under a condition become guarded: their loops need not run without it."""
-    reductions = _having(build, roots, ("reduce",))
+    reductions = build.graph.having(("reduce",), roots)
     condition = _conditions(build, roots, reductions)
 
     def rule(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:

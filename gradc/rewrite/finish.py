@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradc.build import Builder
-from gradc.ir import Node, reachable
+from gradc.ir import Node
 from gradc.program import Provenance
 from gradc.rewrite.rebuild import rebuild
 
@@ -39,12 +39,9 @@ def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tu
 
 def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Where several of sigmoid, softplus and log_sigmoid of one value are needed, one exponential serves them all."""
-    if build.graph.ops.isdisjoint(LOGISTIC):
-        return roots
     families: dict[Node, set[Node]] = {}
-    for n in reachable(roots):
-        if n.op in LOGISTIC:
-            families.setdefault(_magnitude(n.args[0]), set()).add(n)
+    for n in build.graph.having(LOGISTIC, roots):
+        families.setdefault(_magnitude(n.args[0]), set()).add(n)
     shared = {n for family in families.values() if len(family) > 1 for n in family}
     if not shared:
         return roots

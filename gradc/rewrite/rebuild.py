@@ -30,8 +30,6 @@ def rebuild(
         return {root: root for root in roots}
     nodes = reachable(roots) if also is None else needed_first(roots, also)
     done: dict[Node, Node] = {n: n for n in nodes}
-    if not any(n.op in ops for n in nodes):
-        return done
     for old in nodes:
         args = tuple(map(done.__getitem__, old.args))
         if args == old.args and old.op not in ops:

@@ -7,7 +7,7 @@ lengths alone. So the result does not depend on how many threads there are, to t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -49,11 +49,11 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     local: set[str] = set()
     axes: list[str] = []
     count = 0
-    read_in, written_in = _items(body, reads), _items(body, lambda s: (written(s),))
+    used_in, written_in = _items(body, _names), _items(body, _written)
     for position, s in enumerate(body):
         if isinstance(s, For) and is_row(s.index, row):
             found = roles(s)
-            if found is not None and found.arrays.keys() <= allocs.keys() - _left_behind(found, read_in, written_in):
+            if found is not None and found.arrays.keys() <= allocs.keys() - _left_behind(found, used_in, written_in):
                 count += 1
                 kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
                 body[position] = _sweep(s, found, kernel, allocs, shapes, order, names, axes)
@@ -66,9 +66,9 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     return replace(routine, body=tuple(kept))
 
 
-def _items(body: Sequence[Stmt], names: Callable[[Stmt], Iterable[str | None]]) -> dict[str | None, set[int]]:
+def _items(body: Sequence[Stmt], names: Callable[[Stmt], set[str]]) -> dict[str, set[int]]:
     """Which of the outermost statements each of these names is in."""
-    found: dict[str | None, set[int]] = defaultdict(set)
+    found: dict[str, set[int]] = defaultdict(set)
     for position, item in enumerate(body):
         for s, _ in walk([item]):
             for name in names(s):
@@ -76,15 +76,17 @@ def _items(body: Sequence[Stmt], names: Callable[[Stmt], Iterable[str | None]]) 
     return found
 
 
-def _left_behind(
-    found: Roles, read_in: Mapping[str | None, set[int]], written_in: Mapping[str | None, set[int]]
-) -> set[str]:
+def _left_behind(found: Roles, used_in: Mapping[str, set[int]], written_in: Mapping[str, set[int]]) -> set[str]:
     """The arrays of single rows that only this loop writes to, and that others read as its last row has left them."""
-    return {name for name in found.arrays if len(written_in[name]) == 1 and len(read_in[name] | written_in[name]) > 1}
+    return {name for name in found.arrays if len(written_in[name]) == 1 < len(used_in[name])}
+
+
+def _written(s: Stmt) -> set[str]:
+    return {w for w in (written(s),) if w is not None}
 
 
 def _names(s: Stmt) -> set[str]:
-    return {w for w in (written(s), *reads(s)) if w is not None}
+    return {*_written(s), *reads(s)}
 
 
 def _sweep(
