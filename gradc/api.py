@@ -8,7 +8,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, TypedDict, Unpack, overload
 
-from gradc.collector import paused
+from gradc.collector import paused, tidy
 from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
 from gradc.frontends import function as python
@@ -73,6 +73,7 @@ def compile(
 
 def restore(origin: Origin, options: dict[str, Any]) -> Function:
     """A Function from its source and checked options."""
+    tidy()
     with paused():
         program = _program(origin)
         derived = derive(program, options["wrt"])
