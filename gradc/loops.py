@@ -234,13 +234,17 @@ Loop = (For, Tiles, Sweep)
 
 @dataclass(frozen=True)
 class Routine:
-    """One function: its statements, what it returns, and the names its loop indices go by."""
+    """One function: its statements, what it returns, and the names its loop indices go by.
+
+    `exact`: whether every result must have the bits that its text says, because it is computed twice and compared.
+    """
 
     name: str
     body: tuple[Stmt, ...]
     value: Expr
     gradient: tuple[Expr, ...] | None
     index_names: dict[Index, str] = field(hash=False)
+    exact: bool = False
 
     def statements(self) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
         """Every statement with the indices of the loops around it, in order."""
@@ -249,6 +253,10 @@ class Routine:
     def sweeps(self, dim: str) -> int:
         """How many outermost loops run over a length made of this dim."""
         return sum(isinstance(s, For | Sweep) and dim in s.index.extent.dims for s in self.body)
+
+    @property
+    def has_loops(self) -> bool:
+        return any(inside(s) for s in self.body)
 
     @property
     def has_matrices(self) -> bool:

@@ -107,6 +107,7 @@ def emit(
         "title": _docstring(title) or "Generated gradient code.",
         "version": version,
         "dtype": dtype,
+        "exact": any(r.exact for r in routines),
         "inputs": [str(i) for i in inputs],
         "counts": [(r.name, operations(r)) for r in routines],
         "imports": [_imported(name, spelling) for name in imports if name not in C_NAMES],

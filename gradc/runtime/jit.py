@@ -15,7 +15,7 @@ from typing import Any
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, Operation
 from gradc.emit.python import Module
-from gradc.loops import Routine, inside
+from gradc.loops import Routine
 from gradc.program import Input
 from gradc.runtime import blas, cache, indexing, library, objects, pool
 from gradc.runtime.blocks import callable_block, optimised
@@ -26,7 +26,7 @@ FLAGS = frozenset({"reassoc", "contract"})
 
 def flags(routine: Routine) -> set[str]:
     """What LLVM may do to a routine. Without loops there is nothing to gain, and every result is what the text says."""
-    return set(FLAGS) if any(inside(s) for s in routine.body) else set()
+    return set(FLAGS) if routine.has_loops and not routine.exact else set()
 
 
 def load(text: str, name: str, file: Path) -> types.ModuleType:
@@ -136,7 +136,7 @@ class Compiled:
         for block in blocks:
             setattr(loaded, block.name, callable_block(block, operation))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
-        straight = blocks and not options["fastmath"]  # in straight lines LLVM finds next to nothing to do better
+        straight = blocks and not routine.has_loops  # in straight lines LLVM finds next to nothing to do better
         with indexing.from_the_start(), optimised(0) if straight else nullcontext():
             compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set

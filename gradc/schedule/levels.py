@@ -16,6 +16,7 @@ from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import ARITHMETIC, OPS
 from gradc.schedule.needs import Needs, known_in, needs
+from gradc.schedule.once import once
 from gradc.schedule.order import accesses, contiguity, dependencies, is_row, loops_of
 
 RECOMPUTE_ROW = 48
@@ -27,6 +28,8 @@ MOST_AT_ONCE = 24
 """Of more loops than this, loops over a few of the nodes each, the earlier half is arranged before the later one."""
 
 NEVER = 1 << 30
+ALONE = frozenset({"place", "scatter", "scan", "linear", "output"})
+"""What is not computed again, whatever it costs to store."""
 
 
 class UnstorableError(Exception):
@@ -59,7 +62,10 @@ def loops_in(items: Sequence[Item]) -> Iterator[Loop]:
 
 
 class Levels:
-    """Arranges nodes, given oldest first, into loops. `needed` are wanted by whoever asked, not only by other nodes."""
+    """Arranges nodes, given oldest first, into loops. `needed` are wanted by whoever asked, not only by other nodes.
+
+    `once` are values that are not computed again, since their bits matter; `twice` says that some cannot be stored.
+    """
 
     def __init__(self, nodes: Sequence[Node], written_out: set[Node], needed: set[Node], row: str | None) -> None:
         self.nodes = [n for n in nodes if n not in written_out]
@@ -73,6 +79,9 @@ class Levels:
         self.needed, self.row = needed, row
         self.needs = needs(self.nodes, self.deps, needed)
         self.endless = {n: frozenset(i for i in n.indices if not i.extent.has_bound) for n in self.nodes}
+        fragile = {n for n in once(nodes) if n in self.loops}
+        self.once = {n for n in fragile if not self.endless[n]}
+        self.twice = fragile != self.once
 
     @cached_property
     def stored_needs(self) -> dict[Node, Needs]:
@@ -178,12 +187,12 @@ class Levels:
         for n in group:
             if self.loops[n].isdisjoint(inside):
                 cost[n] = 0
-            elif n.op in ("place", "scatter", "scan", "linear", "output") or (n.op == "reduce" and not self.endless[n]):
+            elif n.op in ALONE or n in self.once or (n.op == "reduce" and not self.endless[n]):
                 cost[n] = NEVER
             else:
                 own = OPS[n.op].weight if n.op in OPS else ARITHMETIC
                 again = [a for a, moved in self.deps[n].items() if moved.isdisjoint(inside)]
-                again = [a for a in again if a not in here or a.over.isdisjoint(inside)]
+                again = [a for a in again if a not in here or (a.over.isdisjoint(inside) and a not in self.once)]
                 if self.endless[n]:
                     again = [a for a in again if self.endless[a]]  # the others can be stored
                 cost[n] = min(NEVER, own + sum(cost.get(a, 0) for a in again))

@@ -81,7 +81,7 @@ class Writer:
         body = self._block(self.items, ())
         result = self._result(*value)
         fields = None if gradient is None else tuple(self._result(*g) for g in gradient)
-        return Routine(name, tuple(body), result, fields, dict(self.names.indices))
+        return Routine(name, tuple(body), result, fields, dict(self.names.indices), self.levels.twice)
 
     def _result(self, n: Node, array: str) -> Expr:
         return Name(array, n.type) if array else self._expr(n, ())

@@ -1,0 +1,56 @@
+"""Values that must not be computed again elsewhere, because somebody relies on getting the same bits.
+
+An element is asked whether it is the largest of all, or how many are zero is counted and each is asked again. Machine
+code is free to fuse a product into one sum here and into another there, so that the last bits differ from loop to loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradc.algebra import COMPARISONS
+from gradc.ir import Node
+
+EXACT = frozenset(
+    {"neg", "abs", "sign", "floor", "ceil", "round", "relu", "step", "maximum", "minimum", "select", "stop", "spread"}
+)
+"""What does not round."""
+COMPLETE = frozenset({"reduce", "scan", "place", "scatter", "linear"})
+"""What is never computed again where it can be stored."""
+
+
+def once(nodes: Sequence[Node]) -> set[Node]:
+    """The floats that are compared with an extreme, or whose comparisons are counted, if their bits are in doubt.
+
+    `nodes` stand before their users. Of one operation on numbers that are there the result is what IEEE says.
+    """
+    counted = {n.args[0].args[0] for n in nodes if n.op == "reduce" and n.args[0].op == "convert"}
+    found: set[Node] = set()
+    for n in nodes:
+        if n.op in COMPARISONS:
+            a, b = n.args
+            if _is_extreme(a) or _is_extreme(b) or (n.op == "eq" and n in counted):
+                found.update((a, b))
+    return found & _doubtful(nodes) if found else found
+
+
+def _doubtful(nodes: Sequence[Node]) -> set[Node]:
+    """The floats that take more than one operation from numbers that are there to be read."""
+    operations: dict[Node, int] = {}
+    for n in nodes:
+        stored = n.op in COMPLETE and all(i.extent.has_bound for i in n.indices)
+        if stored or n.type != "float" or n.op == "convert":
+            operations[n] = 0
+        elif n.op == "read":
+            operations[n] = 0 if n.args[0].indices.intersection(n.axes) else operations[n.args[0]]
+        else:
+            own = bool(n.args) and n.op not in EXACT
+            operations[n] = min(2, own + sum(operations[a] for a in n.args))
+    return {n for n, count in operations.items() if count > 1}
+
+
+def _is_extreme(n: Node) -> bool:
+    """Whether this is the largest or smallest of many, perhaps read at a place."""
+    while n.op in ("read", "convert", "neg"):
+        n = n.args[0]
+    return n.op == "reduce" and n.kind in ("max", "min")
