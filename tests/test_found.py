@@ -138,6 +138,18 @@ start: index[n]
 u = [prod(sum(x[j] for p, (t, z) in enumerate(zip(x, x)) if t > 0) for j in range(start[i], 1)) for i in range(n)]
 sum(val[j] for i in range(0, n, 2) for j in range(i, start[i])) + sum(u)
 """,
+    "an array that is emptied in a loop that is skipped, and read all the same": """
+q: param
+u: param[2, n]
+x: param[n, n, n]
+k: index[n]
+y: param[d, n, d]
+at1: index[m]
+at2: index[m]
+a: param[m, d]
+b: param[m]
+sum(cross_entropy(softmax(a), softmax(log(y)[at1, at2])) if q > 9 else b)
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 

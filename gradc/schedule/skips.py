@@ -44,9 +44,16 @@ class Skips:
         return True
 
     def _needed_behind(self, here: Path, n: Node) -> list[Needs]:
-        """What a loop leaves behind of a node is needed under: a total, or stored values. Nothing if it leaves none."""
-        own = [p for p in self.storage.paths[n] if p[: len(here)] == here]
-        if n.op in ("place", "output", "linear") or any(len(home(n, p)) < len(here) for p in own):
+        """What a loop leaves behind of a node is needed under: a total, or stored values. Nothing if it leaves none.
+
+        Where an array is emptied in the loop before values are placed in it, it is as needed as what is placed.
+        """
+        paths = self.storage.paths
+        own = [p for p in paths[n] if p[: len(here)] == here]
+        if n.op == "place":
+            emptied = [s for s in self.levels.users[n] if any(p[: len(here)] == here for p in paths[s])]
+            return [self.levels.needs[m] for m in (n, *emptied)]
+        if n.op in ("output", "linear") or any(len(home(n, p)) < len(here) for p in own):
             return [self.levels.needs[n]]
         return [self.levels.stored_needs[n]] if any(self.storage.stores(n, p) for p in own) else []
 
