@@ -222,6 +222,10 @@ def determinant(a: Any) -> Any:
     return down - mpmath.fsum(a[2, p] * a[1, q] * a[0, r] for p, q, r in columns)
 
 
+class UndecidedError(Exception):
+    """Two sides of a condition that are equal but for rounding."""
+
+
 def meaning(e: Any, point: Mapping[str, Any], bound: Mapping[Any, int]) -> Any:
     """The value of an expression: a number, or a list of rows. Raises KeyError for an index outside of its sum."""
 
@@ -235,7 +239,8 @@ def meaning(e: Any, point: Mapping[str, Any], bound: Mapping[Any, int]) -> Any:
         return mpmath.matrix([[entry(i, j) for j in range(columns)] for i in range(rows)])
 
     if isinstance(e, Symbol):
-        return mpmath.mpf(bound[e]) if e.name not in point else point[e.name]
+        value = point[e.name] if e.name in point else bound[e]
+        return mpmath.mpf(value) if isinstance(value, int) else value
     if isinstance(e, sympy.Indexed):
         return point[e.base.label.name][tuple(whole(s) for s in e.indices)]
     if isinstance(e, Sum | Product):
@@ -267,6 +272,8 @@ def meaning(e: Any, point: Mapping[str, Any], bound: Mapping[Any, int]) -> Any:
         blocks = [[part(b) for b in row] for row in e.blocks.tolist()]
         lines = [[a for b in row for a in b[i, :]] for row in blocks for i in range(row[0].rows)]
         return mpmath.matrix(lines)
+    if e.is_Rational:
+        return mpmath.mpf(e.p) / e.q
     if not e.args:
         return mpmath.mpf(sympy.Float(e, DIGITS + 5)._mpf_)
     args = [part(p) for p in e.args]
@@ -297,4 +304,6 @@ def meaning(e: Any, point: Mapping[str, Any], bound: Mapping[Any, int]) -> Any:
         for a in args[1:]:
             total = total + a if isinstance(e, sympy.Add | sympy.MatAdd) else total * a
         return total
+    if e.is_Relational and 0 < abs(args[0] - args[1]) < mpmath.mpf(10) ** (5 - DIGITS):
+        raise UndecidedError
     return FUNCTIONS[e.func](*args)
