@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from gradc.extents import Index, Poly
+from gradc.extents import Index, Poly, volume
 from gradc.ir import Number, Type
 
 
@@ -174,6 +174,12 @@ class Tiles:
     products: tuple[tuple[Poly, Poly], ...]
     arrays: tuple[Alloc, ...]
     body: tuple[Stmt, ...]
+
+    @property
+    def streams(self) -> bool:
+        """Whether a tile is rows of data, and beside them a few numbers each, and no matrix products."""
+        kept = [volume(a.shape[:-1]).constant for a in self.arrays]
+        return not self.products and None not in kept and self.elements.constant is None
 
 
 @dataclass(frozen=True)

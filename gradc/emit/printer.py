@@ -52,6 +52,12 @@ ATOM = 9
 INDENT = "    "
 TILE_NUMBERS = 1 << 16
 """How many numbers a tile and the data of its rows may have: half a megabyte, part of a core's own cache."""
+NEAR = 160
+"""How many registers full of numbers are near at hand: ten kilobytes, part of a core's first cache.
+
+A tile that is little more than rows of data keeps to that, if they are short: looking at them again is for nothing.
+Of float32 more fit, and less is gained: there it makes no difference.
+"""
 TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
 """A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that.
 
@@ -135,7 +141,10 @@ class Printer:
     def _tiles(self, s: Tiles) -> list[str]:
         largest, least = self.call("max"), self.call("min")
         step = TILE_STEP * (2 if self.single else 1)
-        room = f"{TILE_NUMBERS // step}//{self._positive(s.elements)}"
+        elements = self._positive(s.elements)
+        room = f"{TILE_NUMBERS // step}//{elements}"
+        if s.streams and not self.single:
+            room = f"{NEAR}//{elements} if {self._length(s.elements)} <= {NEAR // TILE_LEAST} else {room}"
         for a, b in s.products:
             room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
         return [
