@@ -16,6 +16,7 @@ LARGEST = 1e12
 UNLUCKY = (
     "nothing tells what",  # a length that no array has
     "stands outside of the sum or matrix",  # SymPy has taken a choice out of an inner sum
+    "RisingFactorial is not supported",  # SymPy has worked out a product
     "have to be stored for each turn",  # linear algebra in loops whose ranges are data
 )
 

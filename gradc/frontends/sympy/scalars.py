@@ -273,5 +273,7 @@ HINTS = {
     "Subs": "call .doit() first",
     "binomial": "write it with gamma",
     "beta": "write it with gamma",
+    "RisingFactorial": "write it with gamma",
+    "FallingFactorial": "write it with gamma",
 }
 """What to do about classes that are not there."""
