@@ -59,6 +59,10 @@ def test_what_is_compared_is_computed_once() -> None:
     assert times("x: param[n]\na: data[n]\nb: data[n]\nc: param\nvar(a*x - b*c)", "b[i]*c") > 1
 
 
+def test_a_function_is_computed_once() -> None:
+    assert times("x: param[n]\nmax(tanh(x))", "= tanh(") == 1
+
+
 def test_one_operation_is_computed_again() -> None:
     source = gradc.compile("w: param[d]\ny: data[d]\nmax(abs(w - y))", cache=False).source
     assert source.count("empty(") == 1, "only the gradient is an array"

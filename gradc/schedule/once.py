@@ -15,6 +15,8 @@ EXACT = frozenset(
     {"neg", "abs", "sign", "floor", "ceil", "round", "relu", "step", "maximum", "minimum", "select", "stop", "spread"}
 )
 """What does not round."""
+ROUNDED = frozenset({"add", "sub", "mul", "div", "sqrt"})
+"""Of which IEEE says what the result is. That of other functions is up to who computes them."""
 COMPLETE = frozenset({"reduce", "scan", "place", "scatter", "linear"})
 """What is never computed again where it can be stored."""
 
@@ -22,7 +24,7 @@ COMPLETE = frozenset({"reduce", "scan", "place", "scatter", "linear"})
 def once(nodes: Sequence[Node]) -> set[Node]:
     """The floats that are compared with an extreme, or whose comparisons are counted, if their bits are in doubt.
 
-    `nodes` stand before their users. Of one operation on numbers that are there the result is what IEEE says.
+    `nodes` stand before their users.
     """
     counted = {n.args[0].args[0] for n in nodes if n.op == "reduce" and n.args[0].op == "convert"}
     found: set[Node] = set()
@@ -35,7 +37,7 @@ def once(nodes: Sequence[Node]) -> set[Node]:
 
 
 def _doubtful(nodes: Sequence[Node]) -> set[Node]:
-    """The floats that take more than one operation from numbers that are there to be read."""
+    """The floats that take more from numbers that are there to be read than one operation that IEEE knows."""
     operations: dict[Node, int] = {}
     for n in nodes:
         stored = n.op in COMPLETE and all(i.extent.has_bound for i in n.indices)
@@ -44,7 +46,7 @@ def _doubtful(nodes: Sequence[Node]) -> set[Node]:
         elif n.op == "read":
             operations[n] = 0 if n.args[0].indices.intersection(n.axes) else operations[n.args[0]]
         else:
-            own = bool(n.args) and n.op not in EXACT
+            own = 0 if n.op in EXACT or not n.args else 1 if n.op in ROUNDED else 2
             operations[n] = min(2, own + sum(operations[a] for a in n.args))
     return {n for n, count in operations.items() if count > 1}
 
