@@ -269,23 +269,31 @@ class Builder(Algebra):
         bounds = frozenset().union(*(i.extent.indices for i in n.over))
         if bounds & (places.keys() | n.over):
             return self._plain_read(n, places)
-        taken, over = inside | n.args[0].indices, []
-        for i in in_order(n.over):
-            own = i if i not in inside else next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
-            taken |= {own}
-            over.append(own)
+        over = self._renamed(in_order(n.over), inside, n.args[0].indices)
         renamed = {i: self.index(own) for i, own in zip(in_order(n.over), over, strict=True) if i != own}
         return self.reduce(n.kind, over, _sent((yield n.args[0], places | renamed)))
 
     def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
-        """A read under a condition moves with its condition."""
+        """A read under a condition moves with its condition, over axes that do not stand in the other places."""
         assert n.guard is not None
+        value = n.args[0]
+        rest = {a: e for a, e in places.items() if a in value.indices and a not in n.axes}
+        axes = self._renamed(n.axes, frozenset().union(*(e.indices for e in rest.values())), value.indices)
+        rest |= {a: self.index(own) for a, own in zip(n.axes, axes, strict=True) if a != own}
         guard = _sent((yield n.guard, places))
         at = []
         for e in n.subscripts:
             at.append(_sent((yield e, places)))
-        rest = {a: e for a, e in places.items() if a in n.args[0].indices and a not in n.axes}
-        return self.read_where(guard, _sent((yield n.args[0], rest)), n.axes, at)
+        return self.read_where(guard, _sent((yield value, rest)), axes, at)
+
+    def _renamed(self, bound: Sequence[Index], inside: frozenset[Index], others: frozenset[Index]) -> list[Index]:
+        """Indices that are bound somewhere, by names that do not stand `inside` of what is to be put there."""
+        taken, names = inside | others, []
+        for i in bound:
+            own = i if i not in inside else next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
+            taken |= {own}
+            names.append(own)
+        return names
 
     def _plain_read(self, value: Node, places: Places) -> Node:
         plain = value.op == "input" and places.keys() <= set(value.axes)

@@ -150,6 +150,13 @@ a: param[m, d]
 b: param[m]
 sum(cross_entropy(softmax(a), softmax(log(y)[at1, at2])) if q > 9 else b)
 """,
+    "a read under a condition, moved along one axis to where another one of its indices is called the same": """
+f: data[n, n, d]
+g: data[n, d, d]
+h: param[n+d, d]
+k: index
+sum(bce_with_logits(concatenate([f, g], axis=1), h)[k])
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 
