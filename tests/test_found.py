@@ -150,12 +150,19 @@ a: param[m, d]
 b: param[m]
 sum(cross_entropy(softmax(a), softmax(log(y)[at1, at2])) if q > 9 else b)
 """,
-    "a read under a condition, moved along one axis to where another one of its indices is called the same": """
+    "a read under a condition that moves to an index of the name of its axis": """
 f: data[n, n, d]
 g: data[n, d, d]
 h: param[n+d, d]
 k: index
 sum(bce_with_logits(concatenate([f, g], axis=1), h)[k])
+""",
+    "a number that is read under a condition, in an arm that is taken": """
+s: param[n]
+k: index
+u: param
+v = [u for e in [s for i in range(n)]][k]
+u if u or v else v
 """,
 }
 SIZES = {"n": 4, "d": 3, "m": 1}

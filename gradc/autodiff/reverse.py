@@ -322,6 +322,8 @@ class _Reverse:
         if v in self.inputs:
             places = dict(zip(y.axes, y.subscripts, strict=True))
             at = tuple(places.get(a) or build.index(a) for a in v.axes)
+            if guard is not None and not at:  # a number has no place that might not be there
+                bar, guard = build.select(guard, bar, build.const(0.0)), None
             bar = self._summed(bar, self._only_checked(y, at, guard))
             self.parts[v].append(Contribution(Bar(bar, self.factor), at, guard, y))
             return
