@@ -72,7 +72,9 @@ class Products:
             if isinstance(s, For):
                 self._note_scalars(s.body, (*path, s))
             elif isinstance(s, Assign) and isinstance(s.target, Name):
-                self.assigned_in.setdefault(s.target.name, path)
+                around = {loop.variable for loop in path}
+                first = self.assigned_in.get(s.target.name, path)  # it may be computed again in other loops
+                self.assigned_in[s.target.name] = tuple(loop for loop in first if loop.variable in around)
 
     def _split(self, body: Sequence[Stmt], path: Loops) -> list[Stmt]:
         out: list[Stmt] = []
@@ -204,7 +206,7 @@ class Products:
 
     def _expand(self, body: Sequence[Stmt]) -> None:
         """Scalars of loops that were split keep their values for all turns."""
-        crossing = _crossing(body)
+        crossing = set().union(*(_crossing([s]) for s in body))
         self.expanded.update({name: loops for name, loops in self.assigned_in.items() if loops and name in crossing})
         for product, _ in self.found:
             for view in (product.target, product.left, product.right):
@@ -243,11 +245,16 @@ class Products:
         return out
 
 
-def _crossing(body: Sequence[Stmt]) -> set[str]:
-    """What one of the outermost loops, as they now are, needs as another one leaves it."""
+def _crossing(body: Sequence[Stmt], around: frozenset[str] = frozenset()) -> set[str]:
+    """What loops, as they now are, need as others leave it: it is not assigned before, in the same loop or `around`."""
     crossing: set[str] = set()
+    known = set(around)
     for s in body:
-        inner = [t for t, _ in walk([s])]
-        used = {name for t in inner for name in (written(t), *reads(t)) if name is not None}
-        crossing |= used - {written(t) for t in inner if isinstance(t, Assign)}
+        crossing |= set(reads(s)) - known
+        if isinstance(s, For):
+            crossing |= _crossing(s.body, frozenset(known))
+        elif isinstance(s, Assign):
+            known.add(named(s.target))
+        elif (name := written(s)) is not None and name not in known:
+            crossing.add(name)
     return crossing
