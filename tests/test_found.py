@@ -165,8 +165,8 @@ v = [u for e in [s for i in range(n)]][k]
 u if u or v else v
 """,
     "a value computed in one part of a loop that is split, and again behind where the other part reads it": """
-a: param[4*n, d]
-b: param[d, n]
+a: param[2*n, n - 1]
+b: param[n - 1, n]
 sum(max(sum(a for k in range(3) if j) for j in range(n)) @ b)
 """,
 }
