@@ -11,6 +11,8 @@ LEAST = 100_000
 
 _moved = 0
 """How many objects have been moved to the oldest since Python looked through those."""
+_many = LEAST
+"""So many are a quarter of all, as far as is known: to count all takes long where there are millions."""
 
 
 @contextmanager
@@ -38,12 +40,12 @@ def tidy() -> None:
 
     This is Python's own rule for the oldest objects; it does not count those that were moved there.
     """
-    global _moved
-    if _moved < LEAST or not gc.isenabled() or gc.get_freeze_count():
+    global _moved, _many
+    if _moved < _many or not gc.isenabled() or gc.get_freeze_count():
         return
     gc.freeze()
-    everything = gc.get_freeze_count()
+    _many = max(LEAST, gc.get_freeze_count() // 4)
     gc.unfreeze()
-    if _moved > everything / 4:
+    if _moved >= _many:
         _moved = 0
         gc.collect()
