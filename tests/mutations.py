@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import linecache
 import math
 import re
@@ -39,17 +40,22 @@ class TooSlow(BaseException):
 
 @contextmanager
 def watchdog(seconds: float) -> Iterator[None]:
-    """Raises TooSlow in the block if it takes longer, in CPU time of the process. Main thread only."""
+    """Raises TooSlow in the block if it takes longer, in CPU time of the process. Main thread only.
+
+    What else there is in the process is not collected meanwhile: it may be much.
+    """
 
     def bark(number: int, frame: FrameType | None) -> None:
         raise TooSlow
 
     before = signal.signal(signal.SIGPROF, bark)
+    gc.disable()
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        gc.enable()
         signal.signal(signal.SIGPROF, before)
 
 
