@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LEAST = 100_000
-"""So many objects are let be, even where that is more than a quarter of all."""
+"""So many objects are let be, even where that is more than half of all."""
 
 _moved = 0
 """How many objects have been moved to the oldest since Python looked through those."""
 _many = LEAST
-"""So many are a quarter of all, as far as is known: to count all takes long where there are millions."""
+"""So many are half of all, as far as is known: to count all takes long where there are millions."""
 
 
 @contextmanager
@@ -36,15 +36,15 @@ def paused() -> Iterator[None]:
 
 
 def tidy() -> None:
-    """Collects what earlier graphs have left behind, if that may be a quarter of all objects.
+    """Collects what earlier graphs have left behind, if that may be half of all objects.
 
-    This is Python's own rule for the oldest objects; it does not count those that were moved there.
+    Python has such a rule for the oldest objects, but does not count those that were moved there.
     """
     global _moved, _many
     if _moved < _many or not gc.isenabled() or gc.get_freeze_count():
         return
     gc.freeze()
-    _many = max(LEAST, gc.get_freeze_count() // 4)
+    _many = max(LEAST, gc.get_freeze_count() // 2)
     gc.unfreeze()
     if _moved >= _many:
         _moved = 0

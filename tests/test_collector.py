@@ -24,7 +24,7 @@ def test_what_programs_leave_behind_is_collected(monkeypatch: pytest.MonkeyPatch
     before = nodes()
     made = len(gc.get_objects())
     left = []
-    for _ in range(made // 4000 + 60):  # a program makes some 4000 objects
+    for _ in range(made // 2000 + 60):  # a program makes some 4000 objects
         with pytest.raises(gradc.ParseError):
             gradc.compile(BROKEN)
         left.append(nodes() - before)
