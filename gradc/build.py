@@ -269,31 +269,22 @@ class Builder(Algebra):
         bounds = frozenset().union(*(i.extent.indices for i in n.over))
         if bounds & (places.keys() | n.over):
             return self._plain_read(n, places)
-        over = self._renamed(in_order(n.over), inside, n.args[0].indices)
-        renamed = {i: self.index(own) for i, own in zip(in_order(n.over), over, strict=True) if i != own}
-        return self.reduce(n.kind, over, _sent((yield n.args[0], places | renamed)))
+        own = _renamed(in_order(n.over), inside, n.args[0].indices)
+        moved = places | {i: self.index(j) for i, j in own.items()}
+        return self.reduce(n.kind, own.values(), _sent((yield n.args[0], moved)))
 
     def _moving_guarded(self, n: Node, places: Places) -> Generator[tuple[Node, Places], Node | None, Node]:
         """A read under a condition moves with its condition, over axes that do not stand in the other places."""
         assert n.guard is not None
         value = n.args[0]
         rest = {a: e for a, e in places.items() if a in value.indices and a not in n.axes}
-        axes = self._renamed(n.axes, frozenset().union(*(e.indices for e in rest.values())), value.indices)
-        rest |= {a: self.index(own) for a, own in zip(n.axes, axes, strict=True) if a != own}
+        own = _renamed(n.axes, frozenset().union(*(e.indices for e in rest.values())), value.indices)
+        rest |= {a: self.index(b) for a, b in own.items()}
         guard = _sent((yield n.guard, places))
         at = []
         for e in n.subscripts:
             at.append(_sent((yield e, places)))
-        return self.read_where(guard, _sent((yield value, rest)), axes, at)
-
-    def _renamed(self, bound: Sequence[Index], inside: frozenset[Index], others: frozenset[Index]) -> list[Index]:
-        """Indices that are bound somewhere, by names that do not stand `inside` of what is to be put there."""
-        taken, names = inside | others, []
-        for i in bound:
-            own = i if i not in inside else next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
-            taken |= {own}
-            names.append(own)
-        return names
+        return self.read_where(guard, _sent((yield value, rest)), list(own.values()), at)
 
     def _plain_read(self, value: Node, places: Places) -> Node:
         plain = value.op == "input" and places.keys() <= set(value.axes)
@@ -319,6 +310,15 @@ class Builder(Algebra):
             elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
                 return False
         return cost <= PUSH_LIMIT
+
+
+def _renamed(bound: Sequence[Index], inside: frozenset[Index], others: frozenset[Index]) -> dict[Index, Index]:
+    """What indices that are bound somewhere are called where their names do not stand `inside` of what is put there."""
+    taken, own = inside | others, {}
+    for i in bound:
+        own[i] = i if i not in inside else next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
+        taken |= {own[i]}
+    return own
 
 
 def _is_renamed_input(node: Node) -> bool:

@@ -16,7 +16,7 @@ from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import ARITHMETIC, OPS
 from gradc.schedule.needs import Needs, known_in, needs
-from gradc.schedule.once import once
+from gradc.schedule.once import ALONE, once
 from gradc.schedule.order import accesses, contiguity, dependencies, is_row, loops_of
 
 RECOMPUTE_ROW = 48
@@ -28,8 +28,6 @@ MOST_AT_ONCE = 24
 """Of more loops than this, loops over a few of the nodes each, the earlier half is arranged before the later one."""
 
 NEVER = 1 << 30
-ALONE = frozenset({"place", "scatter", "scan", "linear", "output"})
-"""What is not computed again, whatever it costs to store."""
 
 
 class UnstorableError(Exception):

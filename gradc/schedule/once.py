@@ -17,8 +17,8 @@ EXACT = frozenset(
 """What does not round."""
 ROUNDED = frozenset({"add", "sub", "mul", "div", "sqrt"})
 """Of which IEEE says what the result is. That of other functions is up to who computes them."""
-COMPLETE = frozenset({"reduce", "scan", "place", "scatter", "linear"})
-"""What is never computed again where it can be stored."""
+ALONE = frozenset({"place", "scatter", "scan", "linear", "output"})
+"""What is not computed again, whatever it costs to store; nor is a reduction, where it can be stored."""
 
 
 def once(nodes: Sequence[Node]) -> set[Node]:
@@ -40,7 +40,7 @@ def _doubtful(nodes: Sequence[Node]) -> set[Node]:
     """The floats that take more from numbers that are there to be read than one operation that IEEE knows."""
     operations: dict[Node, int] = {}
     for n in nodes:
-        stored = n.op in COMPLETE and all(i.extent.has_bound for i in n.indices)
+        stored = (n.op in ALONE or n.op == "reduce") and all(i.extent.has_bound for i in n.indices)
         if stored or n.type != "float" or n.op == "convert":
             operations[n] = 0
         elif n.op == "read":
