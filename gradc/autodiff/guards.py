@@ -15,6 +15,10 @@ from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
 
+CONDITIONAL = frozenset({"select", "and", "or"})
+"""Operations that need not use all their arguments."""
+
+
 class Use(Enum):
     """ALWAYS used, or only SOMETIMES, under a condition that cannot be said in the value's own indices."""
 
@@ -44,6 +48,8 @@ def guards(
     """
     nodes = reachable(roots)
     asked = set(nodes) if of is None else _users(nodes, of)
+    if build.graph.ops.isdisjoint(CONDITIONAL):
+        return dict.fromkeys(asked, Use.ALWAYS)
     found: dict[Node, Guard] = {root: Use.ALWAYS for root in roots if root in asked}
 
     def add(node: Node, guard: Guard) -> None:

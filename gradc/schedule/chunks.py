@@ -42,6 +42,8 @@ from gradc.schedule.tiles import Tiling
 def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names: Names) -> Routine:
     """The routine with its outermost loops over rows as sweeps, where rows can be computed in any grouping."""
     body: list[Stmt] = list(routine.body)
+    if not any(isinstance(s, For) and is_row(s.index, row) for s in body):
+        return routine
     shapes = {i.name: i.shape for i in inputs if i.shape}
     allocs = {s.array: s for s in body if isinstance(s, Alloc)}
     shapes.update({name: a.shape for name, a in allocs.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from gradc.ir import Node
 from gradc.loops import Comment, Stmt
@@ -13,10 +13,18 @@ Group = tuple[str, str]
 
 
 class Comments:
-    """Says what comes next where that changes. `inline` are the values that are part of another's expression."""
+    """Says what comes next where that changes. `inline` are the values that are part of another's expression.
 
-    def __init__(self, provenance: Provenance, levels: Levels, inline: Container[Node]) -> None:
+    `kept` are those that live in the array of a result for a while, each with the array's name.
+    """
+
+    def __init__(
+        self, provenance: Provenance, levels: Levels, inline: Container[Node], kept: Mapping[Node, str]
+    ) -> None:
         self.provenance, self.levels, self.inline = provenance, levels, inline
+        self.notes = provenance.notes | {
+            n: f"{n.op} is kept in {array} until its elements are known" for n, array in kept.items()
+        }
         self.group: Group | None = None
         self.shown: set[str] = set()
         self.noted: set[tuple[Group | None, str]] = set()
@@ -36,11 +44,11 @@ class Comments:
             text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
             made.append(Comment(text))
             self.group = group
-        for n in nodes if self.provenance.notes else ():
+        for n in nodes if self.notes else ():
             stack = [n]
             while stack:
                 x = stack.pop()
-                note = self.provenance.notes.get(x)
+                note = self.notes.get(x)
                 if note and (self.group, note) not in self.noted:
                     self.noted.add((self.group, note))
                     made.append(Comment(f"  {note}"))

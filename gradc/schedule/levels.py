@@ -14,7 +14,8 @@ from functools import cached_property
 
 from gradc.extents import Index
 from gradc.ir import Node
-from gradc.ops import ARITHMETIC, OPS
+from gradc.ops import ARITHMETIC, OPS, TRANSCENDENTAL
+from gradc.schedule.keep import keepable
 from gradc.schedule.needs import Needs, known_in, needs
 from gradc.schedule.once import ALONE, once
 from gradc.schedule.order import accesses, contiguity, dependencies, is_row, loops_of
@@ -23,6 +24,9 @@ RECOMPUTE_ROW = 48
 """Along the rows a value is computed again rather than stored up to this cost: storing it would take a whole column."""
 RECOMPUTE_INNER = 4
 """Along other indices a value is computed again up to this cost; a short array is cheap to store."""
+
+KEEP = TRANSCENDENTAL
+"""From this cost on a value that is needed again for a result is kept in the result's array."""
 
 MOST_AT_ONCE = 24
 """Of more loops than this, loops over a few of the nodes each, the earlier half is arranged before the later one."""
@@ -63,6 +67,7 @@ class Levels:
     """Arranges nodes, given oldest first, into loops. `needed` are wanted by whoever asked, not only by other nodes.
 
     `once` are values that are not computed again, since their bits matter; `twice` says that some cannot be stored.
+    `kept` are values that live in the array of an output until its elements are known, each with its output.
     """
 
     def __init__(self, nodes: Sequence[Node], written_out: set[Node], needed: set[Node], row: str | None) -> None:
@@ -75,6 +80,8 @@ class Levels:
             for a in self.deps[n]:
                 self.users[a].append(n)
         self.needed, self.row = needed, row
+        self.keepable = keepable(self.nodes, self.deps, self.users, needed)
+        self.kept: dict[Node, Node] = {}
         self.needs = needs(self.nodes, self.deps, needed)
         self.endless = {n: frozenset(i for i in n.indices if not i.extent.has_bound) for n in self.nodes}
         fragile = {n for n in once(nodes) if n in self.loops}
@@ -203,6 +210,7 @@ class Levels:
         along = self._recompute_cost(group, frozenset({i}))
         across = self._recompute_cost(group, frozenset().union(*(self.loops[n] for n in group)) - opened - {i})
         limit = RECOMPUTE_ROW if is_row(i, self.row) else RECOMPUTE_INNER
+        self._keep(level, along, here)
         present: dict[int, set[Node]] = {}
         for n in group:
             if n in here:
@@ -216,6 +224,7 @@ class Levels:
                         continue
                     if a in here:
                         again = level[a] < k and along[a] <= (NEVER - 1 if self.endless[a] else limit)
+                        again = again and a not in self.kept
                     elif self.passes(a, opened):
                         again = across[a] < NEVER and not self.deps[n][a]
                     else:
@@ -224,6 +233,18 @@ class Levels:
                         there.add(a)
                         stack.append(a)
         return self._alive(group, i, level, present, opened, here)
+
+    def _keep(self, level: dict[Node, int], along: dict[Node, int], here: set[Node]) -> None:
+        """Chooses for each output the value that is best kept in its array between one loop and others."""
+        for output, values in self.keepable.items():
+            worth = [
+                a
+                for a, readers in values.items()
+                if {a, output} <= here and level[a] < level[output] and KEEP <= along[a] < NEVER
+                if all(u in readers or level.get(u) == level[a] for u in self.users[a])
+            ]
+            if worth and output not in self.kept.values():
+                self.kept[max(worth, key=lambda a: (along[a], a.number))] = output
 
     def _alive(
         self,

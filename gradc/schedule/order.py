@@ -11,6 +11,7 @@ from gradc.ir import Node
 from gradc.ops import OPS
 from gradc.program import Input
 
+IN_PLACE: frozenset[Index] = frozenset()
 DEEPEST = 30
 """Expressions nested deeper are no longer written out where they are used."""
 
@@ -42,25 +43,22 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
 def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]]:
     """The scheduled nodes that n needs, each with the indices along which it is read at other places than its own."""
     found: dict[Node, frozenset[Index]] = {}
-    stack: list[tuple[Node, frozenset[Index]]] = []
-
-    def enter(user: Node) -> None:
-        for k, a in enumerate(user.args):
-            moved: frozenset[Index] = frozenset()
-            if user.op == "read" and k == 0:
-                moved = a.indices.intersection(user.axes)
-            elif user.op == "linear" and k < len(user.inner):
-                moved = frozenset(user.inner[k])
-            stack.append((a, moved))
-
-    enter(n)
+    stack = [n]
     while stack:
-        a, moved = stack.pop()
-        if a not in written_out:
-            found[a] = found.get(a, frozenset()) | moved
-        elif a.op not in ("const", "dim", "index", "input"):
-            enter(a)
-    return dict(sorted(found.items(), key=lambda item: item[0].number))
+        user = stack.pop()
+        for k, a in enumerate(user.args):
+            if a in written_out:
+                stack.append(a)
+            else:
+                found[a] = found.get(a, IN_PLACE) | _moved(user, k)
+    return found if len(found) < 2 else dict(sorted(found.items(), key=lambda item: item[0].number))
+
+
+def _moved(user: Node, k: int) -> frozenset[Index]:
+    """The indices along which a node reads an argument at other places than its own."""
+    if user.op == "read" and k == 0:
+        return user.args[0].indices.intersection(user.axes)
+    return frozenset(user.inner[k]) if user.op == "linear" and k < len(user.inner) else IN_PLACE
 
 
 def loops_of(n: Node) -> frozenset[Index]:

@@ -67,7 +67,8 @@ class Writer:
         self.aliases = self._buffers_of_outputs()
         self.arrays: dict[Node, str] = {}
         self.seeded = {n for n, _ in self.seeds.values()}
-        self.comments = Comments(self.provenance, levels, self.inline)
+        kept = {n: array for n, array in self.aliases.items() if n in levels.kept}
+        self.comments = Comments(self.provenance, levels, self.inline, kept)
         self.skips = Skips(levels, storage, self.inline)
         self.starts: dict[int, list[Node]] = {}
         self.blocks: dict[int, list[Node]] = {}
@@ -123,8 +124,17 @@ class Writer:
         return n in self.leaves and not dependencies(n, self.leaves) and n.op not in OPS
 
     def _buffers_of_outputs(self) -> dict[Node, str]:
-        """Accumulators that only an output over the same axes reads, element by element, live in the output's array."""
+        """Accumulators that only an output over the same axes reads, element by element, live in the output's array.
+
+        So does a value that is kept there, if all others who read it do so in the loop that it is computed in.
+        """
         found: dict[Node, str] = dict(self.storage.outputs)
+        for a, output in self.levels.kept.items():
+            around, readers = self.storage.paths[a], self.levels.keepable[output][a]
+            beside = all(u in readers or self.storage.paths[u] == around for u in self.levels.users[a])
+            if set(self.storage.axes.get(a, ())) == set(output.axes) and len(around) == 1 and beside:
+                self.storage.axes[a] = output.axes
+                found[a] = output.name
         for n in self.levels.nodes:
             if n.op == "output":
                 for a in self._read_in_place(n):

@@ -275,14 +275,15 @@ def value_and_grad(alpha, mu, q, L, x):
             q_bar[k, i] = -(s_bar[k] + (Q_bar_sum*Q_exp[k, i] if Q_bar_sum != 0.0 else 0.0))
     # result   (gmm.gradc:11)
     result_choice_3 = result_max_2 if abs(result_max_2) < inf else 0.0
-    result_exp_2 = empty(K)
+    alpha_bar = empty(K)
     result_sum_5 = 0.0
     result_sum_6 = 0.0
     for k in range(K):
         # result   (gmm.gradc:11)
         result_choice_4 = 1.0 if alpha[k] == result_choice_3 else 0.0
-        result_exp_2[k] = exp(alpha[k] - result_choice_3)
-        result_sum_5 += result_exp_2[k] - result_choice_4
+        #   exp is kept in alpha_bar until its elements are known
+        alpha_bar[k] = exp(alpha[k] - result_choice_3)
+        result_sum_5 += alpha_bar[k] - result_choice_4
         result_sum_6 += result_choice_4
         # adjoint of mu
         for i in range(d):
@@ -293,9 +294,8 @@ def value_and_grad(alpha, mu, q, L, x):
     # adjoint of result
     result_bar_choice = float64(n)/(1.0 + result_sum_7) if K > 0 else 0.0
     # adjoint of alpha
-    alpha_bar = empty(K)
     for k in range(K):
-        alpha_bar[k] = result_bar_choice*result_exp_2[k] - s_bar[k]
+        alpha_bar[k] = result_bar_choice*alpha_bar[k] - s_bar[k]
     return result, (alpha_bar, mu_bar, q_bar, L_bar)
 
 
