@@ -14,7 +14,6 @@ from gradc.ir import Linear, Node, Reduce, reachable
 from gradc.program import Provenance
 from gradc.rewrite import rebuild
 
-
 CONDITIONAL = frozenset({"select", "and", "or"})
 """Operations that need not use all their arguments."""
 
