@@ -20,12 +20,18 @@ GROWING = frozenset(
 """Functions that are finite where their arguments are. A square root is, its derivative is not."""
 
 
-def behind_choices(root: Node, selects: bool) -> set[Node]:
+CHOOSING = frozenset({"select", "reduce", "read", "linear", *(name for name, op in OPS.items() if op.chooses)})
+"""Without any of these a value that others depend on is used, whatever the inputs are."""
+
+
+def behind_choices(graph: Graph, root: Node, selects: bool) -> set[Node]:
     """The values whose adjoint may be 0 because something above them was chosen instead, by a `select` or otherwise.
 
     Or because there is nothing above them, in the turns of a loop where the range inside is empty.
     """
     found: set[Node] = set()
+    if graph.ops.isdisjoint(CHOOSING):
+        return found
     seen = {root}
     for n in reversed(reachable([root])):
         if n in seen:

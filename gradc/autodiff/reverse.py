@@ -64,8 +64,8 @@ class _Reverse:
         self.active = self._active()
         self.guards = guards(build, [root])
         self.influence = guards(build, [root], uses=differentiated)
-        self.behind_choices = behind_choices(root, selects=True)
-        self.may_lose = behind_choices(root, selects=False)
+        self.behind_choices = behind_choices(build.graph, root, selects=True)
+        self.may_lose = behind_choices(build.graph, root, selects=False)
         self.moderate = Moderate(build.graph)
         self.may_vanish: set[Node] = set()
         self.bars: dict[Node, list[Bar]] = {}
@@ -191,6 +191,9 @@ class _Reverse:
         params = OPS[y.op].params
         if text in params:
             return y.args[params.index(text)]
+        number = _number(text)
+        if number is not None:
+            return self.build.const(number)
         names = zip(params, y.args, strict=True)
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
@@ -416,3 +419,9 @@ def _renaming(axes: tuple[Index, ...], at: tuple[Node, ...], kept: frozenset[Ind
 @cache
 def _parsed(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
+
+
+@cache
+def _number(text: str) -> float | None:
+    """What a partial that has no names comes to."""
+    return None if any(map(str.isidentifier, text)) else ast.literal_eval(text)
