@@ -169,6 +169,11 @@ a: param[2*n, n - 1]
 b: param[n - 1, n]
 sum(max(sum(a for k in range(3) if j) for j in range(n)) @ b)
 """,
+    "positions in a range, beside an array that may be of another length": """
+x: param[d]
+t: index[d]
+sum(where(x > 0, [k for k in range(3)], t)*x)
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 

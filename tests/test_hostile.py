@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from cases import EXAMPLES
 from mutations import DECLARATION, mutated, outcome, outcome_as_function, watchdog
+from odd_programs import odd_program
 
 import gradc
 
@@ -223,6 +224,28 @@ def test_mutated_programs() -> None:
     random = Random(5)
     for _ in range(2000):
         try_mutation(random)
+
+
+def try_odd_program(random: Random) -> None:
+    text = odd_program(random)
+    with watchdog(PATIENT):
+        outcome(text)
+
+
+def test_odd_programs() -> None:
+    random = Random(5)
+    for _ in range(3000):
+        try_odd_program(random)
+
+
+@pytest.mark.nightly
+def test_odd_programs_for_a_minute() -> None:
+    """Others every time: the seed is printed where it fails."""
+    seed, end = int(time.time()), time.process_time() + 60
+    print(f"{seed=}")
+    random = Random(seed)
+    while time.process_time() < end:
+        try_odd_program(random)
 
 
 @pytest.mark.nightly

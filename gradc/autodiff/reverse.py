@@ -422,6 +422,6 @@ def _parsed(text: str) -> ast.expr:
 
 
 @cache
-def _number(text: str) -> float | None:
-    """What a partial that has no names comes to."""
-    return None if any(map(str.isidentifier, text)) else ast.literal_eval(text)
+def _number(text: str) -> int | None:
+    """What a partial that is a whole number comes to."""
+    return int(text) if text.removeprefix("-").isdecimal() else None

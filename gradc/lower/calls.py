@@ -118,9 +118,10 @@ class Calls(Comprehensions):
         settings: dict[str, Any] = {}
         for p in sign.params:
             argument = given.get(p) or sign.defaults[p]
+            left_out = _is_none(argument) and (KINDS.get(p) == "axis" or _is_none(sign.defaults.get(p)))
             if p in KINDS:
-                settings[p] = self._setting(p, argument, takes)
-            elif not (_is_none(argument) and p in sign.defaults):
+                settings[p] = None if left_out else self._setting(p, argument, takes)
+            elif not left_out:
                 values[p] = self.argument(argument)
         return Call(name, span, values, settings, tuple(self.argument(a) for a in rest))
 
@@ -153,8 +154,6 @@ class Calls(Comprehensions):
             return self.visit(tree) if elements is None else [self.argument(e) for e in elements]
         if kind == "shape":
             return self._shape(tree)
-        if _is_none(tree):
-            return None
         if kind == "order" and isinstance(tree, ast.Constant) and tree.value == "fro":
             return "fro"
         if kind == "order of axes" and not isinstance(tree, ast.Tuple | ast.List):
@@ -200,7 +199,7 @@ class Calls(Comprehensions):
             self.names, self.in_formula = outer, nested
 
 
-def _is_none(tree: ast.expr) -> bool:
+def _is_none(tree: ast.expr | None) -> bool:
     return isinstance(tree, ast.Constant) and tree.value is None
 
 

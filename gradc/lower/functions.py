@@ -56,7 +56,7 @@ class Functions:
             **self._construction(),
         }
         self.special: dict[tuple[str, str], Row] = {
-            **dict.fromkeys([("np", "round"), ("", "round")], ("x, decimals=0", self.round)),
+            **dict.fromkeys([("np", "round"), ("", "round")], ("x, decimals=None", self.round)),
             ("math", "log"): ("x, base=None", self.logarithm),
         }
 

@@ -377,6 +377,8 @@ class Writer:
         return Apply(n.op, tuple(self._expr(a, path) for a in n.args), n.type)
 
     def _apply(self, n: Node, path: Path) -> Expr:
+        if n.op == "index":
+            return self._index(n.index)
         if n.op == "read":
             read = self._read(n, path)
             return (
