@@ -20,6 +20,12 @@ def _special(name: str) -> Callable[..., Any]:
     return call
 
 
+def _polygamma(order: Any, x: Any) -> Any:
+    """Of orders whose factorial is a double; NaN otherwise."""
+    known = (order >= 0) & (order <= 170)
+    return np.where(known, _special("polygamma")(np.where(known, order, 1), x), np.nan)
+
+
 def _power(a: Any, b: Any) -> Any:
     """Whole numbers to a negative power are not whole numbers: the result is a float then."""
     whole = np.result_type(a, b).kind in "iu"
@@ -108,7 +114,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erfc": _special("erfc"),
     "lgamma": _special("gammaln"),
     "digamma": _special("digamma"),
-    "polygamma": _special("polygamma"),
+    "polygamma": _polygamma,
     "sigmoid": _sigmoid,
     "log_sigmoid": _log_sigmoid,
     "softplus": lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),

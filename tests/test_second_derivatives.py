@@ -106,10 +106,12 @@ def test_special_values(name: str) -> None:
 def test_polygamma() -> None:
     text = "m: index\nx: param\ndef f(x):\n    return polygamma(m, x)\n[f(x), grad(f)(x), grad(grad(f))(x)]"
     function = gradc.compile(text, backend="python")
-    for m in (1, 2, 3):
-        for x in (0.3, 1.7, 9.0):
+    for m in (0, 1, 2, 3, 12, 40, 150):
+        for x in (0.3, 1.7, 9.0, 33.3, 300.0) if m < 100 else (9.0, 300.0):
             wanted = [float(mpmath.polygamma(m + k, x)) for k in range(3)]
             np.testing.assert_allclose(function(m, x), wanted, rtol=1e-12)
+    assert np.isnan(function(-1, 1.7)).any()
+    assert np.isnan(function(10**15, 1.7)).all()
 
 
 @pytest.mark.parametrize("alias", sorted(ALIASES))

@@ -105,23 +105,32 @@ def digamma(x: float) -> float:
 
 
 def polygamma(m: int, x: float) -> float:
-    """Derivative m of digamma: recurrence up to 20, then the asymptotic series (DLMF 5.15.5, 5.15.8)."""
+    """Derivative m of digamma: recurrence up to 20 + 2*m, then the asymptotic series (DLMF 5.15.5, 5.15.8).
+
+    NaN below 0, and above 170, whose factorial is no double any more.
+    """
+    if m == 0:
+        return digamma(x)
+    if m < 0 or m > 170:
+        return float64(nan)
     sign = 1.0 if m % 2 else -1.0
-    factorial = float64(1.0)
-    for k in range(2, m + 1):
-        factorial *= k
     y = float64(x)
     if y <= 0.0 and y == floor(y):
         return float64(inf) if m % 2 else float64(nan)
     if y != y or y < -1e6:
         return float64(nan)
     total = float64(0.0)
-    while y < 20.0:
-        total += factorial / y ** (m + 1)
+    while y < 20.0 + 2 * m:
+        power = 1.0 / y
+        for k in range(1, m + 1):
+            power *= k / y
+        total += power
         y += 1.0
-    power = y**-m
-    total += power * factorial / m + 0.5 * factorial * power / y
-    term = factorial * (m + 1) / 2.0 * power / (y * y)
+    power = float64(1.0)
+    for k in range(1, m + 1):
+        power *= k / y
+    total += power / m + 0.5 * power / y
+    term = (m + 1) / 2.0 * power / (y * y)
     total += term / 6.0
     term *= (m + 2) * (m + 3) / (12.0 * y * y)
     total -= term / 30.0

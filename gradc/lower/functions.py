@@ -47,6 +47,7 @@ class Functions:
             "power": ("a, b", lambda c: self.power(c.values["a"], c.values["b"], c.span)),
             "stop_gradient": ("x", lambda c: Value(self.build.stop(c.values["x"].node), c.values["x"].axes)),
             **dict.fromkeys(("array", "asarray"), ("x", lambda c: c.values["x"])),
+            "polygamma": ("m, x", self.polygamma),
             "len": ("x", self.length),
             "int": ("x", lambda c: self._converted(c, "int")),
             "float": ("x", lambda c: self._converted(c, "float")),
@@ -170,6 +171,14 @@ class Functions:
         if whole and not (b.node.op == "const" and b.node.value >= 0):
             a = Value(self.build.convert(a.node, "float"), a.axes)
         return self.arrays.elementwise("power", [a, b], span)
+
+    def polygamma(self, call: Call) -> Value:
+        order, x = call.values["m"], call.values["x"]
+        if order.node.type != "int" or (order.node.op == "const" and order.node.value < 0):
+            raise UnsupportedError("the order of polygamma must be a whole number: 0, 1, 2 ...", call.span)
+        if order.node is self.build.const(0):
+            return self.arrays.elementwise("digamma", [x], call.span)
+        return self.arrays.elementwise("polygamma", [order, x], call.span)
 
     def logarithm(self, call: Call) -> Value:
         """Of any base, as in Python's math."""
