@@ -3,8 +3,9 @@
 Of each entry x the differences D(h) = (f(x + h) - f(x - h))/2h are taken at steps that halve, from an eighth of
 max(|x|, 1) on. Their error is a series in h², so Richardson's extrapolation (Neville's tableau, as Ridders has it)
 cancels term after term; the answer is the element of the tableau whose own error estimate, the distance to its
-neighbours plus the rounding error of the value divided by h, is smallest. Where kinks lie within the step, the
-estimates disagree until the step has become smaller than the distance to the nearest one.
+neighbours plus the rounding error of the value divided by h, is smallest. Where kinks or jumps lie within the step, the
+estimates disagree until the step has become smaller than the distance to the nearest one. Two may agree by accident, as
+when one of two equal jumps is left behind: an entry is wrong only if no smaller steps settle on it.
 
 Relative errors are measured against the largest of
   - the entry, claimed or expected;
@@ -176,9 +177,11 @@ class _Line:
     def slope(self, given: float, rtol: float, tolerance: float) -> tuple[float, float]:
         """The derivative at 0 and its rounding error; NaN where no two values around the point are finite.
 
-        It is as accurate as a hundredth of `rtol`; of `tolerance`, if it agrees with the given one within that.
+        It is as accurate as a hundredth of `rtol`; of `tolerance`, if it agrees with the given one within that. If it
+        does not, that may be an accident: smaller steps may still settle on the given one.
         """
         best, slope, noise = math.inf, math.nan, 0.0
+        other: tuple[float, float] | None = None
         above: list[float] = []
         h = self.step
         for _ in range(HALVINGS):
@@ -191,14 +194,20 @@ class _Line:
                     doubt = max(abs(row[k + 1] - row[k]), abs(row[k + 1] - previous)) + rounding
                     if doubt < best:
                         best, slope, noise = doubt, row[k + 1], rounding
-                wanted = max(rtol * abs(slope), tolerance if abs(slope - given) <= tolerance else 0.0)
-                if best <= 0.01 * wanted or rounding > 100 * best:
-                    break
+                known = abs(slope) if other is None else max(abs(slope), abs(other[0]))
+                wanted = max(rtol * known, tolerance if abs(slope - given) <= tolerance else 0.0)
                 above = row
+                if best <= 0.01 * wanted:
+                    if abs(slope - given) <= max(tolerance, rtol * abs(slope)):
+                        return slope, noise
+                    other = other or (slope, noise)
+                    best, above = math.inf, []
+                elif rounding > 100 * best:
+                    break
             else:
                 above = []
             h /= 2
-        return slope, noise
+        return other or (slope, noise)
 
     def one_sided(self, h: float) -> tuple[float, float]:
         """The slopes to the left and to the right."""

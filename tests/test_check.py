@@ -226,6 +226,15 @@ def test_what_is_not_finite() -> None:
     assert "the value is not finite around it" in str(alone)
 
 
+def test_slopes_that_agree_by_accident() -> None:
+    """With half the step one of two equal jumps is left behind, and the difference over the step is the same."""
+    assert scalar(lambda x: float(x > 0.1) + float(x > -0.05), 0.0, 0.0).ok
+    assert scalar(lambda x: 3 * x + float(x > 0.1) + float(x > -0.05), 0.0, 3.0).ok
+    assert not scalar(lambda x: 3 * x + float(x > 0.1) + float(x > -0.05), 0.0, 3.0001).ok
+    assert not scalar(lambda x: 3 * x + float(x > 0.1) + float(x > -0.05), 0.0, 0.0).ok
+    assert not scalar(np.sin, 0.5, 0.0).ok
+
+
 def test_single_precision() -> None:
     x = RANDOM.normal(size=8).astype(np.float32)
 
