@@ -101,6 +101,12 @@ def test_inputs_are_left_alone() -> None:
     assert np.array_equal(x, X)
 
 
+def test_comparisons_that_are_decided_by_rounding() -> None:
+    at = {"x": np.array([0.1, 0.7, 0.2])}
+    for text, close in (("1 if sum(softmax(x)) < 1 else 2", True), ("1 if sum(softmax(x)) < 0.9 else 2", False)):
+        assert shim.is_close_call(text, at, {"n": 3}) is close
+
+
 def test_shapes_that_cannot_be_known() -> None:
     with pytest.raises(shim.UnknowableError):
         shim.run("[1 for i in range(0)]", {}, {})
