@@ -194,8 +194,8 @@ class _Line:
                     doubt = max(abs(row[k + 1] - row[k]), abs(row[k + 1] - previous)) + rounding
                     if doubt < best:
                         best, slope, noise = doubt, row[k + 1], rounding
-                known = abs(slope) if other is None else max(abs(slope), abs(other[0]))
-                wanted = max(rtol * known, tolerance if abs(slope - given) <= tolerance else 0.0)
+                size = max(abs(slope), abs(other[0]) if other else 0.0)
+                wanted = max(rtol * size, tolerance if abs(slope - given) <= tolerance else 0.0)
                 above = row
                 if best <= 0.01 * wanted:
                     if abs(slope - given) <= max(tolerance, rtol * abs(slope)):

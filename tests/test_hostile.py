@@ -239,23 +239,14 @@ def test_odd_programs() -> None:
 
 
 @pytest.mark.nightly
-def test_odd_programs_for_a_minute() -> None:
+@pytest.mark.parametrize("attempt", [try_mutation, try_odd_program])
+def test_others_for_a_minute(attempt: Callable[[Random], None]) -> None:
     """Others every time: the seed is printed where it fails."""
     seed, end = int(time.time()), time.process_time() + 60
     print(f"{seed=}")
     random = Random(seed)
     while time.process_time() < end:
-        try_odd_program(random)
-
-
-@pytest.mark.nightly
-def test_mutated_programs_for_a_minute() -> None:
-    """Others every time: the seed is printed where it fails."""
-    seed, end = int(time.time()), time.process_time() + 60
-    print(f"{seed=}")
-    random = Random(seed)
-    while time.process_time() < end:
-        try_mutation(random)
+        attempt(random)
 
 
 @pytest.mark.nightly

@@ -120,15 +120,14 @@ def polygamma(m: int, x: float) -> float:
     if y != y or y < -1e6:
         return float64(nan)
     total = float64(0.0)
-    while y < 20.0 + 2 * m:
-        power = 1.0 / y
+    while True:
+        power = float64(1.0)
         for k in range(1, m + 1):
             power *= k / y
-        total += power
+        if y >= 20.0 + 2 * m:
+            break
+        total += power / y
         y += 1.0
-    power = float64(1.0)
-    for k in range(1, m + 1):
-        power *= k / y
     total += power / m + 0.5 * power / y
     term = (m + 1) / 2.0 * power / (y * y)
     total += term / 6.0

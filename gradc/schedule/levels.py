@@ -223,8 +223,8 @@ class Levels:
                     if a in there or a not in level or self.rises(a, n, i, here):
                         continue
                     if a in here:
-                        again = level[a] < k and along[a] <= (NEVER - 1 if self.endless[a] else limit)
-                        again = again and a not in self.kept
+                        most = NEVER - 1 if self.endless[a] else limit
+                        again = level[a] < k and a not in self.kept and along[a] <= most
                     elif self.passes(a, opened):
                         again = across[a] < NEVER and not self.deps[n][a]
                     else:

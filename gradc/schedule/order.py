@@ -12,6 +12,7 @@ from gradc.ops import OPS
 from gradc.program import Input
 
 IN_PLACE: frozenset[Index] = frozenset()
+"""No indices: what is read at no other places than its reader's own."""
 DEEPEST = 30
 """Expressions nested deeper are no longer written out where they are used."""
 
