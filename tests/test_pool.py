@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gradc.runtime import pool
+from gradc.runtime.job import MOVABLE
 
 KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 
@@ -68,7 +69,7 @@ def test_workers_go_to_sleep() -> None:
     while pool._pool().awake and time.monotonic() < end:
         time.sleep(0.001)
     assert pool._pool().awake == 0
-    assert len(pool._pool().threads) >= 2
+    assert pool._pool().job.size >= 2
 
 
 def test_threads_that_ask_at_once_get_all_their_chunks() -> None:
@@ -144,9 +145,10 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     pool._pool.cache_clear()
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity") or len(pool._allowed()) < 2, reason="threads stay where they are"
-)
+moving = pytest.mark.skipif(not MOVABLE or len(pool._allowed()) < 2, reason="threads stay where they are")
+
+
+@moving
 def test_workers_keep_off_the_core_of_the_leader(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where other threads wait busily, the scheduler would have both on one core, in turns."""
     mine = pool._allowed()
@@ -154,5 +156,28 @@ def test_workers_keep_off_the_core_of_the_leader(monkeypatch: pytest.MonkeyPatch
         for core in (*mine, *mine):
             monkeypatch.setattr(pool, "_core", lambda core=core: core)
             recorded(4)
-            assert [os.sched_getaffinity(w) for w in pool._pool().threads] == [mine - {core} or mine] * 2
+            job = pool._pool().job
+            assert [os.sched_getaffinity(w.thread) for w in job.workers[: job.size]] == [mine - {core} or mine] * 2
     assert pool._allowed() == mine
+
+
+@moving
+def test_a_worker_that_stands_still_is_fetched_to_the_leader() -> None:
+    """It has a chunk and no core: here because it sleeps, elsewhere because another library's threads hold them all."""
+    both, leader, job = threading.Barrier(2), threading.get_ident(), pool._pool().job
+    cores: list[set[int]] = []
+
+    def work(data: int, chunk: int) -> None:
+        both.wait(60)
+        end = time.monotonic() + 60
+        while threading.get_ident() != leader and not job.fetched and time.monotonic() < end:
+            time.sleep(0.01)
+        if threading.get_ident() != leader:
+            cores.append(os.sched_getaffinity(0))
+
+    with pool.limited(2):
+        run(2, work)
+        assert job.fetched
+        assert [len(c) for c in cores] == [1]
+        times, _ = recorded(8)
+    assert times == {(12345, chunk): 1 for chunk in range(8)}

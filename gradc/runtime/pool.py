@@ -10,13 +10,13 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from queue import SimpleQueue
+
+from gradc.runtime.job import MOST, Job, Worker
 
 SYMBOL = "gradc_run_chunks"
 """What compiled code calls: `void run(void (*kernel)(void *, int64), void *data, int64 chunks)`."""
-MOST = 64
-"""The most threads, and the most chunks of a sweep. Threads are started as they are needed."""
 
 _asked = threading.local()
 _c = ctypes.CDLL(None) if os.name == "posix" else None
@@ -35,16 +35,15 @@ def limited(threads: int) -> Iterator[None]:
 
 
 class _Pool:
-    """Workers for one job at a time. `awake` of the `threads` look for one, or soon will; the others sleep."""
+    """Workers for one job at a time. So many of them are `awake`: they look for one, or soon will; the others sleep."""
 
     def __init__(self) -> None:
-        from gradc.runtime.handover import Job, handover
+        from gradc.runtime.handover import handover
 
         self.code, self.job = handover(), Job()
         self.leading, self.counting = threading.Lock(), threading.Lock()
         self.alarm: SimpleQueue[None] = SimpleQueue()
         self.awake = self.number = 0
-        self.threads: list[int] = []
         self.cores: set[int] = set()
 
     def run(self, kernel: int, data: int, chunks: int, helpers: int) -> bool:
@@ -70,9 +69,9 @@ class _Pool:
         if self.awake >= helpers:
             return
         with self.counting:
-            while len(self.threads) < helpers and self._start():
+            while self.job.size < helpers and self._start():
                 pass
-            for _ in range(min(helpers, len(self.threads)) - self.awake):
+            for _ in range(min(helpers, self.job.size) - self.awake):
                 self.awake += 1
                 self.alarm.put(None)
 
@@ -82,11 +81,11 @@ class _Pool:
         While another library's threads wait busily, every core looks taken, and the scheduler may well choose that one.
         """
         cores = _allowed() - {_core()}
-        if cores != self.cores:
+        if cores != self.cores or self.job.fetched:
             with self.counting:
-                self.cores = cores
-                for thread in self.threads:
-                    _move(thread, cores)
+                self.cores, self.job.fetched = cores, 0
+                for worker in self.job.workers[: self.job.size]:
+                    worker.move(cores)
 
     def _start(self) -> bool:
         worker = threading.Thread(target=self._work, name="gradc", daemon=True)
@@ -94,9 +93,10 @@ class _Pool:
             worker.start()
         except RuntimeError:  # when Python is going down, there are no more threads to be had
             return False
-        assert worker.native_id is not None
-        self.threads.append(worker.native_id)
-        _move(worker.native_id, self.cores)
+        job = self.job
+        job.workers[job.size] = Worker.of(worker)
+        job.workers[job.size].move(self.cores)
+        job.size += 1
         return True
 
     def _work(self) -> None:
@@ -132,13 +132,6 @@ def _core() -> int | None:
     """The core that this thread is on, where the system tells."""
     ask = getattr(_c, "sched_getcpu", None)
     return ask() if ask else None
-
-
-def _move(thread: int, cores: set[int]) -> None:
-    """Lets a thread use these cores only, where the system can do that. It is a wish: work goes on without it."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        with suppress(OSError):
-            os.sched_setaffinity(thread, cores)
 
 
 def _run(kernel: int, data: int, chunks: int) -> None:

@@ -11,6 +11,7 @@ from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from gradc.runtime import pool
+from gradc.runtime.job import MOST
 
 for _name, _address in pool.symbols().items():
     binding.add_symbol(_name, _address)
@@ -69,8 +70,8 @@ def _in_chunks(typing, kernel, rows, chunks, reach, args):  # type: ignore[no-un
         context.add_linking_libs([compiled.library])
         given = [builder.extract_value(packed, k) for k in range(len(args.types))]
         one, zero = context.get_constant(i64, 1), context.get_constant(i64, 0)
-        done = cgutils.alloca_once(builder, ir.IntType(8), pool.MOST)
-        cgutils.memset(builder, done, ir.IntType(64)(pool.MOST), 0)
+        done = cgutils.alloca_once(builder, ir.IntType(8), MOST)
+        cgutils.memset(builder, done, ir.IntType(64)(MOST), 0)
 
         def run(chunk: Any, first: Any, last: Any) -> None:
             context.call_internal(builder, compiled.fndesc, called, [chunk, first, last, *given])
