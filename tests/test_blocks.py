@@ -21,8 +21,9 @@ import gradc
 from gradc.emit.batches import batched
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, print_block
+from gradc.emit.pairs import side_by_side
 from gradc.evaluate import evaluate_value
-from gradc.loops import Routine, Sweep
+from gradc.loops import Accumulate, Apply, Assign, Expr, Name, Routine, Sweep
 from gradc.ops import OPS
 from gradc.runtime import objects
 from gradc.runtime.jit import Compiled, Settings, flags
@@ -177,12 +178,12 @@ def test_long_programs_go_past_the_front_end() -> None:
 def test_cost_is_linear() -> None:
     """Per statement the text is of one length, in functions of at most SIZE statements."""
     per_statement = []
-    for n in (500, 2000):
+    for n in (1000, 4000):
         r = routine(gradc.compile(chain(n), cache=False))
         _, (block,) = with_blocks(r)
         code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE, lambda operation: False)
         functions = re.findall(r"^define internal", code.text, re.MULTILINE)
-        assert len(functions) == -(-len(block.body) // SIZE)
+        assert len(functions) == -(-len(side_by_side(block.body)) // SIZE)
         assert len(code.slots) < len(block.body)
         assert len(re.findall(r"^declare", code.text, re.MULTILINE)) < 10
         per_statement.append(len(code.text) / len(block.body))
@@ -194,11 +195,76 @@ def test_calls_are_batched_when_nothing_else_can_be_done() -> None:
     lines = ["%r0 = getelementptr double, double* %tape, i64 0", "%r1 = load double, double* %r0"]
     lines += [f'%r{k} = call double @"f"(double 0x{k:016X}) noinline' for k in range(2, 7)]
     lines += ["%r7 = fadd double %r1, %r2", '%r8 = call double @"f"(double %r7) noinline']
-    made = batched(lines)
+    made, called = batched(lines)
+    assert [v.names for v in called] == [("f",)]
     calls = [k for k, line in enumerate(made) if "call" in line]
-    assert ["vector" in made[k] for k in calls] == [True, True]
-    assert calls[0] < made.index(lines[1]) < made.index(lines[7]) < calls[1]
-    assert made[-2:] == [f"%r{k} = extractelement <4 x double> %r6.all, i32 {i}" for i, k in enumerate((6, 8))]
+    assert ["vector" in made[k] for k in calls] == [True, False, False]
+    assert calls[0] < calls[1] < made.index(lines[1]) < made.index(lines[7]) < calls[2]
+
+
+def test_functions_of_the_same_numbers_are_called_as_one() -> None:
+    lines = [f'%r{k} = call double @"f"(double 0x{k:016X}) noinline' for k in range(4)]
+    lines += [f'%r{k + 4} = call double @"g"(double 0x{k:016X}) noinline' for k in range(3)]
+    made, called = batched(lines)
+    assert [v.names for v in called] == [("f", "g")]
+    assert sum("call" in line for line in made) == 2
+    registers = {line.split(" ")[0] for line in made if re.match(r"%r\d+ ", line)}
+    assert registers == {f"%r{k}" for k in range(7)}
+    assert made[-1] == lines[3]
+
+
+x, y, z = (Name(n, "float") for n in "xyz")
+
+
+def of(op: str, *args: Expr) -> Apply:
+    return Apply(op, args, "float")
+
+
+def test_functions_of_one_scalar_stand_side_by_side() -> None:
+    """In the order in which they are needed; the cosine of a choice's arm would be computed for nothing."""
+    condition = Apply("gt", (x, y), "bool")
+    body = (
+        Assign(y, of("mul", of("sin", x), x)),
+        Assign(z, of("select", condition, of("cos", y), y)),
+        Accumulate(z, "add", of("exp", of("cos", x))),
+        Accumulate(z, "add", of("sin", y)),
+    )
+    sine, cosine = Name("sin(x)", "float"), Name("cos(x)", "float")
+    assert side_by_side(body) == (
+        Assign(sine, of("sin", x)),
+        Assign(cosine, of("cos", x)),
+        Assign(y, of("mul", sine, x)),
+        body[1],
+        Accumulate(z, "add", of("exp", cosine)),
+        body[3],
+    )
+
+
+def test_functions_of_a_scalar_that_changes_stay_where_they_are() -> None:
+    body = (Assign(y, of("sin", x)), Accumulate(x, "add", y), Assign(z, of("cos", x)))
+    assert side_by_side(body) == body
+    again = (*body, Assign(y, of("exp", x)))
+    assert side_by_side(again)[2:4] == (
+        Assign(Name("cos(x)", "float"), of("cos", x)),
+        Assign(Name("exp(x)", "float"), of("exp", x)),
+    )
+
+
+def test_a_sine_and_the_cosine_of_its_adjoint_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def spy(*args: Any) -> Any:
+        code = print_block(*args)
+        made.append(code.text)
+        return code
+
+    monkeypatch.setattr("gradc.runtime.blocks.print_block", spy)
+    sums = "\n".join(f"u{k + 1} = sin(u{k}) + sin(v{k})\nv{k + 1} = u{k}*v{k} - sin(2*u{k})" for k in range(LIMIT // 2))
+    gradc.compile(f"u0: param\nv0: param\n{sums}\nu{LIMIT // 2}", cache=False).value_and_grad(0.5, 0.25)
+    calls = re.findall(r'call .*"(\S+)"\(', made[0])
+    together, apart = (sum(("+" in name) is both for name in calls) for both in (True, False))
+    assert LIMIT // 2 <= together <= 3 * LIMIT // 2
+    assert apart < LIMIT // 10
 
 
 def test_operations_are_optimised_though_the_block_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,17 @@
-"""Calls of one function that do not wait for one another, made four at a time on vectors.
+"""Calls that do not wait for one another, made four at a time on vectors.
 
 A long program is mostly calls. Within a basic block an instruction may move as far as its operands let it: what can be
-done is done in the order it stands in, calls wait until nothing else is left to do, and then those of one function are
-made together. Each result is what a call by itself gives.
+done is done in the order it stands in, calls wait until nothing else is left to do, and then all that wait are made,
+those of one function together. Functions of the same numbers are called as one. Each result is what a call by itself
+gives.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 WIDTH = 4
@@ -22,30 +24,69 @@ _CALL = re.compile(rf'(%r\d+) = call double @"([^"]*)"\((.*)\) {MARK}$')
 _LAZY = re.compile(r"%r\d+ = (load|getelementptr) ")
 
 
-def batched(lines: Sequence[str]) -> list[str]:
-    """The instructions of one basic block in another order, with marked calls in batches."""
-    return _Schedule(lines).made()
+@dataclass(frozen=True)
+class Calls:
+    """Calls of functions, by name, with the same arguments: what register gets which one's result."""
+
+    registers: tuple[str, ...]
+    names: tuple[str, ...]
+    arguments: str
+
+    @property
+    def vectors(self) -> Vectors:
+        return Vectors(self.names, len(self.arguments.split(", ")))
 
 
-def vector_function(name: str, params: int, pointer: str) -> str:
-    """A function of vectors that calls `name` for each element, in a loop that LLVM turns into vector code."""
-    memory, element = pointer.format(VECTOR), pointer.format("double")
-    every = range(params)
-    lines = [f"define {VECTOR} {_vector(name)}({', '.join(f'{VECTOR} %v{k}' for k in every)}) noinline {{"]
-    lines += ["entry:", *(f"%p{k} = alloca {VECTOR}" for k in range(params + 1))]
-    lines += [f"store {VECTOR} %v{k}, {memory} %p{k}" for k in every]
-    lines += ["br label %loop", "loop:", "%i = phi i64 [0, %entry], [%next, %loop]"]
-    lines += [f"%e{k} = getelementptr {VECTOR}, {memory} %p{k}, i64 0, i64 %i" for k in range(params + 1)]
-    lines += [f"%x{k} = load double, {element} %e{k}" for k in every]
-    lines += [f'%y = call double @"{name}"({", ".join(f"double %x{k}" for k in every)}) alwaysinline']
-    lines += [f"store double %y, {element} %e{params}", "%next = add i64 %i, 1", f"%done = icmp eq i64 %next, {WIDTH}"]
-    lines += ["br i1 %done, label %after, label %loop, !llvm.loop !0", "after:"]
-    lines += [f"%r = load {VECTOR}, {memory} %p{params}", f"ret {VECTOR} %r", "}"]
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class Vectors:
+    """A function of vectors that computes what these functions give for each element."""
+
+    names: tuple[str, ...]
+    params: int
+
+    @property
+    def symbol(self) -> str:
+        return f'@"{"+".join(self.names)}.vector"'
+
+    @property
+    def result(self) -> str:
+        return VECTOR if len(self.names) == 1 else f"{{{', '.join([VECTOR] * len(self.names))}}}"
+
+    def declaration(self) -> str:
+        return f"declare {self.result} {self.symbol}({', '.join([VECTOR] * self.params)})"
+
+    def definition(self, pointer: str) -> str:
+        """Calls the functions for each element, in a loop that LLVM turns into vector code."""
+        memory, element = pointer.format(VECTOR), pointer.format("double")
+        given = range(self.params)
+        made = range(self.params, self.params + len(self.names))
+        lines = [f"define {self.result} {self.symbol}({', '.join(f'{VECTOR} %v{k}' for k in given)}) noinline {{"]
+        lines += ["entry:", *(f"%p{k} = alloca {VECTOR}" for k in (*given, *made))]
+        lines += [f"store {VECTOR} %v{k}, {memory} %p{k}" for k in given]
+        lines += ["br label %loop", "loop:", "%i = phi i64 [0, %entry], [%next, %loop]"]
+        lines += [f"%e{k} = getelementptr {VECTOR}, {memory} %p{k}, i64 0, i64 %i" for k in (*given, *made)]
+        lines += [f"%x{k} = load double, {element} %e{k}" for k in given]
+        arguments = ", ".join(f"double %x{k}" for k in given)
+        for k, name in zip(made, self.names, strict=True):
+            lines += [f'%y{k} = call double @"{name}"({arguments}) alwaysinline']
+            lines += [f"store double %y{k}, {element} %e{k}"]
+        lines += ["%next = add i64 %i, 1", f"%done = icmp eq i64 %next, {WIDTH}"]
+        lines += ["br i1 %done, label %after, label %loop, !llvm.loop !0", "after:"]
+        lines += [f"%r{k} = load {VECTOR}, {memory} %p{k}" for k in made]
+        whole = f"%r{self.params}"
+        if len(self.names) > 1:
+            whole = "undef"
+            for j, k in enumerate(made):
+                lines.append(f"%all{j} = insertvalue {self.result} {whole}, {VECTOR} %r{k}, {j}")
+                whole = f"%all{j}"
+        lines += [f"ret {self.result} {whole}", "}"]
+        return "\n".join(lines)
 
 
-def vector_declaration(name: str, params: int) -> str:
-    return f"declare {VECTOR} {_vector(name)}({', '.join([VECTOR] * params)})"
+def batched(lines: Sequence[str]) -> tuple[list[str], list[Vectors]]:
+    """The instructions of one basic block in another order, with marked calls in batches; and what these call."""
+    schedule = _Schedule(lines)
+    return schedule.made(), list(schedule.called)
 
 
 LOOP = f"""\
@@ -57,25 +98,23 @@ LOOP = f"""\
 """What LLVM is told of the loops in vector functions."""
 
 
-def _vector(name: str) -> str:
-    return f'@"{name}.vector"'
-
-
 class _Schedule:
     """Loads are made where they are first needed, so that not all of them are held at once."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines
+        self.calls = _joined(lines)
         self.makers = {line.split(" ", 1)[0]: k for k, line in enumerate(lines) if line.startswith("%")}
+        self.makers |= {register: k for k, calls in self.calls.items() for register in calls.registers}
         made_by = [[self.makers[r] for r in _REGISTER.findall(line)] for line in lines]
         self.operands = [[a for a in makers if a != k] for k, makers in enumerate(made_by)]
-        self.calls = {k: m for k, line in enumerate(lines) if line.endswith(MARK) and (m := _CALL.match(line))}
         self.lazy = {k for k, line in enumerate(lines) if _LAZY.match(line)}
         self.users: dict[int, list[int]] = defaultdict(list)
         self.missing: dict[int, int] = {}
         self.loaded: set[int] = set()
         self.out: list[str] = []
-        for k in range(len(lines)):
+        self.called: dict[Vectors, None] = {}
+        for k in sorted({*self.makers.values(), *(k for k, line in enumerate(lines) if not line.startswith("%"))}):
             if k not in self.lazy:
                 needed = self._needed(k)
                 self.missing[k] = len(needed)
@@ -97,25 +136,27 @@ class _Schedule:
     def made(self) -> list[str]:
         ready = [k for k, count in self.missing.items() if not count and k not in self.calls]
         heapify(ready)
-        waiting: dict[str, deque[int]] = defaultdict(deque)
-        for k, call in self.calls.items():
+        waiting: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for k, calls in self.calls.items():
             if not self.missing[k]:
-                waiting[call[2]].append(k)
-        while ready or any(waiting.values()):
+                waiting[calls.names].append(k)
+        while ready or waiting:
             if ready:
                 done = [heappop(ready)]
                 self._load(done[0])
                 self.out.append(self.lines[done[0]])
             else:
-                pool = max(waiting.values(), key=lambda pool: (min(len(pool), WIDTH), -pool[0] if pool else 0))
-                done = [pool.popleft() for _ in range(min(len(pool), WIDTH))]
-                self._batch(done)
+                done = [k for nodes in waiting.values() for k in nodes]
+                for nodes in waiting.values():
+                    for first in range(0, len(nodes), WIDTH):
+                        self._batch(nodes[first : first + WIDTH])
+                waiting.clear()
             for k in done:
                 for user in self.users[k]:
                     self.missing[user] -= 1
                     if not self.missing[user]:
                         if user in self.calls:
-                            waiting[self.calls[user][2]].append(user)
+                            waiting[self.calls[user].names].append(user)
                         else:
                             heappush(ready, user)
         return self.out
@@ -127,22 +168,43 @@ class _Schedule:
                 self._load(a)
                 self.out.append(self.lines[a])
 
-    def _batch(self, calls: Sequence[int]) -> None:
-        for k in calls:
+    def _batch(self, nodes: Sequence[int]) -> None:
+        for k in nodes:
             self._load(k)
-        if len(calls) == 1:
-            self.out.append(self.lines[calls[0]])
+        found = [self.calls[k] for k in nodes]
+        first = found[0]
+        function = first.vectors
+        if len(nodes) == 1 == len(first.names):
+            self.out.append(self.lines[nodes[0]])
             return
-        found = [self.calls[k] for k in calls]
+        self.called[function] = None
         padded = [*found, *(found[-1] for _ in range(WIDTH - len(found)))]
-        first = found[0][1]
+        of = first.registers[0]
         vectors = []
-        for p, column in enumerate(zip(*(call[3].split(", ") for call in padded), strict=True)):
+        for p, column in enumerate(zip(*(calls.arguments.split(", ") for calls in padded), strict=True)):
             vector = "undef"
             for k, argument in enumerate(column):
-                self.out.append(f"{first}.{p}.{k} = insertelement {VECTOR} {vector}, {argument}, i32 {k}")
-                vector = f"{first}.{p}.{k}"
+                self.out.append(f"{of}.{p}.{k} = insertelement {VECTOR} {vector}, {argument}, i32 {k}")
+                vector = f"{of}.{p}.{k}"
             vectors.append(f"{VECTOR} {vector}")
-        self.out.append(f"{first}.all = call {VECTOR} {_vector(found[0][2])}({', '.join(vectors)})")
-        for k, call in enumerate(found):
-            self.out.append(f"{call[1]} = extractelement {VECTOR} {first}.all, i32 {k}")
+        self.out.append(f"{of}.all = call {function.result} {function.symbol}({', '.join(vectors)})")
+        for j in range(len(first.names)):
+            result = f"{of}.all"
+            if len(first.names) > 1:
+                result = f"{of}.all.{j}"
+                self.out.append(f"{result} = extractvalue {function.result} {of}.all, {j}")
+            for k, calls in enumerate(found):
+                self.out.append(f"{calls.registers[j]} = extractelement {VECTOR} {result}, i32 {k}")
+
+
+def _joined(lines: Sequence[str]) -> dict[int, Calls]:
+    """The marked calls, those with the same arguments as one, by the place of the first."""
+    found: dict[str, list[int]] = defaultdict(list)
+    parts = {k: m.groups() for k, line in enumerate(lines) if line.endswith(MARK) and (m := _CALL.match(line))}
+    for k, (_, _, arguments) in parts.items():
+        found[arguments].append(k)
+    made = {}
+    for arguments, places in found.items():
+        registers, names, _ = zip(*(parts[k] for k in places), strict=True)
+        made[places[0]] = Calls(registers, names, arguments)
+    return made

@@ -124,10 +124,10 @@ def read_first(body: Iterable[Plain]) -> dict[str, Name]:
 
 def names_read(s: Stmt) -> list[Name]:
     """The scalars a statement reads itself, once for each time; those of a loop's body are not its own."""
-    return [p for e in _read(s) for p in parts(e) if isinstance(p, Name)]
+    return [p for e in expressions_read(s) for p in parts(e) if isinstance(p, Name)]
 
 
-def _read(s: Stmt) -> tuple[Expr, ...]:
+def expressions_read(s: Stmt) -> tuple[Expr, ...]:
     return (s.value,) if isinstance(s, Assign) and isinstance(s.target, Name) else expressions(s)
 
 

@@ -12,8 +12,9 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gradc.emit.batches import LOOP, MARK, batched, vector_declaration, vector_function
+from gradc.emit.batches import LOOP, MARK, Vectors, batched
 from gradc.emit.blocks import Plain, read_first
+from gradc.emit.pairs import side_by_side
 from gradc.ir import Number, Type
 from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, parts
 
@@ -59,7 +60,8 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
     `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`; `size` is how many
     statements one LLVM function gets.
     """
-    chunks = [block.body[k : k + size] for k in range(0, len(block.body), size)]
+    body = side_by_side(block.body)
+    chunks = [body[k : k + size] for k in range(0, len(body), size)]
     crossing = [n for chunk in chunks for n in read_first(chunk).values()]
     slots = {n: k for k, n in enumerate(dict.fromkeys(n.name for n in (*block.reads, *block.writes, *crossing)))}
     params = [f"{pointer.format('double')} noalias %tape"]
@@ -69,20 +71,22 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
         params += [f"{pointer.format(STORED[a.type])} {data}", *(f"i64 {data}.{k}" for k in range(1, rank))]
     arguments = ", ".join(p.replace(" noalias", "") for p in params)
     operations = _Operations(name, define)
+    called: dict[Vectors, None] = {}
     texts = []
     for k, chunk in enumerate(chunks):
         function = _Function(slots, arrays, pointer, operations)
         lines = function.body(chunk)
-        lines = batched(lines) if function.may_be_reordered else lines
+        if function.may_be_reordered:
+            lines, vectors = batched(lines)
+            called |= dict.fromkeys(vectors)
         head = f'define internal void @"{name}.{k}"({", ".join(params)}) noinline nounwind {{'
         texts.append("\n".join([head, *lines, "ret void", "}"]))
     calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
     texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
     texts += [_declaration(o) for o in operations.known.values()]
-    texts += [vector_declaration(o.name, len(o.params)) for o in operations.long]
-    vectors = [_declaration(o) for o in operations.long]
-    vectors += [vector_function(o.name, len(o.params), pointer) for o in operations.long]
-    return Code("\n\n".join(texts), "\n\n".join([*vectors, LOOP]), slots)
+    texts += [vectors.declaration() for vectors in called]
+    defined = [*(_declaration(o) for o in operations.long), *(vectors.definition(pointer) for vectors in called)]
+    return Code("\n\n".join(texts), "\n\n".join([*defined, LOOP]), slots)
 
 
 def _declaration(o: Operation) -> str:

@@ -1,7 +1,8 @@
 """Calls of the C library, for the few arguments a function has no arithmetic for, that leave loops vectorised.
 
 LLVM does not vectorise a loop with a call in it, not even with one behind a branch, unless the called function says
-what its vector forms are called. These say so; their vector forms return at once if no lane is concerned.
+what its vector forms are called. These say so; their vector forms, inlined once the loop is vectorised, look whether any
+lane is concerned.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def unless(rare: Truth, usual: Real, x: Real, c_function: str) -> Real:
 def _called(module: ir.Module, c_function: str) -> Any:
     """A function that calls C's, and does nothing else that LLVM would have to fear."""
     signature = ir.FunctionType(DOUBLE, [DOUBLE])
-    function = _function(module, f"gradc_rare_{c_function}", signature)
+    function = _function(module, f"gradc_rare_{c_function}", signature, "noinline")
     forms = [_vector_form(module, function, lanes) for lanes in WIDTHS]
     names = ",".join(f"_ZGV_LLVM_M{n}v_{function.name}({f.name})" for n, f in zip(WIDTHS, forms, strict=True))
     set.add(function.attributes, f'"vector-function-abi-variant"="{names}"')  # llvmlite knows no such attribute
@@ -45,24 +46,28 @@ def _called(module: ir.Module, c_function: str) -> Any:
 def _vector_form(module: ir.Module, scalar: Any, lanes: int) -> Any:
     """The function of a vector and a mask, as LLVM's naming scheme for vector forms wants it."""
     vector, mask = ir.VectorType(DOUBLE, lanes), ir.VectorType(ir.IntType(1), lanes)
-    function = _function(module, f"{scalar.name}_{lanes}", ir.FunctionType(vector, [vector, mask]))
+    signature = ir.FunctionType(vector, [vector, mask])
+    each = _function(module, f"{scalar.name}_each_{lanes}", ir.FunctionType(vector, [vector]), "noinline", "cold")
+    builder = ir.IRBuilder(each.append_basic_block())
+    result = each.args[0]
+    for lane in range(lanes):
+        i = ir.IntType(32)(lane)
+        result = builder.insert_element(result, builder.call(scalar, [builder.extract_element(each.args[0], i)]), i)
+    builder.ret(result)
+    function = _function(module, f"{scalar.name}_{lanes}", signature, "alwaysinline")
     x, concerned = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     number = ir.IntType(lanes)
     with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(concerned, number), number(0)), likely=False):
-        result = x
-        for lane in range(lanes):
-            i = ir.IntType(32)(lane)
-            result = builder.insert_element(result, builder.call(scalar, [builder.extract_element(x, i)]), i)
-        builder.ret(result)
+        builder.ret(builder.call(each, [x]))
     builder.ret(x)
     return function
 
 
-def _function(module: ir.Module, name: str, signature: ir.FunctionType) -> Any:
+def _function(module: ir.Module, name: str, signature: ir.FunctionType, *attributes: str) -> Any:
     function = ir.Function(module, signature, name)
     function.linkage = "linkonce_odr"
-    for attribute in ("noinline", "nounwind", "readnone"):
+    for attribute in (*attributes, "nounwind", "readnone"):
         function.attributes.add(attribute)
     return function
 
