@@ -1,8 +1,8 @@
 """Calls of the C library, for the few arguments a function has no arithmetic for, that leave loops vectorised.
 
 LLVM does not vectorise a loop with a call in it, not even with one behind a branch, unless the called function says
-what its vector forms are called. These say so; their vector forms, inlined once the loop is vectorised, look whether any
-lane is concerned.
+what its vector forms are called. These say so; their vector forms, inlined once the loop is vectorised, look whether
+any lane is concerned.
 """
 
 from __future__ import annotations
