@@ -128,6 +128,38 @@ def test_batches_and_values_that_cross_functions_keep_their_bits(long: int, monk
         assert bits(blocks(point[:3], point[3])) == bits(plain(point[:3], point[3]))
 
 
+SHARING = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "sigmoid", "softplus", "erf", "arctan", "expm1")
+
+
+def shared(statements: int, seed: int) -> str:
+    """Statements in which functions meet the same few numbers, whatever the conditions are and only under one."""
+    r = random.Random(seed)
+    values = ["x[0]", "x[1]", "x[2]", "u"]
+    lines = []
+    for k in range(statements):
+        a, b = (r.choice(values[-6:]) for _ in range(2))
+        f, g, h = (r.choice(SHARING) for _ in range(3))
+        forms = (
+            f"sin({a}) - cos({b})",
+            f"({f}({a}) if {g}({a}) > {h}({b}) else cos({b}))",
+            f"0.5*{f}(sin({a}) + {b})",
+            f"(sin({a}) if {a} > {b} else {b}) - tanh({a})",
+        )
+        lines.append(f"t{k} = sin({r.choice(forms)})")
+        values.append(f"t{k}")
+    return "x: param[3]\nu: param\n" + "\n".join(lines) + "\n" + " + ".join(values[-20:])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_functions_called_as_one_keep_their_bits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.runtime.blocks.SIZE", (20, 60, 250, 500)[seed])
+    monkeypatch.setattr("gradc.runtime.blocks.LONG", (0, 20)[seed % 2])
+    plain, blocks = both(gradc.compile(shared(60, seed), cache=False))
+    for k in range(20):
+        point = np.random.default_rng(k).normal(size=4) * (1.0, 3.0, 1e6)[k % 3]
+        assert bits(blocks(point[:3], point[3])) == bits(plain(point[:3], point[3]))
+
+
 @pytest.mark.parametrize("name", ["logistic", "softmax"])
 def test_statements_in_and_between_loops(name: str) -> None:
     """Here the front end may regroup and blocks do not: equal up to rounding."""
