@@ -60,6 +60,12 @@ def called(*arguments: float) -> Bound:
     return Bound("the call of a compiled function that does nothing", partial(_nothing, *arguments))
 
 
+def worked(times: int) -> Bound:
+    """The same arithmetic so many times, on as many threads: where they are cores, it takes as long as once."""
+    numbers = [np.ones(1024)] * times
+    return Bound(f"{times} times the same arithmetic", lambda: list(_pool(times).map(_squares, numbers)))
+
+
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers)
@@ -72,6 +78,16 @@ def _sweep(source: Any, target: Any) -> Any:
         total += source[i]
     for i in range(target.size):
         target[i] = 1.0
+    return total
+
+
+@numba.njit(nogil=True, fastmath=True)
+def _squares(numbers: Any) -> Any:
+    total = 0.0
+    for _ in range(10_000):
+        for x in numbers:
+            total += x * x
+        numbers[0] = 1.0 + 1e-300 * total
     return total
 
 

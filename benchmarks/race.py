@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.bounds import Bound
+from benchmarks.bounds import Bound, cores, worked
 
 Run = Callable[[], Any]
 AT_LEAST = 2e-3
@@ -71,13 +71,17 @@ class Entry:
 
 @dataclass
 class Race:
-    """A workload's results. `bounds`: what bounds the time, and the time."""
+    """A workload's results. `bounds`: what bounds the time, and the time.
+
+    `cores`: how much more all cores did than one, meanwhile. Virtual ones may share a real one, now and then.
+    """
 
     name: str
     title: str
     rounds: int
     entries: list[Entry]
     bounds: dict[str, float] = field(default_factory=dict)
+    cores: float | None = None
 
     def entry(self, name: str) -> Entry | None:
         return next((e for e in self.entries if e.name == name), None)
@@ -85,7 +89,8 @@ class Race:
 
 def race(workload: Workload, rounds: int = 31, seconds: float = 0.0, rtol: float = 1e-7) -> Race:
     """Builds, compares and times all contestants that are there."""
-    entries, runs = [], {}
+    entries: list[Entry] = []
+    runs: dict[tuple[str, Any], Run] = {}
     expected = None
     for contestant in workload.contestants:
         entry, built, found = _first(contestant)
@@ -100,6 +105,7 @@ def race(workload: Workload, rounds: int = 31, seconds: float = 0.0, rtol: float
         if built.value is not None:
             runs["value", entry.name] = built.value
     runs |= {("bound", bound.text): bound.run for bound in workload.bounds}
+    runs |= {("cores", threads): worked(threads).run for threads in {1, cores()}}
     times = interleaved(runs, rounds, seconds)
     for entry in entries:
         if timed := times.get(("gradient", entry.name)):
@@ -107,8 +113,9 @@ def race(workload: Workload, rounds: int = 31, seconds: float = 0.0, rtol: float
         if timed := times.get(("value", entry.name)):
             entry.value = statistics.median(timed)
     bounds = {b.text: b.factor * statistics.median(times["bound", b.text]) for b in workload.bounds}
-    done = min((len(each) for each in times.values()), default=0)
-    return Race(workload.name, workload.title, done, entries, bounds)
+    one, all_ = (times["cores", threads] for threads in (1, cores()))
+    together = statistics.median(cores() * a / b for a, b in zip(one, all_, strict=True))
+    return Race(workload.name, workload.title, len(one), entries, bounds, together)
 
 
 def _first(contestant: Contestant) -> tuple[Entry, Built | None, npt.NDArray[np.float64] | None]:

@@ -52,7 +52,8 @@ SUMMARY = """\
 *Best other*: the fastest contestant but gradc, hand-written ones included. *Bound*: the same bytes read and written
 once by all cores, or the same number of floating point operations at the rate of `numpy.dot` of square matrices, or the
 call of a compiled function that does nothing; the largest of those that apply, measured in the same rounds. *Gradient /
-value*: gradc's time for value and gradient over that for the value alone."""
+value*: gradc's time for value and gradient over that for the value alone. *Cores*: how many times as much arithmetic
+all cores did as one, in the same rounds; where that is 1, two virtual cores were one real one."""
 
 CONTESTANTS = """\
 *First call*: from the text or the function to the first gradient, compilation included, in a process where the
@@ -82,9 +83,10 @@ def summary(races: Iterable[Race]) -> str:
                 duration(bound),
                 ratio(mine, bound),
                 ratio(mine, value),
+                digits(race.cores) if race.cores else "-",
             ]
         )
-    names = ["workload", "gradc", "best other", "gradc / best", "bound", "gradc / bound", "gradient / value"]
+    names = ["workload", "gradc", "best other", "gradc / best", "bound", "gradc / bound", "gradient / value", "cores"]
     return table(names, lines)
 
 

@@ -64,6 +64,8 @@ def test_contestants_are_timed_if_they_are_there_and_agree() -> None:
     assert ours is not None
     assert ours.value is not None
     assert found.rounds == 3
+    assert found.cores is not None
+    assert found.cores > 0
     assert all(time > 0 for time in found.bounds.values())
     lines = report.race_table(found).splitlines()
     assert lines[0] == "| contestant | median | / gradc | first call | result |"
@@ -72,7 +74,10 @@ def test_contestants_are_timed_if_they_are_there_and_agree() -> None:
     assert any(line.startswith("| absent | - |") and line.endswith("| not installed |") for line in lines)
     assert "| broken | - | - | - | failed: ValueError: no such \\| shape |" in lines
     assert [line for line in lines if line.endswith("| bound |")] == lines[-2:]
-    assert "NumPy by hand |" in report.summary([found]).splitlines()[2]
+    summary = report.summary([found]).splitlines()
+    assert summary[0].endswith("| cores |")
+    assert "NumPy by hand |" in summary[2]
+    assert summary[2].endswith(f"| {report.digits(found.cores)} |")
 
 
 def test_every_turn_begins_with_an_untimed_call(monkeypatch: pytest.MonkeyPatch) -> None:
