@@ -139,21 +139,30 @@ class Printer:
         return lines if guard is None else [f"if {self.expr(guard)}:", *(INDENT + line for line in lines)]
 
     def _tiles(self, s: Tiles) -> list[str]:
-        largest, least = self.call("max"), self.call("min")
-        step = TILE_STEP * (2 if self.single else 1)
-        elements = self._positive(s.elements)
-        room = f"{TILE_NUMBERS // step}//{elements}"
-        if s.streams and not self.single:
-            room = f"{NEAR}//{elements} if {self._length(s.elements)} <= {NEAR // TILE_LEAST} else {room}"
-        for a, b in s.products:
-            room = f"{largest}({room}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
+        least = self.call("min")
         return [
-            f"{s.height} = {step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {room}))  # rows at a time",
+            f"{s.height} = {self._height(s)}  # rows at a time",
             *(f"{a.array} = {self._array(a)}" for a in s.arrays),
             f"for {s.start} in {self.call('range')}({s.first}, {s.last}, {s.height}):",
             f"{INDENT}{s.stop} = {least}({s.start} + {s.height}, {s.last})",
             *self._indented(s.body),
         ]
+
+    def _height(self, s: Tiles) -> str:
+        """As many rows as there is room for what is held of them; a number where that is known."""
+        step = TILE_STEP * (2 if self.single else 1)
+        near, room, fixed = s.streams and not self.single, TILE_NUMBERS // step, s.elements.constant
+        if fixed and not s.products:
+            found = NEAR // fixed if near and fixed <= NEAR // TILE_LEAST else room // fixed
+            return str(step * max(TILE_LEAST, min(TILE_MOST, found)))
+        elements = self._positive(s.elements)
+        text = f"{room}//{elements}"
+        largest, least = self.call("max"), self.call("min")
+        if near:
+            text = f"{NEAR}//{elements} if {self._length(s.elements)} <= {NEAR // TILE_LEAST} else {text}"
+        for a, b in s.products:
+            text = f"{largest}({text}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
+        return f"{step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {text}))"
 
     def _sweep(self, s: Sweep) -> list[str]:
         """The call of a kernel, whose own text goes before the function that is being printed."""

@@ -49,7 +49,7 @@ def value_rows(chunk, first, last, w, x, z_all, d):
 def value_rows_2(chunk_2, first_2, last_2, time, event, z_all, n, result_sum_parts):
     """The rows from first_2 below last_2."""
     result_sum = 0.0
-    tile_2 = 8*max(2, min(64, 8192//8))  # rows at a time
+    tile_2 = 512  # rows at a time
     result_max = empty(tile_2)
     result_choice = empty(tile_2)
     result_sum_2 = empty(tile_2)
@@ -148,7 +148,7 @@ def value_and_grad_rows_5(chunk_5, first_5, last_5, event, z_all, result_choice,
 
 def value_and_grad_rows_6(chunk_6, first_6, last_6, time, z_all, result_choice, result_bar_ratio, result_bar_sum_all, n):
     """The rows from first_6 below last_6."""
-    tile_6 = 8*max(2, min(64, 8192//4))  # rows at a time
+    tile_6 = 512  # rows at a time
     result_bar_sum = empty(tile_6)
     for start_6 in range(first_6, last_6, tile_6):
         stop_6 = min(start_6 + tile_6, last_6)
