@@ -27,9 +27,10 @@ def write(module: ir.Module) -> None:
             thread, clock, *shown = (code.gep(row, [WORD(c)]) for c in range(len(Worker._fields_)))
             before = [code.load(place) for place in shown]
             number = ir.IntType(32)
-            code.ask("clock_gettime", number, code.trunc(code.load(clock), number), shown[0])
+            failed = code.ask("clock_gettime", number, code.trunc(code.load(clock), number), shown[0])
             same = [code.icmp_signed("==", code.load(place), b) for place, b in zip(shown, before, strict=True)]
-            with code.if_then(code.and_(*same)):
+            told = code.icmp_signed("==", failed, number(0))
+            with code.if_then(code.and_(told, code.and_(*same))):
                 code.set("fetched", WORD(1))
                 of = code.trunc(code.load(thread), number)
                 code.ask("sched_setaffinity", number, of, WORD(CORES // 8), cores)
