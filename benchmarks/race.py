@@ -105,7 +105,7 @@ def race(workload: Workload, rounds: int = 31, seconds: float = 0.0, rtol: float
         if built.value is not None:
             runs["value", entry.name] = built.value
     runs |= {("bound", bound.text): bound.run for bound in workload.bounds}
-    runs |= {("cores", threads): worked(threads).run for threads in {1, cores()}}
+    runs |= {("cores", threads): worked(threads) for threads in {1, cores()}}
     times = interleaved(runs, rounds, seconds)
     for entry in entries:
         if timed := times.get(("gradient", entry.name)):

@@ -114,8 +114,9 @@ class _Schedule:
         self.loaded: set[int] = set()
         self.out: list[str] = []
         self.called: dict[Vectors, None] = {}
-        for k in sorted({*self.makers.values(), *(k for k, line in enumerate(lines) if not line.startswith("%"))}):
-            if k not in self.lazy:
+        for k, line in enumerate(lines):
+            joined = self.makers.get(line.split(" ", 1)[0], k) != k
+            if k not in self.lazy and not joined:
                 needed = self._needed(k)
                 self.missing[k] = len(needed)
                 for a in needed:

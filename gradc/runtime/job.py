@@ -10,8 +10,6 @@ from contextlib import suppress
 
 MOST = 64
 """The most threads that work at a job, and the most chunks it has."""
-
-
 MOVABLE = hasattr(os, "sched_setaffinity") and hasattr(time, "pthread_getcpuclockid")
 """Whether the system tells how long a thread has run, and lets it be moved."""
 
