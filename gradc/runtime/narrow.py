@@ -16,8 +16,6 @@ from gradc.runtime.native import BOOL, NOTHING, WORD, Function, engine
 
 ROWS = 5
 """The most rows of a block."""
-VECTORS = 2
-"""Vectors side by side in a block of sums of rows."""
 LONG = 16
 """Vectors that an axis must have to be worth it: up to two are loaded at its end for the sake of one number."""
 MOST = 32
@@ -42,7 +40,7 @@ def register() -> int:
 
 
 def columns() -> int:
-    """The most columns of a block of scalar products: there are half as many registers where they are shorter."""
+    """The most columns of a block, of numbers or of vectors: there are half as many registers where they are shorter."""
     return 4 if register() == 64 else 2
 
 
@@ -177,7 +175,7 @@ def _block_of_dots(code: _Code) -> None:
 def _block_of_sums(code: _Code) -> None:
     """Sums of `length` rows of B times numbers of some rows of A; the first `skip` columns of C are left alone."""
     size, a, a0, a1, b, b0, c, c0, length, skip, adds = code.function.args
-    offsets = [WORD(v * code.lanes) for v in range(VECTORS)]
+    offsets = [WORD(v * code.lanes) for v in range(columns())]
 
     def write(rows: int) -> None:
         ours = [code.at(a, code.mul(WORD(r), a0)) for r in range(rows)]
@@ -185,15 +183,15 @@ def _block_of_sums(code: _Code) -> None:
         def turn(at: Any, sums: list[Any]) -> list[Any]:
             x = [code.vector_at(code.at(b, code.mul(at, b0), offset)) for offset in offsets]
             w = [code.spread(code.load(code.at(p, code.mul(at, a1)))) for p in ours]
-            return [code.fused(w[k // VECTORS], x[k % VECTORS], total) for k, total in enumerate(sums)]
+            return [code.fused(w[k // columns()], x[k % columns()], total) for k, total in enumerate(sums)]
 
-        sums = code.carried(length, 1, [code.zero] * rows * VECTORS, turn)
+        sums = code.carried(length, 1, [code.zero] * rows * columns(), turn)
         everywhere = code.spread(adds)
         for v, offset in enumerate(offsets):
             new = code.from_lane(code.sub(skip, offset))
             for r in range(rows):
                 place = code.at(c, code.mul(WORD(r), c0), offset)
-                before, total = code.vector_at(place), sums[r * VECTORS + v]
+                before, total = code.vector_at(place), sums[r * columns() + v]
                 total = code.select(everywhere, code.fadd(before, total), total)
                 code.put(code.select(new, total, before), place)
 
@@ -238,8 +236,8 @@ def _shares(code: _Code, block: Any, blocks: Any, apart: Any) -> list[Any]:
 def _sums(code: _Code) -> None:
     """C = A B, where the rows of B lie together; those of C too, or they are put together first."""
     a, a0, a1, b, b0, c, c0, c1, m, n, k, add = code.function.args
-    zero, one, width = WORD(0), WORD(1), WORD(VECTORS * code.lanes)
-    room = code.alloca(code.real, ROWS * VECTORS * code.lanes)
+    zero, one, width = WORD(0), WORD(1), WORD(columns() * code.lanes)
+    room = code.alloca(code.real, ROWS * columns() * code.lanes)
     parts, blocks = code.parts(k, SUMMED[1]), code.parts(m, ROWS)
     together = code.icmp_signed("==", c1, one)
     with code.each(zero, parts, one) as part:

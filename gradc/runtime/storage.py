@@ -11,6 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import _empty_nd_impl
 
+BYTES = ir.IntType(8).as_pointer()
 LARGE = 1 << 22
 """Arrays from so many bytes on are asked to be in huge pages."""
 
@@ -27,6 +28,7 @@ def _made(name: str, zeroed: bool) -> Any:
             made = _empty_nd_impl(context, builder, array, sizes)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 _in_huge_pages(builder, made.data, builder.mul(made.itemsize, made.nitems))
+            made.data = _apart(builder, made.data)
             if zeroed:
                 cgutils.memset(builder, made.data, builder.mul(made.itemsize, made.nitems), 0)
             return made._getvalue()
@@ -46,6 +48,27 @@ def _in_huge_pages(builder: Any, data: Any, size: Any) -> None:
         kind = ir.FunctionType(ir.IntType(32), [word, word, ir.IntType(32)])
         madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
         builder.call(madvise, [whole, builder.sub(builder.add(start, size), whole), ir.IntType(32)(mmap.MADV_HUGEPAGE)])
+
+
+def _apart(builder: Any, data: Any) -> Any:
+    """The address of a new array, so that LLVM knows it to overlap with no other one.
+
+    It does not see that from how Numba allocates, and would have loops ask; where a subscript is read from an array it
+    cannot ask, and leaves them as they are. What a function returns `noalias` it believes, if it cannot look inside.
+    """
+    module, kind = builder.module, data.type
+    function = module.globals.get("gradc_apart")
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(BYTES, [BYTES]), "gradc_apart")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.attributes.add("optnone")
+        function.return_value.add_attribute("noalias")
+        ir.IRBuilder(function.append_basic_block()).ret(function.args[0])
+    found = builder.call(function, [builder.bitcast(data, BYTES)])
+    # whoever frees the array has its address too: to an instruction that might be anything it is told
+    builder.asm(ir.FunctionType(ir.VoidType(), [BYTES]), "", "r,~{memory}", [found], True)
+    return builder.bitcast(found, kind)
 
 
 OWN = {"empty": _made("empty", False), "zeros": _made("zeros", True)}
