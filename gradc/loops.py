@@ -7,7 +7,7 @@ matrix products, tiles of rows and sweeps over chunks of rows are statements of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from gradc.extents import Index, Poly, volume
@@ -352,6 +352,24 @@ def replaced(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     elif isinstance(expr, Element):
         expr = Element(expr.array, tuple(replaced(a, change) for a in expr.at), expr.type)
     return change(expr)
+
+
+def changed(s: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
+    """The statement with every part of its expressions changed, which leaves targets what they are.
+
+    Of a loop that is its guard, of a statement without expressions nothing.
+    """
+    if isinstance(s, Assign | Accumulate):
+        target = replaced(s.target, change)
+        assert isinstance(target, Name | Element)
+        s = replace(s, target=target, value=replaced(s.value, change))
+    elif isinstance(s, Fill):
+        s = replace(s, at=tuple(e if e is None else replaced(e, change) for e in s.at))
+    elif isinstance(s, Check):
+        s = replace(s, position=replaced(s.position, change))
+    if isinstance(s, Accumulate | Check | For) and s.guard is not None:
+        s = replace(s, guard=replaced(s.guard, change))
+    return s
 
 
 def parts(expr: Expr) -> list[Expr]:

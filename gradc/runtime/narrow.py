@@ -40,7 +40,7 @@ def register() -> int:
 
 
 def columns() -> int:
-    """The most columns of a block, of numbers or of vectors: there are half as many registers where they are shorter."""
+    """The most columns of a block, of numbers or vectors: there are half as many registers where they are shorter."""
     return 4 if register() == 64 else 2
 
 

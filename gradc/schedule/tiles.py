@@ -29,12 +29,13 @@ from gradc.loops import (
     Product,
     Stmt,
     Tiles,
+    changed,
     identity,
     parts,
-    replaced,
     walk,
 )
 from gradc.ops import TRANSCENDENTAL
+from gradc.schedule.inplace import in_place
 from gradc.schedule.names import Names
 from gradc.schedule.products import Products
 from gradc.schedule.roles import Roles, named, reads, written
@@ -75,7 +76,7 @@ class Tiling:
         self._keep_what_crosses(body)
         body = [self._rewritten(s) for s in body]
         allocs = [self._alloc(name) for name in (*self.roles.scalars, *self.roles.arrays)]
-        arrays = tuple(a for a in allocs if a is not None)
+        arrays, body = in_place([a for a in allocs if a is not None], body)
         packs = [self._pack(array, packed) for array, packed in self.packed.items()]
         packed = tuple(Alloc(name, (self.shapes[a][1], self._rows), "float") for a, name in self.packed.items())
         return Tiles(
@@ -223,28 +224,14 @@ class Tiling:
         return None
 
     def _rewritten(self, s: Stmt, in_rows: bool = False, path: Path = ()) -> Stmt:
-        if isinstance(s, For):
-            rows = in_rows or s.bounds is not None
-            around = path if s.bounds is not None else (*path, s)
-            guard = None if s.guard is None else replaced(s.guard, self._change(path))
-            return replace(s, body=tuple(self._rewritten(t, rows, around) for t in s.body), guard=guard)
-        change = self._change(path)
-        if isinstance(s, Fill):
-            own = (self._row_of_tile if in_rows else None,) if s.array in self.roles.arrays else ()
-            return replace(s, at=(*(e if e is None else replaced(e, change) for e in s.at), *own))
-        if isinstance(s, Assign):
-            target = replaced(s.target, change)
-            assert isinstance(target, Name | Element)
-            return Assign(target, replaced(s.value, change))
-        if isinstance(s, Accumulate):
-            target = replaced(s.target, change)
-            assert isinstance(target, Name | Element)
-            guard = None if s.guard is None else replaced(s.guard, change)
-            return Accumulate(target, s.op, replaced(s.value, change), guard)
-        if isinstance(s, Check):
-            guard = None if s.guard is None else replaced(s.guard, change)
-            return Check(replaced(s.position, change), s.length, s.message, guard)
-        return s
+        new = changed(s, self._change(path))
+        if isinstance(new, For):
+            rows = in_rows or new.bounds is not None
+            around = path if new.bounds is not None else (*path, new)
+            return replace(new, body=tuple(self._rewritten(t, rows, around) for t in new.body))
+        if isinstance(new, Fill) and new.array in self.roles.arrays:
+            return replace(new, at=(*new.at, self._row_of_tile if in_rows else None))
+        return new
 
     @property
     def _row_of_tile(self) -> Expr:

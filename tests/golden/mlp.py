@@ -44,10 +44,9 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, max(max(8192//(2*K + d + 2*h + 5), min(h, d)//4), min(K, h)//4)))  # rows at a time
+    tile = 8*max(2, min(64, max(max(8192//(K + d + 2*h + 5), min(h, d)//4), min(K, h)//4)))  # rows at a time
     a_sum = empty((h, tile))
     result_max = empty(tile)
-    z_sum = empty((K, tile))
     result_choice = empty(tile)
     result_sum_2 = empty(tile)
     a = empty((h, tile))
@@ -62,10 +61,10 @@ def value_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, result_sum_par
         for i in range(start, stop):
             result_max[i - start] = -inf
             # z = a @ W2.T + b2   (mlp.gradc:10)
-        multiply(W2, a[:, :stop - start], z_sum[:, :stop - start])
+        multiply(W2, a[:, :stop - start], z[:, :stop - start])
         for l in range(K):
             for i in range(start, stop):
-                z[l, i - start] = z_sum[l, i - start] + b2[l]
+                z[l, i - start] += b2[l]
                 # mean(cross_entropy_with_logits(z, t))   (mlp.gradc:11)
                 result_max[i - start] = maximum(result_max[i - start], z[l, i - start] if l != t[i] else -inf)
         # result   (mlp.gradc:11)
@@ -102,10 +101,8 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
     W2_bar = W2_bar_parts[chunk]
     b1_bar = b1_bar_parts[chunk]
     W1_bar = W1_bar_parts[chunk]
-    tile = 8*max(2, min(64, max(max(8192//(4*K + d + 5*h + 7), min(h, d)//4), min(K, h)//4)))  # rows at a time
-    a_sum_2 = empty((h, tile))
+    tile = 8*max(2, min(64, max(max(8192//(3*K + d + 3*h + 7), min(h, d)//4), min(K, h)//4)))  # rows at a time
     result_max = empty(tile)
-    z_sum = empty((K, tile))
     result_choice = empty(tile)
     result_sum_2 = empty(tile)
     result_bar_negative = empty(tile)
@@ -116,22 +113,21 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
     a = empty((h, tile))
     z = empty((K, tile))
     result_exp = empty((K, tile))
-    a_bar = empty((h, tile))
     for start in range(first, last, tile):
         stop = min(start + tile, last)
         # a = tanh(x @ W1.T + b1)   (mlp.gradc:9)
-        multiply(W1, x[start:stop].T, a_sum_2[:, :stop - start])
+        multiply(W1, x[start:stop].T, a_sum[:, :stop - start])
         for j in range(h):
             for i in range(start, stop):
-                a_sum[j, i - start] = a_sum_2[j, i - start] + b1[j]
+                a_sum[j, i - start] += b1[j]
                 a[j, i - start] = tanh(a_sum[j, i - start])
         for i in range(start, stop):
             result_max[i - start] = -inf
             # z = a @ W2.T + b2   (mlp.gradc:10)
-        multiply(W2, a[:, :stop - start], z_sum[:, :stop - start])
+        multiply(W2, a[:, :stop - start], z[:, :stop - start])
         for l in range(K):
             for i in range(start, stop):
-                z[l, i - start] = z_sum[l, i - start] + b2[l]
+                z[l, i - start] += b2[l]
                 # mean(cross_entropy_with_logits(z, t))   (mlp.gradc:11)
                 result_max[i - start] = maximum(result_max[i - start], z[l, i - start] if l != t[i] else -inf)
         # result   (mlp.gradc:11)
@@ -160,7 +156,7 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
                 z_bar[l, i - start] = (result_bar_choice_2[i - start]*result_exp[l, i - start] if l != t[i] else 0.0) + (result_bar_negative[i - start] if l == t[i] else 0.0)
                 b2_bar_part += z_bar[l, i - start]
             b2_bar[l] += b2_bar_part
-        multiply(W2.T, z_bar[:, :stop - start], a_bar[:, :stop - start])
+        multiply(W2.T, z_bar[:, :stop - start], a_bar_product[:, :stop - start])
         multiply_add(z_bar[:, :stop - start], a[:, :stop - start].T, W2_bar)
         # adjoint of a
         for j in range(h):
@@ -168,7 +164,7 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
             for i in range(start, stop):
                 a_bar_exp = exp(-abs(2.0*a_sum[j, i - start]))
                 a_bar_ratio = 1.0/(1.0 + a_bar_exp)
-                a_bar_product[j, i - start] = a_bar[j, i - start]*(a_bar_ratio*(a_bar_exp*a_bar_ratio))
+                a_bar_product[j, i - start] *= a_bar_ratio*(a_bar_exp*a_bar_ratio)
                 b1_bar_part += a_bar_product[j, i - start]
             b1_bar[j] += b1_bar_part
         multiply_add(a_bar_product[:, :stop - start], x[start:stop], W1_bar)

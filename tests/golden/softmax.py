@@ -43,9 +43,8 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, max(8192//(2*K + d + 5), min(K, d)//4)))  # rows at a time
+    tile = 8*max(2, min(64, max(8192//(K + d + 5), min(K, d)//4)))  # rows at a time
     result_max = empty(tile)
-    z_sum = empty((K, tile))
     result_choice = empty(tile)
     result_sum_2 = empty(tile)
     z = empty((K, tile))
@@ -54,10 +53,10 @@ def value_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts):
         for i in range(start, stop):
             result_max[i - start] = -inf
             # z = x @ W.T + b   (softmax.gradc:8)
-        multiply(W, x[start:stop].T, z_sum[:, :stop - start])
+        multiply(W, x[start:stop].T, z[:, :stop - start])
         for j in range(K):
             for i in range(start, stop):
-                z[j, i - start] = z_sum[j, i - start] + b[j]
+                z[j, i - start] += b[j]
                 # mean(cross_entropy_with_logits(z, t)) + lam/2*sum(W**2)   (softmax.gradc:9)
                 result_max[i - start] = maximum(result_max[i - start], z[j, i - start] if j != t[i] else -inf)
         # result   (softmax.gradc:9)
@@ -96,9 +95,8 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
     result_sum = 0.0
     b_bar = b_bar_parts[chunk]
     W_bar = W_bar_parts[chunk]
-    tile = 8*max(2, min(64, max(8192//(4*K + d + 7), min(K, d)//4)))  # rows at a time
+    tile = 8*max(2, min(64, max(8192//(3*K + d + 7), min(K, d)//4)))  # rows at a time
     result_max = empty(tile)
-    z_sum = empty((K, tile))
     result_choice = empty(tile)
     result_sum_2 = empty(tile)
     result_bar_negative = empty(tile)
@@ -111,10 +109,10 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
         for i in range(start, stop):
             result_max[i - start] = -inf
             # z = x @ W.T + b   (softmax.gradc:8)
-        multiply(W, x[start:stop].T, z_sum[:, :stop - start])
+        multiply(W, x[start:stop].T, z[:, :stop - start])
         for j in range(K):
             for i in range(start, stop):
-                z[j, i - start] = z_sum[j, i - start] + b[j]
+                z[j, i - start] += b[j]
                 # mean(cross_entropy_with_logits(z, t)) + lam/2*sum(W**2)   (softmax.gradc:9)
                 result_max[i - start] = maximum(result_max[i - start], z[j, i - start] if j != t[i] else -inf)
         # result   (softmax.gradc:9)

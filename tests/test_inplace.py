@@ -1,0 +1,65 @@
+"""Products of a tile are finished in their own array, unless somebody still reads there what the product was."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import test_random_derivatives
+import test_random_programs
+from random_draws import Program
+
+import gradc
+
+INPUTS = "x: data[n, d]\nW: param[d, d]\nV: param[d, d]\nb: param[d]\nt: data[n, d]\n"
+LOSS = "\nsum(tanh(z @ V)*t)"
+IN_PLACE = {
+    "sum": "z = x @ W + b",
+    "sum, the other way": "z = b + x @ W",
+    "scaled": "z = 3.5*(x @ W)",
+    "by what rows have": "z = (x @ W)*t",
+    "of a second product": "z = x @ W + (x @ V)*t",
+}
+APART = {
+    "read before": "p = x @ W\nz = p + b*p",
+    "read in the same turn": "p = x @ W\nz = p + b\nt2 = p*tanh(z)\nz = z + t2",
+    "read by a product": "p = x @ W\nz = p + b\nt = p @ V",
+    "other places": "p = x @ W\nz = [[p[i, d - 1 - j] + b[j] for j in range(d)] for i in range(n)]",
+    "another operation": "z = x @ W - b",
+}
+
+
+def sweep(text: str) -> str:
+    """The kernel of the value."""
+    source = gradc.compile(INPUTS + text + LOSS, cache=False).source
+    return source[source.index("def value_rows") : source.index("def value(")]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_becomes_of_a_product_is_in_its_array(name: str) -> None:
+    code = sweep(IN_PLACE[name])
+    assert "z[:, :stop - start])\n" in code, code
+    assert re.search(r" z\[\w, i - start\] [+*]= ", code), code
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_product_that_is_read_elsewhere_stays(name: str) -> None:
+    code = sweep(APART[name])
+    assert not re.search(r"\w\[\w, i - start\] [+*]= ", code), code
+
+
+@pytest.mark.parametrize("name", [*IN_PLACE, *APART])
+def test_derivatives(name: str) -> None:
+    text = INPUTS + {**IN_PLACE, **APART}[name] + LOSS
+    random, dims = np.random.default_rng(0), {"n": 3, "d": 9}
+    lengths = {i.name: tuple(map(str, i.shape)) for i in gradc.compile(text).signature}
+    inputs = {name: random.normal(size=[dims[k] for k in shape]) for name, shape in lengths.items()}
+    program = Program(text, inputs, dims, True)
+    test_random_programs.check(program)
+    test_random_derivatives.check(program)
+    dims["n"] = 700
+    rows = {name: random.normal(size=[dims[k] for k in shape]) for name, shape in lengths.items()}
+    compiled, plain = (gradc.compile(text, cache=False, backend=b) for b in ("numba", "python"))
+    for got, expected in zip(compiled.grad(**rows), plain.grad(**rows), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-11)
