@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import test_random_programs
 from random_draws import Program
 
 import gradc
+from gradc.extents import Index, Poly
+from gradc.loops import Accumulate, Alloc, Apply, Assign, Const, Element, Expr, For, Name, Product, Stmt, View
+from gradc.schedule.inplace import in_place
 
 INPUTS = "x: data[n, d]\nW: param[d, d]\nV: param[d, d]\nb: param[d]\nt: data[n, d]\n"
 LOSS = "\nsum(tanh(z @ V)*t)"
@@ -47,6 +51,70 @@ def test_what_becomes_of_a_product_is_in_its_array(name: str) -> None:
 def test_a_product_that_is_read_elsewhere_stays(name: str) -> None:
     code = sweep(APART[name])
     assert not re.search(r"\w\[\w, i - start\] [+*]= ", code), code
+
+
+D = Poly.atom("d")
+J, K = Index(D, 0), Index(D, 1)
+ARRAYS = tuple(Alloc(name, (D,), "float") for name in "pz")
+PRODUCT = Product(View("p", (None,)), View("W", (None, None)), View("x", (None,)), False, (J, K))
+
+
+def at(array: str, variable: str = "j") -> Element:
+    return Element(array, (Name(variable, "int"),), "float")
+
+
+def each(*body: Stmt, index: Index = J, variable: str = "j") -> For:
+    return For(index, variable, body)
+
+
+def plus(a: Expr, b: Expr) -> Expr:
+    return Apply("add", (a, b), "float")
+
+
+UPDATE = Assign(at("z"), plus(at("p"), at("b")))
+READ = Accumulate(Name("total", "float"), "add", at("z"))
+
+
+def test_the_statements_become_an_update() -> None:
+    arrays, body = in_place(ARRAYS, [PRODUCT, each(UPDATE, READ)])
+    assert [a.array for a in arrays] == ["z"]
+    target = replace(PRODUCT, target=View("z", (None,)))
+    assert body == [target, each(Accumulate(at("z"), "add", at("b")), READ)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (each(Assign(at("z"), Const(1.0))), PRODUCT, each(READ, UPDATE)),
+        (PRODUCT, each(replace(READ, value=at("p")), UPDATE)),
+        (PRODUCT, each(UPDATE), each(replace(READ, value=at("p")))),
+        (PRODUCT, each(each(UPDATE, index=K, variable="k"))),
+        (PRODUCT, each(Assign(at("z"), plus(at("p"), at("p", "k"))))),
+        (PRODUCT, each(Assign(at("z", "k"), plus(at("p"), at("b"))))),
+        (PRODUCT, each(UPDATE), PRODUCT),
+        (PRODUCT, each(UPDATE), replace(PRODUCT, target=View("q", (None,)), right=View("p", (None,)))),
+    ],
+    ids=[
+        "known before",
+        "read before",
+        "read later",
+        "several times",
+        "another element",
+        "elsewhere",
+        "again",
+        "factor",
+    ],
+)
+def test_others_that_need_the_array_keep_it(body: tuple[Stmt, ...]) -> None:
+    assert in_place(ARRAYS, body) == (ARRAYS, list(body))
+
+
+@pytest.mark.parametrize(
+    "other", [Alloc("z", (D, D), "float"), Alloc("z", (D,), "int"), Alloc("z", (D,), "float", 0.0)]
+)
+def test_arrays_that_differ_stay_two(other: Alloc) -> None:
+    body = [PRODUCT, each(UPDATE)]
+    assert in_place((ARRAYS[0], other), body) == ((ARRAYS[0], other), body)
 
 
 @pytest.mark.parametrize("name", [*IN_PLACE, *APART])
