@@ -64,10 +64,12 @@ TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
 Twice as many float32 fit a register. A tile has as many of them as of float64: BLAS has a fast way with products of up
 to so many.
 """
-CHUNK_WORK = 1 << 19
-"""Weighted operations a chunk must have to be worth handing to a thread: a tenth of a millisecond or so."""
+SWEEP_WORK = 1 << 20
+"""Weighted operations a sweep must have to be worth handing to threads: a fifth of a millisecond or so."""
+PRIVATE_WORK = 4
+"""And how many for each number that a chunk has for itself: they are filled, and added up in the end."""
 CHUNKS = 8
-"""The most chunks there are, and so the most threads that can work on a sweep."""
+"""The chunks of such a sweep, and so the most threads that can work on it."""
 
 
 class Printer:
@@ -171,13 +173,10 @@ class Printer:
         self.wide = around | {p.name for p in wide}
         self.kernels.append(self._kernel(s))
         self.wide = around
-        least = (
-            str(CHUNK_WORK)
-            if s.private.constant == 0
-            else f"{self.call('max')}({CHUNK_WORK}, 4*{self._factor(s.private)})"
-        )
-        work = f"{self._factor(s.work)}//{least}"
-        count = f"{self.call('max')}(1, {self.call('min')}({CHUNKS}, {work}))"
+        least = str(SWEEP_WORK)
+        if s.private.constant != 0:
+            least = f"{self.call('max')}({least}, {PRIVATE_WORK * CHUNKS}*{self._factor(s.private)})"
+        count = f"{CHUNKS} if {self._length(s.work)} >= {least} else 1"
         lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
         for p in s.parts:
             shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))

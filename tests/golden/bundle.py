@@ -84,7 +84,7 @@ def value(camera, point, cam, pt, seen):
     n = cam.shape[0]
     result_sum = 0.0
     result_sum_2 = 0.0
-    chunks = max(1, min(8, 168*n//524288))  # parts of the rows, for threads
+    chunks = 8 if 168*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     result_sum_2_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (camera, point, cam, pt, seen, P, result_sum_parts, result_sum_2_parts))
@@ -326,7 +326,7 @@ def value_and_grad(camera, point, cam, pt, seen):
     camera_bar = zeros((C, 9))
     result_sum = 0.0
     result_sum_2 = 0.0
-    chunks = max(1, min(8, 603*n//max(524288, 4*(9*C + 3*P))))  # parts of the rows, for threads
+    chunks = 8 if 603*n >= max(1048576, 32*(9*C + 3*P)) else 1  # parts of the rows, for threads
     point_bar_parts = zeros((chunks, P, 3))
     camera_bar_parts = zeros((chunks, C, 9))
     result_sum_parts = zeros(chunks)

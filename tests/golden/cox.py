@@ -82,11 +82,11 @@ def value(w, x, time, event):
     n = x.shape[0]
     # z = x @ w   (cox.gradc:7)
     z_all = empty(n)
-    chunks = max(1, min(8, (3*d*n + 2*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*d*n + 2*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_rows, n, chunks, 0, (w, x, z_all, d))
     # -sum(event[i]*(z[i] - logsumexp(z[j] for j in range(n) if time[j] >= time[i])) for i in range(n))   (cox.gradc:8)
     result_sum = 0.0
-    chunks_2 = max(1, min(8, (26*n*n + 22*n)//524288))  # parts of the rows, for threads
+    chunks_2 = 8 if 26*n*n + 22*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks_2)
     in_chunks(value_rows_2, n, chunks_2, 0, (time, event, z_all, n, result_sum_parts))
     for chunk_2 in range(chunks_2):
@@ -182,22 +182,22 @@ def value_and_grad(w, x, time, event):
     n = x.shape[0]
     # z = x @ w   (cox.gradc:7)
     z_all = empty(n)
-    chunks = max(1, min(8, (3*d*n + 2*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*d*n + 2*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows, n, chunks, 0, (w, x, z_all, d))
     # -sum(event[i]*(z[i] - logsumexp(z[j] for j in range(n) if time[j] >= time[i])) for i in range(n))   (cox.gradc:8)
     result_max = full(n, -inf)
-    chunks_2 = max(1, min(8, 5*n*n//max(524288, 4*n)))  # parts of the rows, for threads
+    chunks_2 = 8 if 5*n*n >= max(1048576, 32*n) else 1  # parts of the rows, for threads
     result_max_parts = full((chunks_2, n), -inf)
     in_chunks(value_and_grad_rows_2, n, chunks_2, 0, (time, z_all, n, result_max_parts))
     for chunk_2 in range(chunks_2):
         for k in range(n):
             result_max[k] = maximum(result_max[k], result_max_parts[chunk_2, k])
     result_choice = empty(n)
-    chunks_3 = max(1, min(8, 4*n//524288))  # parts of the rows, for threads
+    chunks_3 = 8 if 4*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows_3, n, chunks_3, 0, (result_max, result_choice))
     result_sum = zeros(n)
     result_sum_2 = zeros(n)
-    chunks_4 = max(1, min(8, 22*n*n//max(524288, 4*2*n)))  # parts of the rows, for threads
+    chunks_4 = 8 if 22*n*n >= max(1048576, 32*2*n) else 1  # parts of the rows, for threads
     result_sum_parts = zeros((chunks_4, n))
     result_sum_2_parts = zeros((chunks_4, n))
     in_chunks(value_and_grad_rows_4, n, chunks_4, 0, (time, z_all, result_choice, n, result_sum_parts, result_sum_2_parts))
@@ -208,7 +208,7 @@ def value_and_grad(w, x, time, event):
             result_sum_2[k] += result_sum_2_parts[chunk_4, k]
     result_bar_ratio = empty(n)
     result_sum_3 = 0.0
-    chunks_5 = max(1, min(8, 22*n//524288))  # parts of the rows, for threads
+    chunks_5 = 8 if 22*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_3_parts = zeros(chunks_5)
     in_chunks(value_and_grad_rows_5, n, chunks_5, 0, (event, z_all, result_choice, result_sum, result_sum_2, result_bar_ratio, result_sum_3_parts))
     for chunk_5 in range(chunks_5):
@@ -216,12 +216,12 @@ def value_and_grad(w, x, time, event):
     # result   (cox.gradc:8)
     result = -result_sum_3
     result_bar_sum_all = empty(n)
-    chunks_6 = max(1, min(8, (17*n*n + 2*n)//524288))  # parts of the rows, for threads
+    chunks_6 = 8 if 17*n*n + 2*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows_6, n, chunks_6, 0, (time, z_all, result_choice, result_bar_ratio, result_bar_sum_all, n))
     # adjoint of z
     #   but for a factor that is applied after the loop
     w_bar = zeros(d)
-    chunks_7 = max(1, min(8, (3*d*n + 2*n)//max(524288, 4*d)))  # parts of the rows, for threads
+    chunks_7 = 8 if 3*d*n + 2*n >= max(1048576, 32*d) else 1  # parts of the rows, for threads
     w_bar_parts = zeros((chunks_7, d))
     in_chunks(value_and_grad_rows_7, n, chunks_7, 0, (x, event, result_bar_sum_all, d, w_bar_parts))
     for chunk_7 in range(chunks_7):

@@ -98,7 +98,7 @@ def value(alpha, mu, q, L, x):
                 Q[k, i, j] = L[k, i, j] if i > j else (Q_exp if i == j else 0.0)
         s_sum_all[k] = s_sum
     result_sum = 0.0
-    chunks = max(1, min(8, (4*K*d*d*n + 4*K*d*n + 25*K*n + 20*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 4*K*d*d*n + 4*K*d*n + 25*K*n + 20*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (alpha, mu, x, s_sum_all, Q, K, d, result_sum_parts))
     for chunk in range(chunks):
@@ -233,7 +233,7 @@ def value_and_grad(alpha, mu, q, L, x):
     r_bar_sum = zeros((K, d))
     r_bar_sum_2 = zeros((K, d, d))
     result_sum = 0.0
-    chunks = max(1, min(8, (10*K*d*d*n + 9*K*d*n + 30*K*n + 27*n)//max(524288, 4*(K*d*d + K*d + K))))  # parts of the rows, for threads
+    chunks = 8 if 10*K*d*d*n + 9*K*d*n + 30*K*n + 27*n >= max(1048576, 32*(K*d*d + K*d + K)) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     s_bar_parts = zeros((chunks, K))
     r_bar_sum_parts = zeros((chunks, K, d))

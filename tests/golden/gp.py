@@ -128,7 +128,7 @@ def value(log_scale, log_length, log_noise, x, y):
     K_product_2 = 2.0*exp(2.0*log_length)
     K_exp = exp(2.0*log_noise)
     K = empty((n, n))
-    chunks = max(1, min(8, (5*d*n*n + 19*n*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 5*d*n*n + 19*n*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_rows, n, chunks, 0, (x, K, n, d, K_exp, K_product, K_product_2))
     # (y @ solve(K, y) + logdet(K) + n*log(2*pi))/2   (gp.gradc:10)
     result_lu = empty((n + 1, n))
@@ -136,7 +136,7 @@ def value(log_scale, log_length, log_noise, x, y):
     result_lu_solve = empty(n)
     lu_solve(result_lu, y, result_lu_solve)
     result_sum = 0.0
-    chunks_2 = max(1, min(8, 3*n//524288))  # parts of the rows, for threads
+    chunks_2 = 8 if 3*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks_2)
     in_chunks(value_rows_2, n, chunks_2, 0, (y, result_lu_solve, result_sum_parts))
     for chunk_2 in range(chunks_2):
@@ -208,14 +208,14 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     K_exp = empty((n, n))
     K = empty((n, n))
     K_bar_ratio = empty((n, n))
-    chunks = max(1, min(8, (5*d*n*n + 26*n*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 5*d*n*n + 26*n*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows, n, chunks, 0, (x, K_exp, K, K_bar_ratio, n, d, K_product_2, K_product, K_exp_3))
     # (y @ solve(K, y) + logdet(K) + n*log(2*pi))/2   (gp.gradc:10)
     result_lu = empty((n + 1, n))
     lu(K.T, result_lu)
     # adjoint of result
     result_bar_choice = empty((n, n))
-    chunks_2 = max(1, min(8, 3*n*n//524288))  # parts of the rows, for threads
+    chunks_2 = 8 if 3*n*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows_2, n, chunks_2, 0, (result_bar_choice, n))
     # result   (gp.gradc:10)
     result_lu_solve = empty(n)
@@ -225,7 +225,7 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     lu_solve(result_lu, result_bar_choice.T, result_bar_lu_solve)
     # result   (gp.gradc:10)
     result_sum = 0.0
-    chunks_3 = max(1, min(8, 3*n//524288))  # parts of the rows, for threads
+    chunks_3 = 8 if 3*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks_3)
     in_chunks(value_and_grad_rows_3, n, chunks_3, 0, (y, result_lu_solve, result_sum_parts))
     for chunk_3 in range(chunks_3):
@@ -239,7 +239,7 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     K_bar_sum = 0.0
     K_bar_sum_2 = 0.0
     K_bar_sum_3 = 0.0
-    chunks_4 = max(1, min(8, 16*n*n//524288))  # parts of the rows, for threads
+    chunks_4 = 8 if 16*n*n >= 1048576 else 1  # parts of the rows, for threads
     K_bar_sum_parts = zeros(chunks_4)
     K_bar_sum_2_parts = zeros(chunks_4)
     K_bar_sum_3_parts = zeros(chunks_4)

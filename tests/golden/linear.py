@@ -53,7 +53,7 @@ def value(w, b, x, t):
     d = w.shape[0]
     n = x.shape[0]
     result_sum = 0.0
-    chunks = max(1, min(8, (3*d*n + 6*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*d*n + 6*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (w, x, t, d, b, result_sum_parts))
     for chunk in range(chunks):
@@ -95,7 +95,7 @@ def value_and_grad(w, b, x, t):
     w_bar = zeros(d)
     result_sum = 0.0
     y_bar_sum = 0.0
-    chunks = max(1, min(8, (6*d*n + 8*n)//max(524288, 4*d)))  # parts of the rows, for threads
+    chunks = 8 if 6*d*n + 8*n >= max(1048576, 32*d) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     y_bar_sum_parts = zeros(chunks)
     w_bar_parts = zeros((chunks, d))

@@ -56,7 +56,7 @@ def value(w, b, x, t, lam):
     d = w.shape[0]
     n = x.shape[0]
     result_sum = 0.0
-    chunks = max(1, min(8, (3*d*n + 28*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*d*n + 28*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (w, x, t, d, b, result_sum_parts))
     for chunk in range(chunks):
@@ -112,7 +112,7 @@ def value_and_grad(w, b, x, t, lam):
     w_bar = zeros(d)
     result_sum = 0.0
     z_bar_sum = 0.0
-    chunks = max(1, min(8, (6*d*n + 47*n)//max(524288, 4*d)))  # parts of the rows, for threads
+    chunks = 8 if 6*d*n + 47*n >= max(1048576, 32*d) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     z_bar_sum_parts = zeros(chunks)
     w_bar_parts = zeros((chunks, d))

@@ -84,7 +84,7 @@ def value(W1, b1, W2, b2, x, t):
     K = W2.shape[0]
     n = x.shape[0]
     result_sum = 0.0
-    chunks = max(1, min(8, (3*K*h*n + 3*d*h*n + 20*K*n + 11*h*n + 28*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*K*h*n + 3*d*h*n + 20*K*n + 11*h*n + 28*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (W1, b1, W2, b2, x, t, K, d, h, result_sum_parts))
     for chunk in range(chunks):
@@ -180,7 +180,7 @@ def value_and_grad(W1, b1, W2, b2, x, t):
     b1_bar = zeros(h)
     W1_bar = zeros((h, d))
     result_sum = 0.0
-    chunks = max(1, min(8, (9*K*h*n + 6*d*h*n + 30*K*n + 36*h*n + 61*n)//max(524288, 4*(K*h + d*h + K + h))))  # parts of the rows, for threads
+    chunks = 8 if 9*K*h*n + 6*d*h*n + 30*K*n + 36*h*n + 61*n >= max(1048576, 32*(K*h + d*h + K + h)) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     b2_bar_parts = zeros((chunks, K))
     W2_bar_parts = zeros((chunks, K, h))

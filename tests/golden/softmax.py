@@ -76,7 +76,7 @@ def value(W, b, x, t, lam):
     K, d = W.shape
     n = x.shape[0]
     result_sum = 0.0
-    chunks = max(1, min(8, (3*K*d*n + 20*K*n + 28*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*K*d*n + 20*K*n + 28*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (W, b, x, t, K, d, result_sum_parts))
     for chunk in range(chunks):
@@ -152,7 +152,7 @@ def value_and_grad(W, b, x, t, lam):
     b_bar = zeros(K)
     W_bar = zeros((K, d))
     result_sum = 0.0
-    chunks = max(1, min(8, (6*K*d*n + 30*K*n + 61*n)//max(524288, 4*(K*d + K))))  # parts of the rows, for threads
+    chunks = 8 if 6*K*d*n + 30*K*n + 61*n >= max(1048576, 32*(K*d + K)) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     b_bar_parts = zeros((chunks, K))
     W_bar_parts = zeros((chunks, K, d))

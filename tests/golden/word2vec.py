@@ -65,7 +65,7 @@ def value(u, v, word, context, negative):
     k = negative.shape[1]
     # -mean(log_sigmoid(score(i, j)) + sum(log_sigmoid(-score(i, l)) for l in ls) for i, j, ls in zip(word, context, negative))   (word2vec.gradc:11)
     result_sum = 0.0
-    chunks = max(1, min(8, (3*d*k*n + 3*d*n + 12*k*n + 13*n)//524288))  # parts of the rows, for threads
+    chunks = 8 if 3*d*k*n + 3*d*n + 12*k*n + 13*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (u, v, word, context, negative, k, d, result_sum_parts))
     for chunk in range(chunks):
@@ -143,7 +143,7 @@ def value_and_grad(u, v, word, context, negative):
     v_bar = zeros((V, d))
     u_bar = zeros((V, d))
     result_sum = 0.0
-    chunks = max(1, min(8, (10*d*k*n + 10*d*n + 35*k*n + 36*n)//max(524288, 4*2*V*d)))  # parts of the rows, for threads
+    chunks = 8 if 10*d*k*n + 10*d*n + 35*k*n + 36*n >= max(1048576, 32*2*V*d) else 1  # parts of the rows, for threads
     v_bar_parts = zeros((chunks, V, d))
     result_sum_parts = zeros(chunks)
     u_bar_parts = zeros((chunks, V, d))
