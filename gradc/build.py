@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence, Set
 from itertools import count, pairwise
 
 from gradc.algebra import Algebra, is_short
@@ -87,7 +87,7 @@ class Builder(Algebra):
         places = {a: e for a, e in zip(axes, plain, strict=True) if not _is_index(e, a)}
         unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
         places = {a: e for a, e in places.items() if a in value.indices or a in unproved}
-        if unproved and (not _is_renamed_input(value) or unproved - value.indices):
+        if unproved and (not _checks_the_same(value, unproved) or unproved - value.indices):
             return self._plain_read(value, places)  # of this value, so that it is this value's length that is checked
         return self._moved(value, places)
 
@@ -231,7 +231,8 @@ class Builder(Algebra):
             return n
         if n.op == "index":
             return places[n.index]
-        if not _is_renamed_input(n) and any(in_range(e, a) != "proved" for a, e in places.items()):
+        unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
+        if unproved and not _checks_the_same(n, unproved):
             return self._plain_read(n, places)  # of this value, so that it is this value's length that is checked
         if n.op == "read" and n.guard is None:
             inner: Places = {}
@@ -319,6 +320,16 @@ def _renamed(bound: Sequence[Index], inside: frozenset[Index], others: frozenset
         own[i] = i if i not in inside else next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
         taken |= {own[i]}
     return own
+
+
+def _checks_the_same(node: Node, axes: Set[Index]) -> bool:
+    """Whether what the node reads has these axes too, so that positions along them can be checked there."""
+    if _is_renamed_input(node):
+        return True
+    if node.op != "read" or node.guard is not None:
+        return False
+    inside = frozenset(node.axes).union(*(e.indices for e in node.subscripts))
+    return axes <= node.args[0].indices - inside
 
 
 def _is_renamed_input(node: Node) -> bool:

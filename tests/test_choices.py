@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from typing import Any
 
 import numpy as np
@@ -125,3 +126,29 @@ def test_conditions_come_to_what_they_say() -> None:
             assert np.array_equal(values[n], m)
         shortened += len(set(nodes)) < len(nodes)
     assert shortened > 100
+
+
+SCORES = "x: data[n, e]\nW: param[d, e]\nt: index[n]\ns: index[n]\nz = x @ W.T\n"
+OTHERS = "sum(exp(z[i, j]) for j in range(d) if {})"
+EXCLUSIVE = {
+    "equal": (OTHERS.format("j != t[i]") + " - 2*z[i, t[i]]", True),
+    "the other way": (OTHERS.format("t[i] != j") + " - 2*z[i, t[i]]", True),
+    "the other one first": ("-2*z[i, t[i]] + " + OTHERS.format("j != t[i]"), True),
+    "another place": (OTHERS.format("j != t[i]") + " - 2*z[i, s[i]]", False),
+    "the same": (OTHERS.format("j == t[i]") + " - 2*z[i, t[i]]", False),
+}
+
+
+@pytest.mark.parametrize("name", EXCLUSIVE)
+def test_contributions_of_which_one_is_zero_are_one_choice(name: str) -> None:
+    summand, one = EXCLUSIVE[name]
+    function = gradc.compile(f"{SCORES}sum([{summand} for i in range(n)])", cache=False)
+    adjoint = next(line for line in function.source.splitlines() if re.match(r" *z_bar.*\[.* = ", line))
+    assert (adjoint.count(" if ") == 1) is one, adjoint
+    rng = np.random.default_rng(0)
+    x, w, t, s = rng.normal(size=(6, 3)), rng.normal(size=(4, 3)), rng.integers(0, 4, 6), rng.integers(0, 4, 6)
+    bar, rows = np.exp(x @ w.T), np.arange(6)
+    bar = np.where((np.arange(4) == t[:, None]) == (name == "the same"), bar, 0.0)
+    bar[rows, s if name == "another place" else t] -= 2.0
+    (got,) = function.grad(x=x, W=w, t=t, s=s)
+    np.testing.assert_allclose(got, bar.T @ x, rtol=1e-13, atol=1e-13)

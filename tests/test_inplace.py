@@ -13,7 +13,7 @@ from random_draws import Program
 
 import gradc
 from gradc.extents import Index, Poly
-from gradc.loops import Accumulate, Alloc, Apply, Assign, Const, Element, Expr, For, Name, Product, Stmt, View
+from gradc.loops import Accumulate, Alloc, Apply, Assign, Const, Element, Expr, Fill, For, Name, Product, Stmt, View
 from gradc.schedule.inplace import in_place
 
 INPUTS = "x: data[n, d]\nW: param[d, d]\nV: param[d, d]\nb: param[d]\nt: data[n, d]\n"
@@ -75,11 +75,11 @@ UPDATE = Assign(at("z"), plus(at("p"), at("b")))
 READ = Accumulate(Name("total", "float"), "add", at("z"))
 
 
-def test_the_statements_become_an_update() -> None:
+def test_the_product_takes_the_name() -> None:
     arrays, body = in_place(ARRAYS, [PRODUCT, each(UPDATE, READ)])
     assert [a.array for a in arrays] == ["z"]
     target = replace(PRODUCT, target=View("z", (None,)))
-    assert body == [target, each(Accumulate(at("z"), "add", at("b")), READ)]
+    assert body == [target, each(Assign(at("z"), plus(at("z"), at("b"))), READ)]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,56 @@ def test_the_statements_become_an_update() -> None:
 )
 def test_others_that_need_the_array_keep_it(body: tuple[Stmt, ...]) -> None:
     assert in_place(ARRAYS, body) == (ARRAYS, list(body))
+
+
+COPY = Assign(at("z"), at("p"))
+USE = each(replace(READ, value=plus(at("p"), at("z"))))
+
+
+def test_what_is_a_copy_is_the_product() -> None:
+    read_first, other = each(replace(READ, value=at("p"))), each(Assign(at("q"), at("p")))
+    arrays, body = in_place(ARRAYS, [PRODUCT, read_first, each(COPY), other, USE])
+    assert [a.array for a in arrays] == ["p"]
+    assert body == [PRODUCT, read_first, other, each(replace(READ, value=plus(at("p"), at("p"))))]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (PRODUCT, each(COPY), each(Accumulate(at("z"), "add", at("b"))), USE),
+        (PRODUCT, each(COPY), each(COPY), USE),
+        (PRODUCT, each(COPY), PRODUCT, USE),
+        (PRODUCT, each(COPY), Fill("p", (None,), 0.0), USE),
+        (each(Assign(at("z"), Const(1.0))), PRODUCT, each(READ, COPY), USE),
+        (each(READ), PRODUCT, each(COPY), USE),
+        (PRODUCT, each(each(COPY, index=K, variable="k")), USE),
+        (PRODUCT, each(Assign(at("z"), at("p", "k"))), USE),
+        (PRODUCT, each(COPY), replace(PRODUCT, target=View("z", (None,))), USE),
+    ],
+    ids=["changed", "twice", "again", "cleared", "written before", "read before", "loops", "places", "a target"],
+)
+def test_copies_that_do_not_stay_copies_are_made(body: tuple[Stmt, ...]) -> None:
+    assert in_place(ARRAYS, body) == (ARRAYS, list(body))
+
+
+def test_classes_that_are_picked_cost_neither_a_sweep_nor_an_array_of_their_own() -> None:
+    """A loss as people write it: the score of the class of each row, and its adjoint there."""
+    text = "z = x @ W.T\nmean(logsumexp(z, axis=1) - [z[i, t[i]] for i in range(n)])"
+    function = gradc.compile("W: param[k, d]\nx: data[n, d]\nt: index[n]\n" + text, cache=False)
+    whole = function.source[function.source.index("def value_and_grad(") :]
+    assert whole.count("in_chunks(value_and_grad_rows") == 1
+    assert "empty(" not in whole
+    assert "z_all" not in function.source
+    rng = np.random.default_rng(0)
+    w, x, t = rng.normal(size=(9, 20)), rng.normal(size=(50, 20)), rng.integers(0, 9, 50)
+    p = np.exp(x @ w.T)
+    p /= p.sum(axis=1, keepdims=True)
+    value, (bar,) = function.value_and_grad(w, x, t)
+    np.testing.assert_allclose(value, -np.mean(np.log(p[np.arange(50), t])), rtol=1e-13)
+    p[np.arange(50), t] -= 1.0
+    np.testing.assert_allclose(bar, p.T @ x / 50, rtol=1e-11, atol=1e-13)
+    with pytest.raises(gradc.InputError, match="9"):
+        function(w, x, t + 1)
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,18 @@ class _Reverse:
         total: Node | None = None
         for b in bars:
             summand = b.core if shared is not None else self._multiplied(b)
-            total = summand if total is None else self.build.op("add", total, summand)
+            total = summand if total is None else self._added(total, summand)
         assert total is not None
         return Bar(total, shared)
+
+    def _added(self, a: Node, b: Node) -> Node:
+        """The sum of two contributions: one choice, if each is 0 where the other one may not be."""
+        conditions = {v.args[0].op: v.args for v in (a, b) if v.op == "select" and _is_zero(v.args[2])}
+        if conditions.keys() == {"eq", "ne"}:
+            (equal, there, _), (different, elsewhere, _) = conditions["eq"], conditions["ne"]
+            if set(equal.args) == set(different.args):
+                return self.build.select(equal, there, elsewhere)
+        return self.build.op("add", a, b)
 
     def _multiplied(self, bar: Bar) -> Node:
         if bar.factor is None:
@@ -425,3 +434,7 @@ def _parsed(text: str) -> ast.expr:
 def _number(text: str) -> int | None:
     """What a partial that is a whole number comes to."""
     return int(text) if text.removeprefix("-").isdecimal() else None
+
+
+def _is_zero(node: Node) -> bool:
+    return node.op == "const" and node.value == 0

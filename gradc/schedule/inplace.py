@@ -1,19 +1,20 @@
 """Products of a tile are finished in place: what adds to each of their elements, or scales it, does it in their array.
 
 `z_product = W @ x[rows].T` and then `z[j, i] = z_product[j, i] + b[j]`, after which nobody reads the product, becomes
-`z = W @ x[rows].T` and `z[j, i] += b[j]`: one array of a tile less.
+`z = W @ x[rows].T` and `z[j, i] += b[j]`: one array of a tile less. So does a copy, whoever reads the product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradc.loops import (
     Accumulate,
     Alloc,
     Apply,
     Assign,
+    Comment,
     Element,
     Expr,
     Fill,
@@ -26,6 +27,7 @@ from gradc.loops import (
     expressions,
     parts,
 )
+from gradc.schedule.roles import written
 
 UPDATES = ("add", "mul")
 
@@ -34,13 +36,11 @@ def in_place(arrays: Sequence[Alloc], body: Sequence[Stmt]) -> tuple[tuple[Alloc
     """The arrays of a tile that are left, and what is then done for it."""
     kept, found = {a.array: a for a in arrays}, list(body)
     for product in [s.target.array for s in body if isinstance(s, Product)]:
-        update = _update(product, found)
-        if update is None:
-            continue
-        name = update.target.array
-        if name in kept and product in kept and _alike(kept[name], kept[product]):
-            del kept[product]
-            found = [_with(update, product, s) for s in found]
+        update, copy = _finished(product, found), _copied(product, found)
+        old, new = (product, update) if update else (copy, product)
+        if old in kept and new in kept and _alike(kept[old], kept[new]):
+            del kept[old]
+            found = _renamed(found, old, new)
     return tuple(kept.values()), found
 
 
@@ -48,35 +48,26 @@ def _alike(a: Alloc, b: Alloc) -> bool:
     return (a.shape, a.type, a.fill) == (b.shape, b.type, b.fill)
 
 
-@dataclass(frozen=True)
-class Update:
-    """`target = product op other`, the only statement that reads the product, and the first that knows the target."""
-
-    statement: Assign
-    target: Element
-    op: str
-    other: Expr
-
-
-def _update(product: str, body: Sequence[Stmt]) -> Update | None:
-    found: Update | None = None
+def _finished(product: str, body: Sequence[Stmt]) -> str | None:
+    """The array of `target = product op other`, that alone reads the product, and is the first to know the target."""
+    found: str | None = None
     known: set[str] = set()
     for s, around in _statements(body, ()):
         mentioned = _arrays(s)
         if found is not None:
             if product in mentioned:
                 return None
-        elif product in mentioned and (update := _as_update(s, product)) is not None:
-            if update.target.array in known or _loops(update.target) != sorted(around):
+        elif product in mentioned and (target := _updated(s, product)) is not None:
+            if target.array in known or _loops(target) != sorted(around):
                 return None
-            found = update
+            found = target.array
         elif product in mentioned and not _only_writes(s, product):
             return None
         known |= mentioned
     return found
 
 
-def _as_update(s: Stmt, product: str) -> Update | None:
+def _updated(s: Stmt, product: str) -> Element | None:
     if not (isinstance(s, Assign) and isinstance(s.target, Element) and isinstance(s.value, Apply)):
         return None
     if s.value.op not in UPDATES or s.target.array == product:
@@ -84,8 +75,26 @@ def _as_update(s: Stmt, product: str) -> Update | None:
     for own, other in (s.value.args, s.value.args[::-1]):
         if own == replace(s.target, array=product):
             inside = {p.array for p in parts(other) if isinstance(p, Element)}
-            return None if inside & {product, s.target.array} else Update(s, s.target, s.value.op, other)
+            return None if inside & {product, s.target.array} else s.target
     return None
+
+
+def _copied(product: str, body: Sequence[Stmt]) -> str | None:
+    """The array that holds the product, which is complete by then, and never anything else."""
+    statements = list(_statements(body, ()))
+    for k, (s, around) in enumerate(statements):
+        if isinstance(s, Assign) and isinstance(s.target, Element) and s.value == replace(s.target, array=product):
+            name, others = s.target.array, statements[:k] + statements[k + 1 :]
+            if _loops(s.target) != sorted(around) or any(name in _arrays(t) for t, _ in statements[:k]):
+                return None
+            if name in {_target(t) for t, _ in others} or product in {_target(t) for t, _ in statements[k:]}:
+                return None
+            return name
+    return None
+
+
+def _target(s: Stmt) -> str | None:
+    return s.target.array if isinstance(s, Product) else written(s)
 
 
 def _only_writes(s: Stmt, array: str) -> bool:
@@ -117,22 +126,27 @@ def _loops(element: Element) -> list[str]:
     return sorted(e.name if isinstance(e, Name) else "" for e in turns)
 
 
-def _with(update: Update, product: str, s: Stmt) -> Stmt:
-    """The statement when the product has the update's array."""
-    array = update.target.array
+def _renamed(body: Sequence[Stmt], old: str, new: str) -> list[Stmt]:
+    """The statements with one array for both, which is not copied onto itself."""
 
     def change(e: Expr) -> Expr:
-        return replace(e, array=array) if isinstance(e, Element) and e.array == product else e
+        return replace(e, array=new) if isinstance(e, Element) and e.array == old else e
 
     def viewed(v: View) -> View:
-        return replace(v, array=array) if v.array == product else v
+        return replace(v, array=new) if v.array == old else v
 
-    if s is update.statement:
-        return Accumulate(update.target, update.op, update.other)
-    if isinstance(s, Product):
-        return replace(s, target=viewed(s.target))
-    if isinstance(s, Fill) and s.array == product:
-        return replace(s, array=array)
-    if isinstance(s, For):
-        return replace(s, body=tuple(_with(update, product, t) for t in s.body))
-    return changed(s, change)
+    out: list[Stmt] = []
+    for s in body:
+        if isinstance(s, Product):
+            s = replace(s, target=viewed(s.target), left=viewed(s.left), right=viewed(s.right))
+        elif isinstance(s, Fill) and s.array == old:
+            s = replace(s, array=new)
+        s = changed(s, change)
+        if isinstance(s, For):
+            s = replace(s, body=tuple(_renamed(s.body, old, new)))
+            if all(isinstance(t, Comment) for t in s.body):
+                out += s.body
+                continue
+        if not (isinstance(s, Assign) and s.value == s.target):
+            out.append(s)
+    return out

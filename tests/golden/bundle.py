@@ -346,11 +346,11 @@ def value_and_grad(camera, point, cam, pt, seen):
     # adjoint of point
     for k in range(P):
         for j in range(3):
-            point_bar[k, j] = 0.5*point_bar[k, j]
+            point_bar[k, j] *= 0.5
     # adjoint of camera
     for l in range(C):
         for m in range(9):
-            camera_bar[l, m] = 0.5*camera_bar[l, m]
+            camera_bar[l, m] *= 0.5
     return result, (camera_bar, point_bar)
 
 

@@ -163,9 +163,9 @@ def value_and_grad(u, v, word, context, negative):
     for m in range(V):
         for j in range(d):
             # adjoint of u
-            u_bar[m, j] = result_bar_ratio_3*u_bar[m, j]
+            u_bar[m, j] *= result_bar_ratio_3
             # adjoint of v
-            v_bar[m, j] = result_bar_ratio_3*v_bar[m, j]
+            v_bar[m, j] *= result_bar_ratio_3
     return result, (u_bar, v_bar)
 
 
