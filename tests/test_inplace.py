@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,11 +161,14 @@ def test_classes_that_are_picked_cost_neither_a_sweep_nor_an_array_of_their_own(
 
 
 @pytest.mark.parametrize(
-    "other", [Alloc("z", (D, D), "float"), Alloc("z", (D,), "int"), Alloc("z", (D,), "float", 0.0)]
+    "change", [{"shape": (D, D)}, {"type": "int"}, {"fill": 0.0}], ids=["shape", "type", "what they are filled with"]
 )
-def test_arrays_that_differ_stay_two(other: Alloc) -> None:
+@pytest.mark.parametrize("changed", ["p", "z", "pz"])
+def test_arrays_that_differ_or_are_filled_stay_two(change: dict[str, Any], changed: str) -> None:
+    arrays = tuple(replace(a, **change) if a.array in changed else a for a in ARRAYS)
     body = [PRODUCT, each(UPDATE)]
-    assert in_place((ARRAYS[0], other), body) == ((ARRAYS[0], other), body)
+    stays = changed != "pz" or "fill" in change
+    assert (in_place(arrays, body) == (arrays, body)) is stays
 
 
 @pytest.mark.parametrize("name", [*IN_PLACE, *APART])

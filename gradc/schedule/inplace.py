@@ -45,7 +45,8 @@ def in_place(arrays: Sequence[Alloc], body: Sequence[Stmt]) -> tuple[tuple[Alloc
 
 
 def _alike(a: Alloc, b: Alloc) -> bool:
-    return (a.shape, a.type, a.fill) == (b.shape, b.type, b.fill)
+    """Whether one may stand for the other; what they are filled with, a product would write over."""
+    return (a.shape, a.type) == (b.shape, b.type) and a.fill is None and b.fill is None
 
 
 def _finished(product: str, body: Sequence[Stmt]) -> str | None:
