@@ -144,7 +144,7 @@ def test_contributions_of_which_one_is_zero_are_one_choice(name: str) -> None:
     summand, one = EXCLUSIVE[name]
     function = gradc.compile(f"{SCORES}sum([{summand} for i in range(n)])", cache=False)
     adjoint = next(line for line in function.source.splitlines() if re.match(r" *z_bar.*\[.* = ", line))
-    assert (adjoint.count(" if ") == 1) is one, adjoint
+    assert (" + " not in adjoint) is one, adjoint
     rng = np.random.default_rng(0)
     x, w, t, s = rng.normal(size=(6, 3)), rng.normal(size=(4, 3)), rng.integers(0, 4, 6), rng.integers(0, 4, 6)
     bar, rows = np.exp(x @ w.T), np.arange(6)

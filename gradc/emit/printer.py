@@ -174,9 +174,10 @@ class Printer:
         self.wide = around | {p.name for p in wide}
         self.kernels.append(self._kernel(s))
         self.wide = around
-        least = str(SWEEP_WORK)
-        if s.private.constant != 0:
-            least = f"{self.call('max')}({least}, {PRIVATE_WORK * CHUNKS}*{self._factor(s.private)})"
+        private = PRIVATE_WORK * CHUNKS
+        least = str(max(SWEEP_WORK, private * (s.private.constant or 0)))
+        if s.private.constant is None:
+            least = f"{self.call('max')}({least}, {private}*{self._factor(s.private)})"
         count = f"{CHUNKS} if {self._length(s.work)} >= {least} else 1"
         lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
         for p in s.parts:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gradc.loops import (
@@ -34,14 +34,16 @@ UPDATES = ("add", "mul")
 
 def in_place(arrays: Sequence[Alloc], body: Sequence[Stmt]) -> tuple[tuple[Alloc, ...], list[Stmt]]:
     """The arrays of a tile that are left, and what is then done for it."""
-    kept, found = {a.array: a for a in arrays}, list(body)
-    for product in [s.target.array for s in body if isinstance(s, Product)]:
-        update, copy = _finished(product, found), _copied(product, found)
-        old, new = (product, update) if update else (copy, product)
-        if old in kept and new in kept and _alike(kept[old], kept[new]):
-            del kept[old]
-            found = _renamed(found, old, new)
-    return tuple(kept.values()), found
+    kept = {a.array: a for a in arrays}
+    uses = _Uses(body)
+    names: dict[str, str] = {}
+    for product in dict.fromkeys(s.target.array for s in body if isinstance(s, Product)):
+        update = uses.finished(product)
+        old, new = (product, update) if update else (uses.copy(product), product)
+        alone = {old, new}.isdisjoint((*names, *names.values()))
+        if old in kept and new in kept and alone and _alike(kept[old], kept[new]):
+            names[old] = new
+    return tuple(a for a in arrays if a.array not in names), _renamed(body, names)
 
 
 def _alike(a: Alloc, b: Alloc) -> bool:
@@ -49,23 +51,38 @@ def _alike(a: Alloc, b: Alloc) -> bool:
     return (a.shape, a.type) == (b.shape, b.type) and a.fill is None and b.fill is None
 
 
-def _finished(product: str, body: Sequence[Stmt]) -> str | None:
-    """The array of `target = product op other`, that alone reads the product, and is the first to know the target."""
-    found: str | None = None
-    known: set[str] = set()
-    for s, around in _statements(body, ()):
-        mentioned = _arrays(s)
-        if found is not None:
-            if product in mentioned:
-                return None
-        elif product in mentioned and (target := _updated(s, product)) is not None:
-            if target.array in known or _loops(target) != sorted(around):
-                return None
-            found = target.array
-        elif product in mentioned and not _only_writes(s, product):
+class _Uses:
+    """Where each array stands, as places in the sequence of all statements."""
+
+    def __init__(self, body: Sequence[Stmt]) -> None:
+        self.statements = list(_statements(body, ()))
+        self.of: dict[str, list[int]] = {}
+        for k, (s, _) in enumerate(self.statements):
+            for array in _arrays(s):
+                self.of.setdefault(array, []).append(k)
+
+    def finished(self, product: str) -> str | None:
+        """The array of `target = product op other`, that alone reads the product, and is first to know the target."""
+        *before, last = self.of[product]
+        s, around = self.statements[last]
+        target = _updated(s, product)
+        if target is None or self.of[target.array][0] < last or _loops(target) != sorted(around):
             return None
-        known |= mentioned
-    return found
+        return target.array if all(_only_writes(self.statements[k][0], product) for k in before) else None
+
+    def copy(self, product: str) -> str | None:
+        """The array that holds the product, which is complete by then, and never anything else."""
+        for k in self.of[product]:
+            s, around = self.statements[k]
+            if isinstance(s, Assign) and isinstance(s.target, Element) and s.value == replace(s.target, array=product):
+                copy = s.target.array
+                first = self.of[copy][0] == k and _loops(s.target) == sorted(around)
+                stays = self._writes(copy) == [k] and all(w < k for w in self._writes(product))
+                return copy if first and stays else None
+        return None
+
+    def _writes(self, array: str) -> list[int]:
+        return [k for k in self.of[array] if _target(self.statements[k][0]) == array]
 
 
 def _updated(s: Stmt, product: str) -> Element | None:
@@ -77,20 +94,6 @@ def _updated(s: Stmt, product: str) -> Element | None:
         if own == replace(s.target, array=product):
             inside = {p.array for p in parts(other) if isinstance(p, Element)}
             return None if inside & {product, s.target.array} else s.target
-    return None
-
-
-def _copied(product: str, body: Sequence[Stmt]) -> str | None:
-    """The array that holds the product, which is complete by then, and never anything else."""
-    statements = list(_statements(body, ()))
-    for k, (s, around) in enumerate(statements):
-        if isinstance(s, Assign) and isinstance(s.target, Element) and s.value == replace(s.target, array=product):
-            name, others = s.target.array, statements[:k] + statements[k + 1 :]
-            if _loops(s.target) != sorted(around) or any(name in _arrays(t) for t, _ in statements[:k]):
-                return None
-            if name in {_target(t) for t, _ in others} or product in {_target(t) for t, _ in statements[k:]}:
-                return None
-            return name
     return None
 
 
@@ -127,24 +130,24 @@ def _loops(element: Element) -> list[str]:
     return sorted(e.name if isinstance(e, Name) else "" for e in turns)
 
 
-def _renamed(body: Sequence[Stmt], old: str, new: str) -> list[Stmt]:
-    """The statements with one array for both, which is not copied onto itself."""
+def _renamed(body: Sequence[Stmt], names: Mapping[str, str]) -> list[Stmt]:
+    """The statements with other names for some arrays, none of which is copied onto itself."""
 
     def change(e: Expr) -> Expr:
-        return replace(e, array=new) if isinstance(e, Element) and e.array == old else e
+        return replace(e, array=names[e.array]) if isinstance(e, Element) and e.array in names else e
 
     def viewed(v: View) -> View:
-        return replace(v, array=new) if v.array == old else v
+        return replace(v, array=names.get(v.array, v.array))
 
     out: list[Stmt] = []
     for s in body:
         if isinstance(s, Product):
             s = replace(s, target=viewed(s.target), left=viewed(s.left), right=viewed(s.right))
-        elif isinstance(s, Fill) and s.array == old:
-            s = replace(s, array=new)
+        elif isinstance(s, Fill):
+            s = replace(s, array=names.get(s.array, s.array))
         s = changed(s, change)
         if isinstance(s, For):
-            s = replace(s, body=tuple(_renamed(s.body, old, new)))
+            s = replace(s, body=tuple(_renamed(s.body, names)))
             if all(isinstance(t, Comment) for t in s.body):
                 out += s.body
                 continue
