@@ -110,6 +110,15 @@ def test_others_that_need_the_array_keep_it(body: tuple[Stmt, ...]) -> None:
     assert in_place(ARRAYS, body) == (ARRAYS, list(body))
 
 
+def test_an_array_is_renamed_once() -> None:
+    """What is finished in place may be a part of another sum: the second product stays where it is."""
+    more = replace(PRODUCT, target=View("z", (None,)), add=True)
+    last = Assign(at("y"), plus(at("z"), at("c")))
+    arrays, body = in_place((*ARRAYS, Alloc("y", (D,), "float")), [PRODUCT, each(UPDATE), more, each(last)])
+    assert [a.array for a in arrays] == ["z", "y"]
+    assert body == [replace(more, add=False), each(Assign(at("z"), plus(at("z"), at("b")))), more, each(last)]
+
+
 COPY = Assign(at("z"), at("p"))
 USE = each(replace(READ, value=plus(at("p"), at("z"))))
 

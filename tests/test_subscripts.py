@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import gradc
+from gradc.build import Builder
+from gradc.extents import Index, Poly
+from gradc.ir import Graph
 
 HEAD = """x: param[n]
 A: param[n, m, 3]
@@ -136,3 +139,19 @@ def test_subscripts_that_are_refused(expression: str, error: type[gradc.GradcErr
     with pytest.raises(error, match=message) as caught:
         gradc.compile(f"{HEAD}sum({expression})")
     assert caught.value.line == 9
+
+
+def test_positions_are_checked_along_the_axis_that_they_are_positions_of() -> None:
+    """`y[i][k]` is a read of y, but of `[y[k//2] for k in range(n)]` more positions would be right than there are."""
+    build = Builder(Graph())
+    i, other, j = Index(Poly.atom("n"), 0), Index(Poly.atom("n"), 1), Index(Poly.atom("d"), 0)
+    z = build.op("exp", build.op("cosh", build.input("z", (i, j), "float")))
+    position = build.input("t", (), "int")
+    row = build.read(z, [i], [build.index(other)])
+    assert (row.op, row.args[0]) == ("read", z)
+    there = build.read(row, [j], [position])
+    assert (there.args[0], set(there.axes)) == (z, {i, j})
+    halved = build.read(z, [j], [build.op("floordiv", build.index(j), build.const(2))])
+    assert build.read(halved, [j], [position]).args[0] is halved
+    assert build.read(row, [other], [position]).args[0] is row
+    assert build.read(build.read(row, [j], [position]), [other], [build.index(i)]).axes == (j,)
