@@ -323,21 +323,16 @@ def _renamed(bound: Sequence[Index], inside: frozenset[Index], others: frozenset
 
 
 def _checks_the_same(node: Node, axes: Set[Index]) -> bool:
-    """Whether what the node reads has these axes too, so that positions along them can be checked there."""
-    if _is_renamed_input(node):
-        return True
-    if node.op != "read" or node.guard is not None:
-        return False
-    inside = frozenset(node.axes).union(*(e.indices for e in node.subscripts))
-    return axes <= node.args[0].indices - inside
+    """Whether positions along these axes are ones along as long axes of what the node reads, to be checked there."""
+    return node.op == "input" or (node.op == "read" and node.guard is None and all(_is_kept(node, a) for a in axes))
 
 
-def _is_renamed_input(node: Node) -> bool:
-    """Whether it is an input, at whatever indices over the whole of its axes."""
-    if node.op != "read" or node.guard is not None:
-        return node.op == "input"
-    pairs = zip(node.axes, node.subscripts, strict=True)
-    return node.args[0].op == "input" and all(e.op == "index" and e.index.extent == a.extent for a, e in pairs)
+def _is_kept(read: Node, axis: Index) -> bool:
+    """Whether the value that is read has this axis, whatever its name."""
+    places = [(a, e) for a, e in zip(read.axes, read.subscripts, strict=True) if axis in e.indices]
+    if axis in read.args[0].indices - set(read.axes):
+        return not places
+    return len(places) == 1 and _is_index(places[0][1], axis) and places[0][0].extent == axis.extent
 
 
 def _is_choice(value: Node, over: frozenset[Index]) -> bool:

@@ -149,22 +149,37 @@ def test_copies_that_do_not_stay_copies_are_made(body: tuple[Stmt, ...]) -> None
     assert in_place(ARRAYS, body) == (ARRAYS, list(body))
 
 
-def test_classes_that_are_picked_cost_neither_a_sweep_nor_an_array_of_their_own() -> None:
-    """A loss as people write it: the score of the class of each row, and its adjoint there."""
-    text = "z = x @ W.T\nmean(logsumexp(z, axis=1) - [z[i, t[i]] for i in range(n)])"
-    function = gradc.compile("W: param[k, d]\nx: data[n, d]\nt: index[n]\n" + text, cache=False)
+PICKED = {
+    "cross entropy": "mean(logsumexp(z, axis=1) - [z[i, t[i]] for i in range(n)])",
+    "hinge": "mean([sum(relu(1 + z[i, j] - z[i, t[i]]) for j in range(k) if j != t[i]) for i in range(n)])",
+}
+
+
+@pytest.mark.parametrize("name", PICKED)
+def test_classes_that_are_picked_cost_neither_a_sweep_nor_an_array_of_their_own(name: str) -> None:
+    """Losses as people write them: of the score of the class of each row, with an adjoint there."""
+    text = f"W: param[k, d]\nx: data[n, d]\nt: index[n]\nz = x @ W.T\n{PICKED[name]}"
+    function = gradc.compile(text, cache=False)
     whole = function.source[function.source.index("def value_and_grad(") :]
     assert whole.count("in_chunks(value_and_grad_rows") == 1
     assert "empty(" not in whole
     assert "z_all" not in function.source
-    rng = np.random.default_rng(0)
+    rng, rows = np.random.default_rng(0), np.arange(50)
     w, x, t = rng.normal(size=(9, 20)), rng.normal(size=(50, 20)), rng.integers(0, 9, 50)
-    p = np.exp(x @ w.T)
-    p /= p.sum(axis=1, keepdims=True)
-    value, (bar,) = function.value_and_grad(w, x, t)
-    np.testing.assert_allclose(value, -np.mean(np.log(p[np.arange(50), t])), rtol=1e-13)
-    p[np.arange(50), t] -= 1.0
-    np.testing.assert_allclose(bar, p.T @ x / 50, rtol=1e-11, atol=1e-13)
+    z = x @ w.T
+    own = z[rows, t][:, None]
+    if name == "hinge":
+        gaps = np.maximum(1 + z - own, 0.0)
+        gaps[rows, t] = 0.0
+        losses, bar = gaps.sum(axis=1), (gaps > 0.0).astype(float)
+    else:
+        bar = np.exp(z - own)
+        losses, bar = np.log(bar.sum(axis=1)), bar / bar.sum(axis=1, keepdims=True)
+        bar[rows, t] = 0.0
+    bar[rows, t] = -bar.sum(axis=1)
+    value, (got,) = function.value_and_grad(w, x, t)
+    np.testing.assert_allclose(value, losses.mean(), rtol=1e-13)
+    np.testing.assert_allclose(got, bar.T @ x / 50, rtol=1e-11, atol=1e-13)
     with pytest.raises(gradc.InputError, match="9"):
         function(w, x, t + 1)
 

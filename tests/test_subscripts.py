@@ -153,5 +153,10 @@ def test_positions_are_checked_along_the_axis_that_they_are_positions_of() -> No
     assert (there.args[0], set(there.axes)) == (z, {i, j})
     halved = build.read(z, [j], [build.op("floordiv", build.index(j), build.const(2))])
     assert build.read(halved, [j], [position]).args[0] is halved
-    assert build.read(row, [other], [position]).args[0] is row
+    assert build.read(row, [other], [position]).args[0] is z
+    short = Index(Poly.atom("n") - Poly.const(1), 0)
+    most = build.read(z, [i], [build.index(short)])
+    assert build.read(most, [short], [position]).args[0] is most
+    diagonal = build.read(z, [i, j], [build.index(other), build.index(other)])
+    assert build.read(diagonal, [other], [position]).args[0] is diagonal
     assert build.read(build.read(row, [j], [position]), [other], [build.index(i)]).axes == (j,)
