@@ -187,7 +187,7 @@ class Algebra:
         if name == "add":
             return self._sum(a, b)
         if name == "sub":
-            if _is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
+            if is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
                 return a
             if a.op == "neg":
                 return self.op("neg", self.op("add", a.args[0], b))
@@ -247,9 +247,9 @@ class Algebra:
 
     def _sum(self, a: Node, b: Node) -> Node | None:
         if a.type == "int" and b.type == "int":
-            if _is_const(a, 0):
+            if is_const(a, 0):
                 return b
-            if _is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
+            if is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
                 return a
             if b.op == "const" and isinstance(b.value, int) and b.value < 0:
                 return self.op("sub", a, self.const(-b.value))
@@ -264,11 +264,11 @@ class Algebra:
             return self.op("mul", *a.args[1:])  # one of two and the other of them: sigmoid(x)*sigmoid(-x)
         if b.op == "const" and a.op != "const":
             return self.op("mul", b, a)
-        if _is_const(a, 1):
+        if is_const(a, 1):
             return self.convert(b, "float") if a.type == "float" and b.type == "int" else b
-        if _is_const(a, -1):
+        if is_const(a, -1):
             return self.op("neg", self.convert(b, "float") if a.type == "float" else b)
-        if _is_const(a, 0) and a.type == b.type == "int":
+        if is_const(a, 0) and a.type == b.type == "int":
             return a
         if a.op == "neg":
             return self.op("neg", self.op("mul", a.args[0], b))
@@ -339,7 +339,7 @@ def _taken_apart(condition: Node, name: str) -> tuple[set[Node], set[Node]]:
     return leaves.union(stack), joints
 
 
-def _is_const(node: Node, value: float) -> bool:
+def is_const(node: Node, value: float) -> bool:
     return node.op == "const" and node.value == value
 
 

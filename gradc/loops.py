@@ -372,6 +372,15 @@ def changed(s: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
     return s
 
 
+def as_update(s: Stmt) -> Accumulate | None:
+    """`a[i] = a[i] + b` as `a[i] += b`, or the same of products."""
+    if isinstance(s, Assign) and isinstance(s.target, Element) and isinstance(s.value, Apply):
+        for own, other in (s.value.args, s.value.args[::-1]) if s.value.op in ("add", "mul") else ():
+            if own == s.target:
+                return Accumulate(s.target, s.value.op, other)
+    return None
+
+
 def parts(expr: Expr) -> list[Expr]:
     """The expression and everything inside it."""
     found: list[Expr] = [expr]

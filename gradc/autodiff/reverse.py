@@ -11,6 +11,7 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 
+from gradc.algebra import is_const
 from gradc.autodiff.choices import Moderate, behind_choices, differentiated
 from gradc.autodiff.guards import Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
@@ -151,7 +152,7 @@ class _Reverse:
 
     def _added(self, a: Node, b: Node) -> Node:
         """The sum of two contributions: one choice, if each is 0 where the other one may not be."""
-        conditions = {v.args[0].op: v.args for v in (a, b) if v.op == "select" and _is_zero(v.args[2])}
+        conditions = {v.args[0].op: v.args for v in (a, b) if v.op == "select" and is_const(v.args[2], 0)}
         if conditions.keys() == {"eq", "ne"}:
             (equal, there, _), (different, elsewhere, _) = conditions["eq"], conditions["ne"]
             if set(equal.args) == set(different.args):
@@ -434,7 +435,3 @@ def _parsed(text: str) -> ast.expr:
 def _number(text: str) -> int | None:
     """What a partial that is a whole number comes to."""
     return int(text) if text.removeprefix("-").isdecimal() else None
-
-
-def _is_zero(node: Node) -> bool:
-    return node.op == "const" and node.value == 0

@@ -29,6 +29,7 @@ from gradc.loops import (
     Target,
     Tiles,
     View,
+    as_update,
 )
 from gradc.ops import OPS
 
@@ -130,7 +131,7 @@ class Printer:
                 return [f"{target} = {self._widened(s.value)}"]
             if isinstance(s.target, Name):
                 (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
-            update = _update(s)
+            update = as_update(s)
             return [f"{target} = {self.expr(s.value)}"] if update is None else self._accumulate(update, target)
         return self._accumulate(s, target)
 
@@ -389,12 +390,3 @@ def _plain(e: Expr, names: set[str]) -> bool:
 def printable(text: str) -> str:
     """Text of the user's that cannot end the line it stands in."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-
-
-def _update(s: Assign) -> Accumulate | None:
-    """`a[i] = a[i] + b` as `a[i] += b`."""
-    if isinstance(s.target, Element) and isinstance(s.value, Apply) and s.value.op in ("add", "mul"):
-        for own, other in (s.value.args, s.value.args[::-1]):
-            if own == s.target:
-                return Accumulate(s.target, s.value.op, other)
-    return None

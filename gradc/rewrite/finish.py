@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradc.algebra import is_const
 from gradc.build import Builder
 from gradc.ir import Node
 from gradc.program import Provenance
@@ -28,7 +29,7 @@ def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tu
         return None
     for (t, yes), (rest, no) in ((args[0].args, args[1].args), (args[1].args, args[0].args)):
         z = yes.args[0]
-        complement = rest.op == "sub" and _is(rest.args[0], 1) and rest.args[1] is t
+        complement = rest.op == "sub" and is_const(rest.args[0], 1) and rest.args[1] is t
         if complement and z.op != "neg" and build.op("neg", z) is no.args[0]:
             slope = build.select(build.op("ge", z, build.const(0.0)), build.op("neg", rest), t)
             tail = build.op("log1p", build.op("exp", build.op("neg", build.op("abs", z))))
@@ -73,7 +74,3 @@ def _logistic(build: Builder, op: str, z: Node) -> Node:
 
 def _magnitude(z: Node) -> Node:
     return z.args[0] if z.op == "neg" else z
-
-
-def _is(node: Node, value: float) -> bool:
-    return node.op == "const" and node.value == value

@@ -23,7 +23,6 @@ from gradc.loops import (
     Linear,
     Name,
     Part,
-    Product,
     Routine,
     Stmt,
     Sweep,
@@ -35,7 +34,7 @@ from gradc.loops import (
 from gradc.program import Input
 from gradc.schedule.names import Names
 from gradc.schedule.order import is_row
-from gradc.schedule.roles import Roles, named, reads, roles, written
+from gradc.schedule.roles import Roles, mentioned, named, roles, written
 from gradc.schedule.tiles import Tiling
 
 
@@ -51,7 +50,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     local: set[str] = set()
     axes: list[str] = []
     count = 0
-    used_in, written_in = _items(body, _names), _items(body, _written)
+    used_in, written_in = _items(body, mentioned), _items(body, _written)
     for position, s in enumerate(body):
         if isinstance(s, For) and is_row(s.index, row):
             found = roles(s)
@@ -62,7 +61,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
                 local |= found.arrays.keys()
     if not count:
         return routine
-    elsewhere = {name for s, _ in walk([s for s in body if not isinstance(s, Sweep)]) for name in _names(s)}
+    elsewhere = {name for s, _ in walk([s for s in body if not isinstance(s, Sweep)]) for name in mentioned(s)}
     elsewhere.update(name for s in body if isinstance(s, Sweep) for name in s.parameters)
     kept = [s for s in body if not (isinstance(s, Alloc) and s.array in local and s.array not in elsewhere)]
     return replace(routine, body=tuple(kept))
@@ -85,10 +84,6 @@ def _left_behind(found: Roles, used_in: Mapping[str, set[int]], written_in: Mapp
 
 def _written(s: Stmt) -> set[str]:
     return {w for w in (written(s),) if w is not None}
-
-
-def _names(s: Stmt) -> set[str]:
-    return {*_written(s), *reads(s)}
 
 
 def _sweep(
@@ -127,12 +122,8 @@ def _parameters(
         made |= {s.start, s.stop, s.height} if isinstance(s, Tiles) else set()
         if isinstance(s, Assign | Linear) and isinstance(s.target, Name):
             made.add(s.target.name)
-        names = [*_names(s)]
-        if isinstance(s, Product):
-            names += [v.array for v in (s.target, s.left, s.right)]
-        for poly in lengths(s):
-            names += sorted(poly.dims | {e.name for e in poly.entries})
-        used.update(dict.fromkeys(sorted(names)))
+        needed = mentioned(s).union(*(poly.dims | {e.name for e in poly.entries} for poly in lengths(s)))
+        used.update(dict.fromkeys(sorted(needed)))
     free = [name for name in used if name not in made]
     return tuple(sorted(free, key=lambda n: order.get(n, len(order))))
 

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gradc.extents import Index
 from gradc.loops import (
-    Accumulate,
     Alloc,
     Apply,
     Assign,
@@ -23,13 +23,12 @@ from gradc.loops import (
     Product,
     Stmt,
     View,
+    as_update,
     changed,
-    expressions,
     parts,
+    walk,
 )
-from gradc.schedule.roles import written
-
-UPDATES = ("add", "mul")
+from gradc.schedule.roles import mentioned, named, reads, written
 
 
 def in_place(arrays: Sequence[Alloc], body: Sequence[Stmt]) -> tuple[tuple[Alloc, ...], list[Stmt]]:
@@ -55,83 +54,52 @@ class _Uses:
     """Where each array stands, as places in the sequence of all statements."""
 
     def __init__(self, body: Sequence[Stmt]) -> None:
-        self.statements = list(_statements(body, ()))
+        self.statements = list(walk(body))
         self.of: dict[str, list[int]] = {}
+        self.loops: dict[str, Index] = {}
         for k, (s, _) in enumerate(self.statements):
-            for array in _arrays(s):
-                self.of.setdefault(array, []).append(k)
+            for name in mentioned(s):
+                self.of.setdefault(name, []).append(k)
+            if isinstance(s, For):
+                self.loops[s.variable] = s.index
 
     def finished(self, product: str) -> str | None:
         """The array of `target = product op other`, that alone reads the product, and is first to know the target."""
         *before, last = self.of[product]
-        s, around = self.statements[last]
-        target = _updated(s, product)
-        if target is None or self.of[target.array][0] < last or _loops(target) != sorted(around):
+        s, _ = self.statements[last]
+        if not isinstance(s, Assign) or written(s) == product or not self._starts(s, last):
             return None
-        return target.array if all(_only_writes(self.statements[k][0], product) for k in before) else None
+        target = named(s.target)
+        update = as_update(_renamed_in(s, {product: target}))
+        if update is None or target in (named(p) for p in parts(update.value) if isinstance(p, Element)):
+            return None
+        return None if any(product in reads(self.statements[k][0]) for k in before) else target
 
     def copy(self, product: str) -> str | None:
         """The array that holds the product, which is complete by then, and never anything else."""
         for k in self.of[product]:
-            s, around = self.statements[k]
+            s, _ = self.statements[k]
             if isinstance(s, Assign) and isinstance(s.target, Element) and s.value == replace(s.target, array=product):
                 copy = s.target.array
-                first = self.of[copy][0] == k and _loops(s.target) == sorted(around)
                 stays = self._writes(copy) == [k] and all(w < k for w in self._writes(product))
-                return copy if first and stays else None
+                return copy if stays and self._starts(s, k) else None
         return None
+
+    def _starts(self, s: Assign, k: int) -> bool:
+        """Whether nobody knows the array before, and each turn of the loops around has an element of its own."""
+        if not isinstance(s.target, Element) or self.of[s.target.array][0] < k:
+            return False
+        turns = (e.args[0] if isinstance(e, Apply) and e.op == "sub" else e for e in s.target.at)  # a tile's i - start
+        found = [self.loops.get(e.name) if isinstance(e, Name) else None for e in turns]
+        around = self.statements[k][1]
+        return len(found) == len(around) and set(found) == set(around)
 
     def _writes(self, array: str) -> list[int]:
-        return [k for k in self.of[array] if _target(self.statements[k][0]) == array]
+        return [k for k in self.of[array] if written(self.statements[k][0]) == array]
 
 
-def _updated(s: Stmt, product: str) -> Element | None:
-    if not (isinstance(s, Assign) and isinstance(s.target, Element) and isinstance(s.value, Apply)):
-        return None
-    if s.value.op not in UPDATES or s.target.array == product:
-        return None
-    for own, other in (s.value.args, s.value.args[::-1]):
-        if own == replace(s.target, array=product):
-            inside = {p.array for p in parts(other) if isinstance(p, Element)}
-            return None if inside & {product, s.target.array} else s.target
-    return None
-
-
-def _target(s: Stmt) -> str | None:
-    return s.target.array if isinstance(s, Product) else written(s)
-
-
-def _only_writes(s: Stmt, array: str) -> bool:
-    if isinstance(s, Product):
-        return array not in (s.left.array, s.right.array)
-    mentioned = [p for e in expressions(s) for p in parts(e) if isinstance(p, Element) and p.array == array]
-    return isinstance(s, Fill) or (isinstance(s, Assign | Accumulate) and mentioned == [s.target])
-
-
-def _arrays(s: Stmt) -> set[str]:
-    """The arrays that stand in a statement itself."""
-    if isinstance(s, Product):
-        return {s.target.array, s.left.array, s.right.array}
-    found = {p.array for e in expressions(s) for p in parts(e) if isinstance(p, Element)}
-    return found | {s.array} if isinstance(s, Fill) else found
-
-
-def _statements(body: Sequence[Stmt], around: tuple[str, ...]) -> Iterator[tuple[Stmt, tuple[str, ...]]]:
-    """All statements, with the variables of the loops around each."""
-    for s in body:
-        yield s, around
-        if isinstance(s, For):
-            yield from _statements(s.body, (*around, s.variable))
-
-
-def _loops(element: Element) -> list[str]:
-    """The variables of the loops whose turns are its subscripts, rows counted from the first of the tile."""
-    turns = (e.args[0] if isinstance(e, Apply) and e.op == "sub" else e for e in element.at)
-    return sorted(e.name if isinstance(e, Name) else "" for e in turns)
-
-
-def _renamed(body: Sequence[Stmt], names: Mapping[str, str]) -> list[Stmt]:
-    """The statements with other names for some arrays, none of which is copied onto itself."""
+def _renamed_in(s: Stmt, names: Mapping[str, str]) -> Stmt:
+    """The statement itself with other names for some arrays."""
 
     def change(e: Expr) -> Expr:
         return replace(e, array=names[e.array]) if isinstance(e, Element) and e.array in names else e
@@ -139,13 +107,18 @@ def _renamed(body: Sequence[Stmt], names: Mapping[str, str]) -> list[Stmt]:
     def viewed(v: View) -> View:
         return replace(v, array=names.get(v.array, v.array))
 
+    if isinstance(s, Product):
+        return replace(s, target=viewed(s.target), left=viewed(s.left), right=viewed(s.right))
+    if isinstance(s, Fill):
+        s = replace(s, array=names.get(s.array, s.array))
+    return changed(s, change)
+
+
+def _renamed(body: Sequence[Stmt], names: Mapping[str, str]) -> list[Stmt]:
+    """The statements with these names, and without what is then copied onto itself."""
     out: list[Stmt] = []
     for s in body:
-        if isinstance(s, Product):
-            s = replace(s, target=viewed(s.target), left=viewed(s.left), right=viewed(s.right))
-        elif isinstance(s, Fill):
-            s = replace(s, array=names.get(s.array, s.array))
-        s = changed(s, change)
+        s = _renamed_in(s, names)
         if isinstance(s, For):
             s = replace(s, body=tuple(_renamed(s.body, names)))
             if all(isinstance(t, Comment) for t in s.body):

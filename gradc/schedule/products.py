@@ -218,7 +218,7 @@ class Products:
         writers: dict[str, int] = {}
         zeros: set[str] = set()
         for s, _ in walk(body):
-            name = s.target.array if isinstance(s, Product) else written(s)
+            name = written(s)
             if name is None:
                 continue
             writers[name] = writers.get(name, 0) + 1

@@ -18,9 +18,11 @@ from gradc.loops import (
     For,
     Linear,
     Name,
+    Product,
     Section,
     Stmt,
     Target,
+    View,
     expressions,
     parts,
     walk,
@@ -83,10 +85,10 @@ def written(s: Stmt) -> str | None:
     """The variable or array a statement writes to."""
     if isinstance(s, Fill):
         return s.array
-    return named(s.target) if isinstance(s, Assign | Accumulate | Linear) else None
+    return named(s.target) if isinstance(s, Assign | Accumulate | Linear | Product) else None
 
 
-def named(target: Target | Section) -> str:
+def named(target: Target | Section | View) -> str:
     return target.name if isinstance(target, Name) else target.array
 
 
@@ -99,6 +101,13 @@ def reads(s: Stmt) -> Iterator[str]:
                 yield named(p)
     if isinstance(s, Linear):
         yield from (section.array for section in s.given)
+    if isinstance(s, Product):
+        yield from (s.left.array, s.right.array)
+
+
+def mentioned(s: Stmt) -> set[str]:
+    """The variables and arrays that stand in a statement itself."""
+    return {*reads(s), *filter(None, (written(s),))}
 
 
 def _classify(found: Roles, name: str, of: list[Stmt]) -> bool:

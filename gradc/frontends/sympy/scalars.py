@@ -9,6 +9,7 @@ from functools import reduce
 import sympy
 from sympy import functions as f
 
+from gradc.algebra import is_const
 from gradc.build import Builder
 from gradc.errors import UnsupportedError
 from gradc.frontends.sympy.forms import Part
@@ -87,7 +88,7 @@ def product(build: Builder, parts: Sequence[Part], args: Sequence[Node]) -> Node
             sign = -1 if part.p < 0 else 1
             above += [const(build, abs(int(part.p)))] if abs(part.p) != 1 else []
             below += [const(build, int(part.q))] if part.q != 1 else []
-        elif a.op == "div" and _is(a.args[0], 1):
+        elif a.op == "div" and is_const(a.args[0], 1):
             below.append(a.args[1])
         else:
             above.append(a)
@@ -112,7 +113,7 @@ def power(build: Builder, e: Part, args: Sequence[Node]) -> Node:
 def heaviside(build: Builder, e: Part, args: Sequence[Node]) -> Node:
     x, at_zero = args
     half = real(build, "div", real(build, "add", const(build, 1), real(build, "sign", x)), const(build, 2))
-    return half if _is(at_zero, 0.5) else build.select(real(build, "eq", x, const(build, 0)), at_zero, half)
+    return half if is_const(at_zero, 0.5) else build.select(real(build, "eq", x, const(build, 0)), at_zero, half)
 
 
 def arccot(build: Builder, e: Part, args: Sequence[Node]) -> Node:
@@ -201,10 +202,6 @@ def delta(build: Builder, e: Part, args: Sequence[Node]) -> Node:
     for name, limit in zip(("ge", "le"), limits, strict=False):
         holds = build.op("and", holds, real(build, name, i, limit))
     return build.select(holds, const(build, 1), const(build, 0))
-
-
-def _is(node: Node, value: float) -> bool:
-    return node.op == "const" and node.value == value
 
 
 def _is_negative(node: Node) -> bool:
