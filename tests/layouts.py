@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 from typing import Any
 
 import numpy as np
@@ -26,3 +28,16 @@ def tile(a: Any) -> Any:
 
 def tile_transposed(a: Any) -> Any:
     return tile(a.T).T
+
+
+def at_the_end(a: Any) -> Any:
+    """Up to where memory is forbidden: to touch one number more would end the process. For POSIX systems."""
+    flipped = not a.flags.c_contiguous
+    source = a.T if flipped else a
+    whole = -(-source.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, whole + mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + whole), mmap.PAGESIZE, 0) == 0
+    out = np.frombuffer(memory, a.dtype, source.size, whole - source.nbytes).reshape(source.shape)
+    out[...] = source
+    return out.T if flipped else out

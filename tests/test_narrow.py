@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import mmap
 import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from layouts import by_rows, transposed
+from layouts import at_the_end, by_rows, transposed
 
 from gradc.runtime import narrow
 
@@ -126,19 +125,6 @@ def test_other_products_are_left_to_others(m: int, n: int, k: int) -> None:
 def test_nothing_beyond_the_arrays_is_read(dtype: str) -> None:
     """The arrays end where memory is forbidden: one number further would end the process."""
     run, rng = compiled(dtype), np.random.default_rng(0)
-    page, system = mmap.PAGESIZE, ctypes.CDLL(None)
-
-    def at_the_end(a: Any) -> Any:
-        flipped = not a.flags.c_contiguous
-        source = a.T if flipped else a
-        whole = -(-source.nbytes // page) * page
-        memory = mmap.mmap(-1, whole + page)
-        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        assert system.mprotect(ctypes.c_void_p(start + whole), page, 0) == 0
-        out = np.frombuffer(memory, a.dtype, source.size, whole - source.nbytes).reshape(source.shape)
-        out[:] = source
-        return out.T if flipped else out
-
     for m, n, k in [(5, 9, LONG + 3), (4, LONG + 3, 9), (LONG + 5, 3, LONG + 1), (LONG + 7, 6, 130)]:
         a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
         for left, right in itertools.product((by_rows, transposed), repeat=2):

@@ -57,8 +57,9 @@ NEAR = 160
 """How many registers full of numbers are near at hand: ten kilobytes, part of a core's first cache.
 
 A tile that is little more than rows of data keeps to that, if they are short: looking at them again is for nothing.
-Of float32 more fit, and less is gained: there it makes no difference.
 """
+SHORT = 32
+"""The most registers full of numbers of short rows: two kilobytes, some of which are near at hand yet."""
 TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
 """A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that.
 
@@ -155,15 +156,15 @@ class Printer:
     def _height(self, s: Tiles) -> str:
         """As many rows as there is room for what is held of them; a number where that is known."""
         step = TILE_STEP * (2 if self.single else 1)
-        near, room, fixed = s.streams and not self.single, TILE_NUMBERS // step, s.elements.constant
+        room, short, fixed = TILE_NUMBERS // step, SHORT * step, s.elements.constant
         if fixed and not s.products:
-            found = NEAR // fixed if near and fixed <= NEAR // TILE_LEAST else room // fixed
+            found = NEAR // fixed if s.streams and fixed <= short else room // fixed
             return str(step * max(TILE_LEAST, min(TILE_MOST, found)))
         elements = self._positive(s.elements)
         text = f"{room}//{elements}"
         largest, least = self.call("max"), self.call("min")
-        if near:
-            text = f"{NEAR}//{elements} if {self._length(s.elements)} <= {NEAR // TILE_LEAST} else {text}"
+        if s.streams:
+            text = f"{NEAR}//{elements} if {self._length(s.elements)} <= {short} else {text}"
         for a, b in s.products:
             text = f"{largest}({text}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
         return f"{step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {text}))"

@@ -24,7 +24,10 @@ def sources(fast: bool) -> list[str]:
         "storage.py",
         "sweeps.py",
         "products.py",
+        "native.py",
+        "lanes.py",
         "narrow.py",
+        "streams.py",
         "algebra.py",
     )
     own = [Path(__file__).with_name(name) for name in runtime]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 
-from gradc.runtime.native import BOOL, NOTHING, WORD, Function, engine
+from gradc.runtime.lanes import Lanes, register
+from gradc.runtime.native import BOOL, NOTHING, WORD, engine
 
 ROWS = 5
 """The most rows of a block."""
@@ -22,21 +23,11 @@ MOST = 32
 """The most rows of a result."""
 SUMMED = 1024, 128
 """How much of the axis that is summed is taken at a time, of scalar products and of sums of rows: what fits in L1."""
-NEAR = 2
-"""LLVM's word for L2."""
-I32 = ir.IntType(32)
 SYMBOLS = {64: "gradc_narrow_d", 32: "gradc_narrow_s"}
 """`bool narrow(a, a0, a1, b, b0, b1, c, c0, m, n, k, add)` by the bits of a number: C = A B, added to C or not.
 
 Strides are in numbers, those of C's columns 1. False, and nothing done, if blocks do not pay for such a product.
 """
-
-
-@functools.cache
-def register() -> int:
-    """Bytes of the vectors that this processor multiplies and adds at once; 0 if it has too few for blocks."""
-    features = binding.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("fma") or features.get("neon") else 0
 
 
 def columns() -> int:
@@ -70,68 +61,12 @@ def text(bits: int) -> str:
             ("dots", _dots, product),
             ("sums", _sums, product),
         ):
-            write(_Code(module, name, real, NOTHING, *arguments, public=False))
-    _narrow(_Code(module, SYMBOLS[bits], real, BOOL, *(pointer, WORD, WORD) * 2, pointer, WORD, WORD, WORD, WORD, BOOL))
+            write(Lanes(module, name, real, NOTHING, *arguments, public=False))
+    _narrow(Lanes(module, SYMBOLS[bits], real, BOOL, *(pointer, WORD, WORD) * 2, pointer, WORD, WORD, WORD, WORD, BOOL))
     return str(module)
 
 
-class _Code(Function):
-    """Writes a function with vectors of numbers."""
-
-    def __init__(self, module: ir.Module, name: str, real: Any, *types: Any, public: bool = True) -> None:
-        super().__init__(module, name, *types, public=public)
-        self.real, self.bits = real, 64 if isinstance(real, ir.DoubleType) else 32
-        self.lanes = 8 * register() // self.bits
-        self.vector = ir.VectorType(real, self.lanes)
-        self.zero = ir.Constant(self.vector, [real(0.0)] * self.lanes)
-
-    def fused(self, a: Any, b: Any, c: Any) -> Any:
-        """a b + c"""
-        name = f"llvm.fma.v{self.lanes}f{self.bits}"
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        return self.call(self.module.globals.get(name) or ir.Function(self.module, kind, name), [a, b, c])
-
-    def fetch(self, pointer: Any) -> None:
-        """Asks for what lies there, to be near when it is needed. There need be nothing."""
-        byte = ir.IntType(8).as_pointer()
-        ask = self.module.declare_intrinsic("llvm.prefetch", [byte], ir.FunctionType(NOTHING, [byte, I32, I32, I32]))
-        self.call(ask, [self.bitcast(pointer, byte), I32(0), I32(NEAR), I32(1)])
-
-    def at(self, pointer: Any, *offsets: Any) -> Any:
-        return self.gep(pointer, [functools.reduce(self.add, offsets)])
-
-    def vector_at(self, pointer: Any) -> Any:
-        return self.load(self.bitcast(pointer, self.vector.as_pointer()), align=self.bits // 8)
-
-    def put(self, vector: Any, pointer: Any) -> None:
-        self.store(vector, self.bitcast(pointer, self.vector.as_pointer()), align=self.bits // 8)
-
-    def spread(self, value: Any) -> Any:
-        """The same value in all lanes."""
-        vector = ir.VectorType(value.type, self.lanes)
-        nothing = ir.Constant(vector, ir.Undefined)
-        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.shuffle_vector(self.insert_element(nothing, value, I32(0)), nothing, zeros)
-
-    def from_lane(self, first: Any) -> Any:
-        """Which lanes are not before this one."""
-        lanes = ir.Constant(ir.VectorType(WORD, self.lanes), list(range(self.lanes)))
-        return self.icmp_signed(">=", lanes, self.spread(first))
-
-    def sum(self, vector: Any) -> Any:
-        lanes = self.lanes
-        while lanes > 1:
-            lanes //= 2
-            kind = ir.VectorType(I32, lanes)
-            halves = (ir.Constant(kind, list(range(start, start + lanes))) for start in (0, lanes))
-            vector = self.fadd(*(self.shuffle_vector(vector, vector, half) for half in halves))
-        return self.extract_element(vector, I32(0))
-
-    def has_vectors(self, length: Any) -> Any:
-        return self.icmp_signed(">=", length, WORD(LONG * self.lanes))
-
-
-def _block_of_dots(code: _Code) -> None:
+def _block_of_dots(code: Lanes) -> None:
     """Scalar products of some rows of A and `left` rows of B, of `length`, stored by the strides of C.
 
     The last vectors are loaded so that they end with the rows. What lies `ahead` of those of B is fetched.
@@ -172,7 +107,7 @@ def _block_of_dots(code: _Code) -> None:
     code.ret_void()
 
 
-def _block_of_sums(code: _Code) -> None:
+def _block_of_sums(code: Lanes) -> None:
     """Sums of `length` rows of B times numbers of some rows of A; the first `skip` columns of C are left alone."""
     size, a, a0, a1, b, b0, c, c0, length, skip, adds = code.function.args
     offsets = [WORD(v * code.lanes) for v in range(columns())]
@@ -199,7 +134,7 @@ def _block_of_sums(code: _Code) -> None:
     code.ret_void()
 
 
-def _dots(code: _Code) -> None:
+def _dots(code: Lanes) -> None:
     """C = A B, where the columns of B lie together; so do rows of A, once they are copied if they do not."""
     a, a0, a1, b, b1, c, c0, c1, m, n, k, add = code.function.args
     zero, one, step = WORD(0), WORD(1), WORD(columns())
@@ -226,14 +161,14 @@ def _dots(code: _Code) -> None:
     code.ret_void()
 
 
-def _shares(code: _Code, block: Any, blocks: Any, apart: Any) -> list[Any]:
+def _shares(code: Lanes, block: Any, blocks: Any, apart: Any) -> list[Any]:
     """How far ahead a block fetches, column by column: the blocks share out the next ones, so that none waits."""
     step = WORD(columns())
     shares = (code.sdiv(code.mul(WORD(s), blocks), step) for s in range(columns()))
     return [code.select(code.icmp_signed("==", block, s), code.mul(step, apart), WORD(0)) for s in shares]
 
 
-def _sums(code: _Code) -> None:
+def _sums(code: Lanes) -> None:
     """C = A B, where the rows of B lie together; those of C too, or they are put together first."""
     a, a0, a1, b, b0, c, c0, c1, m, n, k, add = code.function.args
     zero, one, width = WORD(0), WORD(1), WORD(columns() * code.lanes)
@@ -265,7 +200,7 @@ def _sums(code: _Code) -> None:
     code.ret_void()
 
 
-def _narrow(code: _Code) -> None:
+def _narrow(code: Lanes) -> None:
     """Chooses what to do with the product as it is, or with the transposed product of the transposed factors."""
     a, a0, a1, b, b0, b1, c, c0, m, n, k, add = code.function.args
     one = WORD(1)
@@ -276,7 +211,9 @@ def _narrow(code: _Code) -> None:
         ):
             few = code.and_(code.icmp_signed("<=", rows, WORD(MOST)), code.less(WORD(0), k))
             for name, stride, apart, long in (("dots", y0, y1, k), ("sums", y1, y0, length)):
-                pays = code.and_(code.icmp_signed("==", stride, one), code.has_vectors(long))
+                pays = code.and_(
+                    code.icmp_signed("==", stride, one), code.icmp_signed(">=", long, WORD(LONG * code.lanes))
+                )
                 with code.if_then(code.and_(few, pays)):
                     code.call(code.module.get_global(name), [x, x0, x1, y, apart, c, z0, z1, rows, length, k, add])
                     code.ret(BOOL(1))

@@ -81,6 +81,25 @@ class Function(ir.IRBuilder):  # type: ignore[misc]
         self.position_at_end(after)
         return new
 
+    def folded(
+        self, first: Any, last: Any, step: int, start: Sequence[Any], turn: Callable[[Any, list[Any]], list[Any]]
+    ) -> list[Any]:
+        """What becomes of values by a turn at first, first + step ... below `last`."""
+        before, test, loop, after = self.block, *(self.append_basic_block() for _ in range(3))
+        self.branch(test)
+        self.position_at_end(test)
+        index, *held = (self.phi(v.type) for v in (WORD(0), *start))
+        self.cbranch(self.less(index, last), loop, after)
+        self.position_at_end(loop)
+        new = turn(index, held)
+        following = self.add(index, WORD(step))
+        for phi, at_first, then in zip((index, *held), (first, *start), (following, *new), strict=True):
+            phi.add_incoming(at_first, before)
+            phi.add_incoming(then, self.block)
+        self.branch(test)
+        self.position_at_end(after)
+        return held
+
     def known(self, size: Any, most: int, write: Callable[[int], None]) -> None:
         """Code for each size from 1, of which one is run."""
         done = self.append_basic_block()

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import _empty_nd_impl
 
-from gradc.runtime import blas, narrow
+from gradc.runtime import blas, narrow, streams
 
 SMALL = 4096
 """Products of fewer multiplications are done in loops: they are over before BLAS has looked at its arguments."""
@@ -100,32 +100,6 @@ def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-unt
 
 
 @jit
-def _matrix_vector(a, a0, v, out, m, n, add):  # type: ignore[no-untyped-def]
-    for i in range(m):
-        total = add - add
-        for j in range(n):
-            total += a[i * a0 + j] * v[j]
-        out[i] = out[i] + total if add else total
-
-
-@jit
-def _vector_matrix(v, b, b0, out, m, n, add):  # type: ignore[no-untyped-def]
-    """Four rows at a time: each element of the result is loaded and stored once for the four."""
-    if not add:
-        for j in range(n):
-            out[j] = 0
-    whole = m - m % 4
-    for i in range(0, whole, 4):
-        p, q, r, s = v[i], v[i + 1], v[i + 2], v[i + 3]
-        for j in range(n):
-            at = i * b0 + j
-            out[j] += p * b[at] + q * b[at + b0] + r * b[at + 2 * b0] + s * b[at + 3 * b0]
-    for i in range(whole, m):
-        for j in range(n):
-            out[j] += v[i] * b[i * b0 + j]
-
-
-@jit
 def _add(a, out, out0, m, n):  # type: ignore[no-untyped-def]
     """Adds a matrix, or a vector as one of one row, whose elements lie together."""
     for i in range(m):
@@ -143,15 +117,10 @@ def _product(name: str, add: bool) -> Any:
         number, apart = a.dtype, add and a.dtype != out.dtype
         pointer, length = types.CPointer(number), types.int64
         both = a.ndim == b.ndim == 2
-        kinds: tuple[Any, ...]
+        called: Any = None
         if both:
-            function, kinds = _matrices, (pointer, length, length) * 2 + (pointer, length)
-        elif a.ndim == 2:
-            function, kinds = _matrix_vector, (pointer, length, pointer, pointer)
-        else:
-            function, kinds = _vector_matrix, (pointer, pointer, length, pointer)
-        called = types.Dispatcher(function).get_call_type(typing, (*kinds, *(length,) * (3 if both else 2), number), {})
-        compiled = function.overloads[called.args]
+            kinds = (*(pointer, length, length) * 2, pointer, *(length,) * 4, number)
+            called = types.Dispatcher(_matrices).get_call_type(typing, kinds, {})
         adds = (pointer, types.CPointer(out.dtype), length, length, length)
         added = types.Dispatcher(_add).get_call_type(typing, adds, {}) if apart else None
 
@@ -161,16 +130,23 @@ def _product(name: str, add: bool) -> Any:
             total = z
             if apart:
                 z = _empty_nd_impl(context, builder, types.Array(number, out.ndim, "C"), _sizes(builder, total)[0])
+            adds = add and not apart
             if both:
                 m, k = x_shape
                 given = [x.data, *x_strides, y.data, *y_strides, z.data, _sizes(builder, z)[1][0], m, y_shape[1], k]
-            elif a.ndim == 2:
-                given = [x.data, x_strides[0], y.data, z.data, *x_shape]
+                compiled = _matrices.overloads[called.args]
+                context.add_linking_libs([compiled.library])
+                start = context.get_constant(number, float(adds))
+                context.call_internal(builder, compiled.fndesc, called, [*given, start])
             else:
-                given = [x.data, y.data, y_strides[0], z.data, *y_shape]
-            context.add_linking_libs([compiled.library])
-            start = context.get_constant(number, float(add and not apart))
-            context.call_internal(builder, compiled.fndesc, called, [*given, start])
+                real = context.get_value_type(number)
+                if a.ndim == 2:
+                    function = streams.matrix_vector(builder.module, real)
+                    given = [x.data, x_strides[0], y.data, z.data, *x_shape]
+                else:
+                    function = streams.vector_matrix(builder.module, real)
+                    given = [x.data, y.data, y_strides[0], z.data, *y_shape]
+                builder.call(function, [*given, ir.IntType(1)(adds)])
             if added is not None:
                 shape, strides = _sizes(builder, total)
                 rows = shape[0] if out.ndim == 2 else context.get_constant(length, 1)

@@ -33,7 +33,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, u, v, word, context, negative, k, d, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, 160//(k + 6) if k + 6 <= 80 else 8192//(k + 6)))  # rows at a time
+    tile = 8*max(2, min(64, 160//(k + 6) if k + 6 <= 256 else 8192//(k + 6)))  # rows at a time
     result_sum_2 = empty(tile)
     result_sum_3 = empty(tile)
     result_sum_4 = empty(tile)

@@ -1,0 +1,139 @@
+"""Products of a matrix and a vector, row by row; while short rows are multiplied, those to come are asked for.
+
+Of the data of a sweep there are two such products. The processor guesses what comes next while the first one reads from
+memory, and forgets it over the second, which has its rows near at hand. So each of them asks for every other row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from gradc.runtime.lanes import I32, Lanes
+from gradc.runtime.native import BOOL, NOTHING, WORD
+
+SHORT = 1 << 11
+"""The most bytes of rows that are asked for: of longer ones the processor's guesses are as good."""
+ROWS = 8, 4
+"""How many are added up at a time, of short rows and of long ones."""
+AHEAD = 1 << 14
+"""How many bytes before they are needed, at least."""
+TILE = 1 << 18
+"""A matrix of fewer bytes may be a tile of a larger one. Then what comes behind it is asked for."""
+
+
+def matrix_vector(module: ir.Module, real: Any) -> ir.Function:
+    """`void (a, a0, v, out, m, n, add)`: out = A v, added to it or not; a0 numbers lie between the rows of A."""
+    return _made(module, real, "gradc_matrix_vector", _matrix_vector, lambda p: (p, WORD, p, p, WORD, WORD, BOOL))
+
+
+def vector_matrix(module: ir.Module, real: Any) -> ir.Function:
+    """`void (v, b, b0, out, m, n, add)`: out = v B, added to it or not; b0 numbers lie between the rows of B."""
+    return _made(module, real, "gradc_vector_matrix", _vector_matrix, lambda p: (p, p, WORD, p, WORD, WORD, BOOL))
+
+
+def _made(
+    module: ir.Module, real: Any, name: str, write: Callable[[_Rows], None], types: Callable[[Any], tuple[Any, ...]]
+) -> ir.Function:
+    name = f"{name}_{real}"
+    if name not in module.globals:
+        write(_Rows(module, name, real, NOTHING, *types(real.as_pointer()), public=False))
+    function: ir.Function = module.globals[name]
+    return function
+
+
+class _Rows(Lanes):
+    """Code that goes along rows of so many numbers: vectors, and some lanes of a last one."""
+
+    def along(self, apart: Any, count: Any, length: Any) -> None:
+        """What holds for all of these rows, of which there are `count`."""
+        lanes, size = WORD(self.lanes), WORD(self.bits // 8)
+        self.last = self.mul(self.sdiv(self.sub(length, WORD(1)), lanes), lanes)
+        self.mask = self.not_(self.from_lane(self.sub(length, self.last)))
+        row = self.mul(apart, size)
+        row = self.select(self.icmp_signed("==", row, WORD(0)), size, row)
+        self.short = self.icmp_signed("<=", row, WORD(SHORT))
+        tile = self.icmp_signed("<=", self.mul(count, row), WORD(TILE))
+        rows = self.add(self.select(tile, count, WORD(0)), self.sdiv(WORD(AHEAD), row))
+        ahead = self.mul(self.and_(self.add(rows, WORD(1)), WORD(-2)), apart)
+        self.ahead = self.select(self.short, ahead, WORD(0))
+
+    def ask(self, row: Any, *offsets: Any) -> None:
+        self.fetch(self.at(row, self.ahead, *offsets))
+
+
+def _matrix_vector(code: _Rows) -> None:
+    a, a0, v, out, m, n, add = code.function.args
+    zero, one, lanes = WORD(0), WORD(1), WORD(code.lanes)
+    code.along(a0, m, n)
+    end = code.some_at(code.mask, code.at(v, code.last))
+
+    def product(row: Any, asks: bool) -> Any:
+        def turn(j: Any, sums: list[Any]) -> list[Any]:
+            if asks:
+                code.ask(row, j)
+            return [code.fused(code.vector_at(code.at(row, j)), code.vector_at(code.at(v, j)), *sums)]
+
+        (total,) = code.folded(zero, code.last, code.lanes, [code.zero], turn)
+        if asks:
+            code.ask(row, code.last)
+        return code.fused(code.some_at(code.mask, code.at(row, code.last)), end, total)
+
+    whole = code.sub(m, code.srem(m, lanes))
+    with code.each(zero, whole, lanes) as i:
+        rows = code.at(a, code.mul(i, a0))
+        pointers = [code.at(rows, code.mul(WORD(r), a0)) for r in range(code.lanes)]
+        sums = code.sums([product(p, r % 2 == 0) for r, p in enumerate(pointers)])
+        place = code.at(out, i)
+        code.put(code.select(code.spread(add), code.fadd(code.vector_at(place), sums), sums), place)
+    with code.each(whole, m, one) as i:
+        row = product(code.at(a, code.mul(i, a0)), False)
+        # in the same order as those of several rows: the bits of a row do not depend on where it lies
+        total = code.extract_element(code.sums([row, *[code.zero] * (code.lanes - 1)]), I32(0))
+        place = code.at(out, i)
+        code.store(code.select(add, code.fadd(code.load(place), total), total), place)
+    code.ret_void()
+
+
+def _vector_matrix(code: _Rows) -> None:
+    v, b, b0, out, m, n, add = code.function.args
+    zero, one = WORD(0), WORD(1)
+    code.along(b0, m, n)
+    with code.if_then(code.not_(add)), code.each(zero, n, one) as j:
+        code.store(code.real(0.0), code.at(out, j))
+
+    def added(i: Any, count: int) -> None:
+        rows = [code.at(b, code.mul(code.add(i, WORD(r)), b0)) for r in range(count)]
+        factors = [code.spread(code.load(code.at(v, i, WORD(r)))) for r in range(count)]
+
+        def total(before: Any, read: Callable[[Any], Any]) -> Any:
+            sums = [before, code.zero]
+            for k, (row, factor) in enumerate(zip(rows, factors, strict=True)):
+                sums[k % 2] = code.fused(factor, read(row), sums[k % 2])
+            return code.fadd(*sums)
+
+        def ask(place: Any) -> None:
+            for row in rows[1::2]:
+                code.ask(row, place)
+
+        with code.each(zero, code.last, WORD(code.lanes)) as j:
+            ask(j)
+            place = code.at(out, j)
+            code.put(total(code.vector_at(place), lambda row: code.vector_at(code.at(row, j))), place)
+        ask(code.last)
+        place = code.at(out, code.last)
+        before = code.some_at(code.mask, place)
+        new = total(before, lambda row: code.some_at(code.mask, code.at(row, code.last)))
+        code.put_some(code.mask, new, place)
+
+    some = code.select(code.short, *map(WORD, ROWS))
+    whole = code.sub(m, code.srem(m, some))
+    with code.if_else(code.short) as branches:
+        for branch, count in zip(branches, ROWS, strict=True):
+            with branch, code.each(zero, whole, some) as i:
+                added(i, count)
+    with code.each(whole, m, one) as i:
+        added(i, 1)
+    code.ret_void()

@@ -1,0 +1,107 @@
+"""Products of matrices and vectors by rows, against NumPy: vectors of any length, and nothing else touched."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from layouts import at_the_end
+from llvmlite import ir
+
+from gradc.runtime import lanes, streams
+from gradc.runtime.native import engine
+
+WORD = ctypes.c_int64
+DTYPES = {"float64": ir.DoubleType(), "float32": ir.FloatType()}
+REGISTERS = (0, 16, lanes.register())
+Product = Callable[[Any, Any, Any, bool], None]
+
+
+def compiled(dtype: str, register: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Product, Product]:
+    """`out = A v` and `out = v B`, or added to it, with vectors of so many bytes."""
+    monkeypatch.setattr(lanes, "register", lambda: register)
+    module = ir.Module()
+    functions = [make(module, DTYPES[dtype]) for make in (streams.matrix_vector, streams.vector_matrix)]
+    assert streams.matrix_vector(module, DTYPES[dtype]) is functions[0]
+    for function in functions:
+        function.linkage = "external"
+    made, address = engine(str(module)), ctypes.c_void_p
+    lengths = (address, WORD, WORD, ctypes.c_bool)
+    first = ctypes.CFUNCTYPE(None, address, WORD, address, *lengths)(made.get_function_address(functions[0].name))
+    second = ctypes.CFUNCTYPE(None, address, address, WORD, *lengths)(made.get_function_address(functions[1].name))
+
+    def matrix_vector(a: Any, v: Any, out: Any, add: bool) -> None:
+        first(a.ctypes.data, a.strides[0] // a.itemsize, v.ctypes.data, out.ctypes.data, *a.shape, add)
+
+    def vector_matrix(v: Any, b: Any, out: Any, add: bool) -> None:
+        second(v.ctypes.data, b.ctypes.data, b.strides[0] // b.itemsize, out.ctypes.data, *b.shape, add)
+
+    matrix_vector.keep = vector_matrix.keep = made  # type: ignore[attr-defined]
+    return matrix_vector, vector_matrix
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks the system to forbid memory")
+@pytest.mark.parametrize("register", REGISTERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_remainder_and_nothing_beyond_the_arrays(
+    dtype: str, register: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix_vector, vector_matrix = compiled(dtype, register, monkeypatch)
+    rng = np.random.default_rng(0)
+    short, long = (1, 2, 3, 7, 8, 9, 15, 16, 17, 33), (300, 513)
+    shapes = [*itertools.product(short, (*short, *long)), *itertools.product(long, short), (3, 1100), (1100, 3)]
+    for (m, n), add in itertools.product(shapes, (False, True)):
+        a, v, w = (at_the_end(rng.normal(size=s).astype(dtype)) for s in ((m, n), n, m))
+        exact, size = a.astype(float), np.abs(a).astype(float)
+        for product, given, expected, bound in (
+            (matrix_vector, (a, v), exact @ v, size @ np.abs(v)),
+            (vector_matrix, (w, a), w @ exact, np.abs(w) @ size),
+        ):
+            out = at_the_end(np.full(len(expected), 7.0 if add else np.nan, dtype))
+            product(*given, out, add)
+            limit = 4 * np.finfo(dtype).eps * (np.sqrt(m + n) * bound + 7.0)
+            assert (np.abs(out - expected - (7.0 if add else 0.0)) <= limit).all(), (m, n, add, product)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nothing_to_add_up(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix_vector, vector_matrix = compiled(dtype, lanes.register(), monkeypatch)
+    for product, shape in ((matrix_vector, (3, 0)), (vector_matrix, (0, 3))):
+        given = (np.ones(shape, dtype), np.ones(0, dtype))
+        for add, expected in ((False, 0.0), (True, 7.0)):
+            out = np.full(4, 7.0, dtype)
+            product(*(given if product is matrix_vector else given[::-1]), out, add)
+            assert out.tolist() == [expected] * 3 + [7.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_in_any_order_in_memory(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same row again and again, rows backwards, some columns of a wide matrix."""
+    matrix_vector, vector_matrix = compiled(dtype, lanes.register(), monkeypatch)
+    rng = np.random.default_rng(0)
+    wide = rng.integers(-9, 9, size=(40, 60)).astype(dtype)
+    v, w = rng.integers(-9, 9, size=23).astype(dtype), rng.integers(-9, 9, size=40).astype(dtype)
+    for a in (np.broadcast_to(wide[0, :23], (40, 23)), wide[::-1, :23], wide[:, 30:53]):
+        out, sums = np.empty(40, dtype), np.empty(23, dtype)
+        matrix_vector(a, v, out, False)
+        vector_matrix(w, a, sums, False)
+        assert out.tolist() == (a @ v).tolist()
+        assert sums.tolist() == (w @ a).tolist()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_bits_of_a_row_do_not_depend_on_its_neighbours(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix_vector, _ = compiled(dtype, lanes.register(), monkeypatch)
+    rng = np.random.default_rng(0)
+    for n in (3, 16, 50, 300, 700):
+        a, v = rng.normal(size=(45, n)).astype(dtype), rng.normal(size=n).astype(dtype)
+        whole, alone = np.empty(45, dtype), np.empty(45, dtype)
+        matrix_vector(a, v, whole, False)
+        for i in range(45):
+            matrix_vector(a[i : i + 1], v, alone[i : i + 1], False)
+        assert whole.tobytes() == alone.tobytes()
