@@ -53,10 +53,11 @@ class _Rows(Lanes):
         self.last = self.mul(self.sdiv(self.sub(length, WORD(1)), lanes), lanes)
         self.mask = self.not_(self.from_lane(self.sub(length, self.last)))
         row = self.mul(apart, size)
-        row = self.select(self.icmp_signed("==", row, WORD(0)), size, row)
+        row = self.select(self.icmp_signed("==", row, WORD(0)), size, row)  # one row as all of them: no division by 0
         self.short = self.icmp_signed("<=", row, WORD(SHORT))
         tile = self.icmp_signed("<=", self.mul(count, row), WORD(TILE))
         rows = self.add(self.select(tile, count, WORD(0)), self.sdiv(WORD(AHEAD), row))
+        # an even number of rows: every other row here is every other row there
         ahead = self.mul(self.and_(self.add(rows, WORD(1)), WORD(-2)), apart)
         self.ahead = self.select(self.short, ahead, WORD(0))
 
