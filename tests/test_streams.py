@@ -105,3 +105,12 @@ def test_the_bits_of_a_row_do_not_depend_on_its_neighbours(dtype: str, monkeypat
         for i in range(45):
             matrix_vector(a[i : i + 1], v, alone[i : i + 1], False)
         assert whole.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_are_asked_for_where_both_products_are(dtype: str) -> None:
+    """One alone that asked for every other row would have the others come late."""
+    module, real = ir.Module(), DTYPES[dtype]
+    for make, both in ((streams.vector_matrix, 0), (streams.vector_matrix, 0), (streams.matrix_vector, 1)):
+        make(module, real)
+        assert module.globals[streams.BOTH.format(real)].initializer.constant == both

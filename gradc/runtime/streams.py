@@ -1,7 +1,8 @@
 """Products of a matrix and a vector, row by row; while short rows are multiplied, those to come are asked for.
 
-Of the data of a sweep there are two such products. The processor guesses what comes next while the first one reads from
-memory, and forgets it over the second, which has its rows near at hand. So each of them asks for every other row.
+Where a sweep has two such products of its data, the processor guesses what comes next while the first one reads from
+memory, and forgets it over the second, which has its rows near at hand. So each of them asks for every other row. A
+product alone asks for nothing: it would only disturb the guesses.
 """
 
 from __future__ import annotations
@@ -24,23 +25,32 @@ TILE = 1 << 18
 """A matrix of fewer bytes may be a tile of a larger one. Then what comes behind it is asked for."""
 
 
+NAMES = "gradc_matrix_vector_{}", "gradc_vector_matrix_{}"
+BOTH = "gradc_both_products_{}"
+"""A constant: whether both are in a module, which is the code of a sweep."""
+
+
 def matrix_vector(module: ir.Module, real: Any) -> ir.Function:
     """`void (a, a0, v, out, m, n, add)`: out = A v, added to it or not; a0 numbers lie between the rows of A."""
-    return _made(module, real, "gradc_matrix_vector", _matrix_vector, lambda p: (p, WORD, p, p, WORD, WORD, BOOL))
+    p = real.as_pointer()
+    return _made(module, NAMES[0], _matrix_vector, real, p, WORD, p, p, WORD, WORD, BOOL)
 
 
 def vector_matrix(module: ir.Module, real: Any) -> ir.Function:
     """`void (v, b, b0, out, m, n, add)`: out = v B, added to it or not; b0 numbers lie between the rows of B."""
-    return _made(module, real, "gradc_vector_matrix", _vector_matrix, lambda p: (p, p, WORD, p, WORD, WORD, BOOL))
+    p = real.as_pointer()
+    return _made(module, NAMES[1], _vector_matrix, real, p, p, WORD, p, WORD, WORD, BOOL)
 
 
-def _made(
-    module: ir.Module, real: Any, name: str, write: Callable[[_Rows], None], types: Callable[[Any], tuple[Any, ...]]
-) -> ir.Function:
-    name = f"{name}_{real}"
-    if name not in module.globals:
-        write(_Rows(module, name, real, NOTHING, *types(real.as_pointer()), public=False))
-    function: ir.Function = module.globals[name]
+def _made(module: ir.Module, name: str, write: Callable[[_Rows], None], real: Any, *types: Any) -> ir.Function:
+    name, known = name.format(real), module.globals
+    if name not in known:
+        if BOTH.format(real) not in known:
+            both = ir.GlobalVariable(module, BOOL, BOTH.format(real))
+            both.linkage, both.global_constant = "internal", True
+        write(_Rows(module, name, real, NOTHING, *types, public=False))
+        known[BOTH.format(real)].initializer = BOOL(all(n.format(real) in known for n in NAMES))
+    function: ir.Function = known[name]
     return function
 
 
@@ -59,7 +69,8 @@ class _Rows(Lanes):
         rows = self.add(self.select(tile, count, WORD(0)), self.sdiv(WORD(AHEAD), row))
         # an even number of rows: every other row here is every other row there
         ahead = self.mul(self.and_(self.add(rows, WORD(1)), WORD(-2)), apart)
-        self.ahead = self.select(self.short, ahead, WORD(0))
+        both = self.load(self.module.globals[BOTH.format(self.real)])
+        self.ahead = self.select(self.and_(self.short, both), ahead, WORD(0))
 
     def ask(self, row: Any, *offsets: Any) -> None:
         self.fetch(self.at(row, self.ahead, *offsets))
