@@ -108,6 +108,37 @@ def test_the_bits_of_a_row_do_not_depend_on_its_neighbours(dtype: str, monkeypat
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("register", REGISTERS)
+def test_each_row_of_a_tile_to_come_is_asked_for_once(
+    dtype: str, register: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    note = ctypes.CFUNCTYPE(None, ctypes.c_int64)(asked.append)
+
+    def fetch(code: lanes.Lanes, pointer: Any) -> None:
+        address = ir.Constant(ir.IntType(64), ctypes.cast(note, ctypes.c_void_p).value)
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
+        code.call(code.inttoptr(address, kind), [code.ptrtoint(pointer, ir.IntType(64))])
+
+    monkeypatch.setattr(lanes.Lanes, "fetch", fetch)
+    matrix_vector, vector_matrix = compiled(dtype, register, monkeypatch)
+    a = np.ones((16, 50), dtype)
+    rows = {}
+    for product, given in ((matrix_vector, (a, a[0])), (vector_matrix, (a[:, 0].copy(), a))):
+        asked.clear()
+        product(*given, np.empty(50, dtype), False)
+        places = [place - a.ctypes.data for place in asked]
+        for place in places:
+            assert place >= a.nbytes + streams.AHEAD - a.strides[0]
+        lines = {row: [p for p in places if p // a.strides[0] == row] for row in {p // a.strides[0] for p in places}}
+        assert all(len(found) == -(-50 // (max(register, 16) // a.itemsize)) for found in lines.values())
+        rows[product] = set(lines)
+    first, second = rows.values()
+    assert {row + 1 for row in first} == second
+    assert len(first | second) == len(a)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_are_asked_for_where_both_products_are(dtype: str) -> None:
     """One alone that asked for every other row would have the others come late."""
     module, real = ir.Module(), DTYPES[dtype]
