@@ -96,10 +96,10 @@ class Lanes(Function):
             yield self.shuffle_vector(x, y, ir.Constant(kind, lanes))
 
     def sum(self, vector: Any) -> Any:
-        lanes = self.lanes
-        while lanes > 1:
-            lanes //= 2
-            kind = ir.VectorType(I32, lanes)
-            halves = (ir.Constant(kind, list(range(start, start + lanes))) for start in (0, lanes))
-            vector = self.fadd(*(self.shuffle_vector(vector, vector, half) for half in halves))
+        """The sum of the lanes, added up in the order of `sums`."""
+        apart, kind = 1, ir.VectorType(I32, self.lanes)
+        while apart < self.lanes:
+            turned = ir.Constant(kind, [(q + apart) % self.lanes for q in range(self.lanes)])
+            vector = self.fadd(vector, self.shuffle_vector(vector, vector, turned))
+            apart *= 2
         return self.extract_element(vector, I32(0))

@@ -67,34 +67,17 @@ class Function(ir.IRBuilder):  # type: ignore[misc]
     def carried(
         self, count: Any, step: int, start: Sequence[Any], turn: Callable[[Any, list[Any]], list[Any]]
     ) -> list[Any]:
-        """What becomes of values by a turn at 0, step, 2 step ... below `count`, which is positive."""
-        before, loop, after = self.block, self.append_basic_block(), self.append_basic_block()
-        self.branch(loop)
-        self.position_at_end(loop)
-        index, *held = (self.phi(v.type) for v in (WORD(0), *start))
-        new = turn(index, held)
-        following = self.add(index, WORD(step))
-        for phi, first, then in zip((index, *held), (WORD(0), *start), (following, *new), strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(then, self.block)
-        self.cbranch(self.less(following, count), loop, after)
-        self.position_at_end(after)
-        return new
-
-    def folded(
-        self, first: Any, last: Any, step: int, start: Sequence[Any], turn: Callable[[Any, list[Any]], list[Any]]
-    ) -> list[Any]:
-        """What becomes of values by a turn at first, first + step ... below `last`."""
+        """What becomes of values by a turn at 0, step, 2 step ... below `count`."""
         before, test, loop, after = self.block, *(self.append_basic_block() for _ in range(3))
         self.branch(test)
         self.position_at_end(test)
         index, *held = (self.phi(v.type) for v in (WORD(0), *start))
-        self.cbranch(self.less(index, last), loop, after)
+        self.cbranch(self.less(index, count), loop, after)
         self.position_at_end(loop)
         new = turn(index, held)
         following = self.add(index, WORD(step))
-        for phi, at_first, then in zip((index, *held), (first, *start), (following, *new), strict=True):
-            phi.add_incoming(at_first, before)
+        for phi, first, then in zip((index, *held), (WORD(0), *start), (following, *new), strict=True):
+            phi.add_incoming(first, before)
             phi.add_incoming(then, self.block)
         self.branch(test)
         self.position_at_end(after)

@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradc.runtime.lanes import I32, Lanes
+from gradc.runtime.lanes import Lanes
 from gradc.runtime.native import BOOL, NOTHING, WORD
 
 SHORT = 1 << 11
@@ -88,7 +88,7 @@ def _matrix_vector(code: _Rows) -> None:
                 code.ask(row, j)
             return [code.fused(code.vector_at(code.at(row, j)), code.vector_at(code.at(v, j)), *sums)]
 
-        (total,) = code.folded(zero, code.last, code.lanes, [code.zero], turn)
+        (total,) = code.carried(code.last, code.lanes, [code.zero], turn)
         if asks:
             code.ask(row, code.last)
         return code.fused(code.some_at(code.mask, code.at(row, code.last)), end, total)
@@ -101,10 +101,7 @@ def _matrix_vector(code: _Rows) -> None:
         place = code.at(out, i)
         code.put(code.select(code.spread(add), code.fadd(code.vector_at(place), sums), sums), place)
     with code.each(whole, m, one) as i:
-        row = product(code.at(a, code.mul(i, a0)), False)
-        # in the same order as those of several rows: the bits of a row do not depend on where it lies
-        total = code.extract_element(code.sums([row, *[code.zero] * (code.lanes - 1)]), I32(0))
-        place = code.at(out, i)
+        place, total = code.at(out, i), code.sum(product(code.at(a, code.mul(i, a0)), False))
         code.store(code.select(add, code.fadd(code.load(place), total), total), place)
     code.ret_void()
 
