@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,16 @@ REGISTERS = (0, 16, lanes.register())
 Product = Callable[[Any, Any, Any, bool], None]
 
 
-def compiled(dtype: str, register: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Product, Product]:
-    """`out = A v` and `out = v B`, or added to it, with vectors of so many bytes."""
+def compiled(dtype: str, register: int, monkeypatch: pytest.MonkeyPatch, both: bool = True) -> tuple[Product, Product]:
+    """`out = A v` and `out = v B`, or added to it, with vectors of so many bytes; as they are together or alone."""
     monkeypatch.setattr(lanes, "register", lambda: register)
     module = ir.Module()
     functions = [make(module, DTYPES[dtype]) for make in (streams.matrix_vector, streams.vector_matrix)]
     assert streams.matrix_vector(module, DTYPES[dtype]) is functions[0]
     for function in functions:
         function.linkage = "external"
+    if not both:
+        module.globals[streams.BOTH.format(DTYPES[dtype])].initializer = ir.IntType(1)(0)
     made, address = engine(str(module)), ctypes.c_void_p
     lengths = (address, WORD, WORD, ctypes.c_bool)
     first = ctypes.CFUNCTYPE(None, address, WORD, address, *lengths)(made.get_function_address(functions[0].name))
@@ -107,13 +109,12 @@ def test_the_bits_of_a_row_do_not_depend_on_its_neighbours(dtype: str, monkeypat
         assert whole.tobytes() == alone.tobytes()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("register", REGISTERS)
-def test_each_row_of_a_tile_to_come_is_asked_for_once(
-    dtype: str, register: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    note = ctypes.CFUNCTYPE(None, ctypes.c_int64)(asked.append)
+def asked(
+    shape: tuple[int, int], dtype: str, register: int, monkeypatch: pytest.MonkeyPatch, both: bool = True
+) -> Iterator[list[int]]:
+    """How far behind the start of a matrix that lies what each of its products asks for."""
+    places: list[int] = []
+    note = ctypes.CFUNCTYPE(None, ctypes.c_int64)(places.append)
 
     def fetch(code: lanes.Lanes, pointer: Any) -> None:
         address = ir.Constant(ir.IntType(64), ctypes.cast(note, ctypes.c_void_p).value)
@@ -121,21 +122,38 @@ def test_each_row_of_a_tile_to_come_is_asked_for_once(
         code.call(code.inttoptr(address, kind), [code.ptrtoint(pointer, ir.IntType(64))])
 
     monkeypatch.setattr(lanes.Lanes, "fetch", fetch)
-    matrix_vector, vector_matrix = compiled(dtype, register, monkeypatch)
-    a = np.ones((16, 50), dtype)
-    rows = {}
+    matrix_vector, vector_matrix = compiled(dtype, register, monkeypatch, both)
+    a = np.ones(shape, dtype)
     for product, given in ((matrix_vector, (a, a[0])), (vector_matrix, (a[:, 0].copy(), a))):
-        asked.clear()
-        product(*given, np.empty(50, dtype), False)
-        places = [place - a.ctypes.data for place in asked]
-        for place in places:
-            assert place >= a.nbytes + streams.AHEAD - a.strides[0]
-        lines = {row: [p for p in places if p // a.strides[0] == row] for row in {p // a.strides[0] for p in places}}
-        assert all(len(found) == -(-50 // (max(register, 16) // a.itemsize)) for found in lines.values())
-        rows[product] = set(lines)
-    first, second = rows.values()
-    assert {row + 1 for row in first} == second
-    assert len(first | second) == len(a)
+        places.clear()
+        product(*given, np.empty(max(shape), dtype), False)
+        yield [place - a.ctypes.data for place in places]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("register", REGISTERS)
+def test_each_row_of_a_tile_to_come_is_asked_for_once(
+    dtype: str, register: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = np.dtype(dtype).itemsize
+    found = []
+    for places in asked((16, 50), dtype, register, monkeypatch):
+        assert min(places) > 16 * 50 * size + streams.AHEAD - 50 * size
+        rows = [place // (50 * size) for place in places]
+        found += sorted(set(rows))
+        assert {rows.count(row) for row in rows} == {-(-50 // (max(register, 16) // size))}
+    assert sorted(found) == list(range(min(found), min(found) + 16))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "both"), [((16, 50), False), ((16, 700), True)])
+def test_nothing_is_asked_for_by_one_product_alone_or_of_long_rows(
+    shape: tuple[int, int], both: bool, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what is at hand."""
+    for places in asked(shape, dtype, lanes.register(), monkeypatch, both):
+        assert min(places) >= 0
+        assert max(places) < np.empty(shape, dtype).nbytes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -67,8 +67,7 @@ class _Rows(Lanes):
         self.short = self.icmp_signed("<=", row, WORD(SHORT))
         tile = self.icmp_signed("<=", self.mul(count, row), WORD(TILE))
         rows = self.add(self.select(tile, count, WORD(0)), self.sdiv(WORD(AHEAD), row))
-        # an even number of rows: every other row here is every other row there
-        ahead = self.mul(self.and_(self.add(rows, WORD(1)), WORD(-2)), apart)
+        ahead = self.mul(self.add(rows, WORD(1)), apart)
         both = self.load(self.module.globals[BOTH.format(self.real)])
         self.ahead = self.select(self.and_(self.short, both), ahead, WORD(0))
 
