@@ -7,7 +7,8 @@ there is little to do: an input of the rows has one more index, and all that is 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gradc.derive import Derived
 from gradc.errors import UnsupportedError

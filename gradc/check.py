@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Any]
@@ -37,8 +37,7 @@ HALVINGS = 36
 SHOWN = 8
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One comparison: an entry of a field or, where `position` is None, a random direction through all of it."""
 
     field: str
@@ -56,8 +55,7 @@ class Row:
         return f"{self.field}[{', '.join(map(str, self.position))}]" if self.position else self.field
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """What was compared. `failure` says why nothing could be; `str()` is a table with the worst rows first."""
 
     rows: tuple[Row, ...]

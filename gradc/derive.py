@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from gradc.autodiff.guards import protect, skip_untaken
 from gradc.autodiff.reverse import reverse
@@ -18,8 +19,7 @@ from gradc.schedule.names import LIBRARY, spelling
 from gradc.schedule.plan import routine
 
 
-@dataclass(frozen=True)
-class Derived:
+class Derived(Struct, frozen=True, dict=True):
     """A program with its gradient: `gradient` is None where the result is an array."""
 
     program: Program

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Source:
+
+class Source(Struct, frozen=True, dict=True):
     """A text the user wrote, and the name it goes by in messages."""
 
     name: str
@@ -34,8 +34,7 @@ class Source:
         return Span(self, number, column, max(1, len(code[start:end].decode(errors="ignore"))))
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """A stretch of one line of a source: lines and columns count from 1, in characters."""
 
     source: Source

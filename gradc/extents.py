@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Term:
+
+class Term(Struct, frozen=True):
     """An integer term the polynomial does not look into: `n // 2`, `n % 2`, `min(n, 5)`, `max(n - 3, 0)`.
 
     `wrap(k, n)` is what the bound k of a slice means on an axis of length n: below 0 it counts from the end.
@@ -23,8 +23,7 @@ class Term:
     args: tuple[Poly, ...]
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """An element of an index input, `start[i + 1]`, or an index scalar: an integer that only a call knows."""
 
     name: str
@@ -32,26 +31,11 @@ class Entry:
     at: tuple[Poly, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Index:
+class Index(Struct, frozen=True, cache_hash=True, dict=True):
     """A loop index: runs from 0 below its extent. Two of equal extent differ by their occurrence."""
 
     extent: Poly
     occurrence: int
-
-    @cached_property
-    def key(self) -> tuple[object, ...]:
-        return (self.extent, self.occurrence)
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.key)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Index) and self.key == other.key)
 
     @cached_property
     def closure(self) -> frozenset[Index]:
@@ -66,21 +50,10 @@ Atom = str | Index | Term | Entry
 Monomial = tuple[Atom, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Poly:
+class Poly(Struct, frozen=True, cache_hash=True, dict=True):
     """A polynomial with integer coefficients; equal polynomials compare equal."""
 
     terms: tuple[tuple[Monomial, int], ...]
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.terms)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Poly) and self.terms == other.terms)
 
     @staticmethod
     def of(terms: Mapping[Monomial, int]) -> Poly:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from gradc.datasets import shape_of, sizes
 from gradc.errors import InputError, UnsupportedError, did_you_mean
@@ -55,8 +55,7 @@ class Loss(Protocol):
     def scipy(self, **fixed: Any) -> Problem: ...
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """Where an iteration arrived."""
 
     iteration: int
@@ -64,8 +63,7 @@ class Step:
     gradient_norm: float
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """Where a minimisation ended, how it got there (the start is iteration 0), and why it stopped."""
 
     params: dict[str, Any]

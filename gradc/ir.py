@@ -26,9 +26,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
+
+from msgspec import Struct
 
 from gradc.extents import Index, in_order
 from gradc.ops import OPS
@@ -37,16 +38,14 @@ Type = Literal["bool", "int", "float"]
 Number = bool | int | float
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(Struct, frozen=True):
     """Which axes of the value a read replaces, and whether a guard is its last argument."""
 
     axes: tuple[Index, ...]
     guarded: bool = False
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Axes that are written at computed places; `kept` indices are shared with the reader, not summed."""
 
     axes: tuple[Index, ...]
@@ -54,15 +53,13 @@ class Place:
     guarded: bool = False
 
 
-@dataclass(frozen=True)
-class Reduce:
+class Reduce(Struct, frozen=True):
     kind: Literal["sum", "prod", "max", "min"]
     over: frozenset[Index]
     guarded: bool = False
 
 
-@dataclass(frozen=True)
-class Linear:
+class Linear(Struct, frozen=True):
     """A function of `gradc.linear`: the axes that it takes whole of each argument, and those of its result.
 
     All other indices number what it is applied to: `solve(A[i], b[i])` takes a whole matrix and a whole vector each.
@@ -74,8 +71,7 @@ class Linear:
     guarded: bool = False
 
 
-@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
-class Node:
+class Node(Struct, frozen=True, eq=False, weakref=True):
     """One scalar expression. Nodes of a graph are unique, so equality is identity."""
 
     op: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of input, and its shape: `gradc.param["n", "d"]` annotates an argument of a Python function.
 
     A length is an integer, the name of a dim, or integer arithmetic on them, in quotes.

@@ -7,9 +7,9 @@ text, and a test evaluates every row of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from gradc.numerics import FUNCTIONS
 from gradc.ops import OPS, Op
@@ -22,8 +22,7 @@ SPELT = {"truncate": "int"}
 """Functions that a program calls by another name."""
 
 
-@dataclass(frozen=True)
-class Kink:
+class Kink(Struct, frozen=True):
     """An expression, a point, and there its value and its derivative by each name."""
 
     expression: str

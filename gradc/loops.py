@@ -7,28 +7,27 @@ matrix products, tiles of rows and sweeps over chunks of rows are statements of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gradc.extents import Index, Poly, volume
 from gradc.ir import Number, Type
 
 
-@dataclass(frozen=True)
-class Const:
+class Const(Struct, frozen=True):
     value: Number
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(Struct, frozen=True):
     """A scalar variable, a loop index or a dim."""
 
     name: str
     type: Type
 
 
-@dataclass(frozen=True)
-class Element:
+class Element(Struct, frozen=True):
     """An element of an array, or the array's only element if there are no subscripts."""
 
     array: str
@@ -36,8 +35,7 @@ class Element:
     type: Type
 
 
-@dataclass(frozen=True)
-class Apply:
+class Apply(Struct, frozen=True):
     """A row of `gradc.ops`, `select`, or a conversion to `float` or `int`."""
 
     op: str
@@ -49,14 +47,12 @@ Expr = Const | Name | Element | Apply
 Target = Name | Element
 
 
-@dataclass(frozen=True)
-class Assign:
+class Assign(Struct, frozen=True):
     target: Target
     value: Expr
 
 
-@dataclass(frozen=True)
-class Accumulate:
+class Accumulate(Struct, frozen=True):
     """`target = target op value`, op one of add, mul, maximum, minimum; only where the guard holds, if there is one."""
 
     target: Target
@@ -65,8 +61,7 @@ class Accumulate:
     guard: Expr | None = None
 
 
-@dataclass(frozen=True)
-class Alloc:
+class Alloc(Struct, frozen=True):
     """An array of this shape, filled with a number or left as it is."""
 
     array: str
@@ -75,8 +70,7 @@ class Alloc:
     fill: Number | None = None
 
 
-@dataclass(frozen=True)
-class Fill:
+class Fill(Struct, frozen=True):
     """Elements of an array set to one number: all along the axes where `at` is None."""
 
     array: str
@@ -84,8 +78,7 @@ class Fill:
     value: Number
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """Stops the program with `message` unless 0 <= position < length, where the guard holds."""
 
     position: Expr
@@ -94,13 +87,11 @@ class Check:
     guard: Expr | None = None
 
 
-@dataclass(frozen=True)
-class Comment:
+class Comment(Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True)
-class For:
+class For(Struct, frozen=True):
     """A loop from 0 below the index's extent, or over the part of it between two bounds; only where the guard holds."""
 
     index: Index
@@ -110,8 +101,7 @@ class For:
     guard: Expr | None = None
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(Struct, frozen=True):
     """A vector or matrix in an array: at these positions of its axes, and all along those where a length stands."""
 
     array: str
@@ -123,8 +113,7 @@ class Section:
         return tuple(e for e in self.at if not isinstance(e, Poly))
 
 
-@dataclass(frozen=True)
-class Linear:
+class Linear(Struct, frozen=True):
     """A function of `gradc.linear` applied to matrices and vectors; only where the guard holds, if there is one.
 
     `work` is how many operations that is.
@@ -137,8 +126,7 @@ class Linear:
     guard: Expr | None = None
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """A vector or matrix made of an array: for each axis the bounds of a slice, or None for all of it."""
 
     array: str
@@ -146,8 +134,7 @@ class View:
     transposed: bool = False
 
 
-@dataclass(frozen=True)
-class Product:
+class Product(Struct, frozen=True):
     """`target = left @ right`, or `target += left @ right`, of vectors and matrices; `loops` are what it stands for."""
 
     target: View
@@ -157,8 +144,7 @@ class Product:
     loops: tuple[Index, ...]
 
 
-@dataclass(frozen=True)
-class Tiles:
+class Tiles(Struct, frozen=True):
     """The rows from `first` below `last`, some at a time: those from `start` below `stop`.
 
     `height` is how many: as `elements` numbers a row leave room for, or as many as matrix products over them repay,
@@ -182,8 +168,7 @@ class Tiles:
         return not self.products and None not in kept and self.elements.constant is None
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """An accumulator each chunk has for itself, from the number `start`; they are combined by `op`, chunk by chunk."""
 
     name: str
@@ -194,8 +179,7 @@ class Part:
     type: Type
 
 
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(Struct, frozen=True):
     """`body` as a kernel, run over chunks of the rows, each from `first` below `last`.
 
     How many chunks there are follows from the `work` and from how many numbers are `private` to each. The last `reach`
@@ -218,8 +202,7 @@ class Sweep:
     guard: Expr | None = None
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Struct, frozen=True):
     """Assignments in a row that are compiled apart from the rest, under a name.
 
     `reads` are the scalars it takes, `writes` those it leaves behind; `arrays` names what it reads or fills, each with
@@ -238,8 +221,7 @@ Loop = (For, Tiles, Sweep)
 """Statements made of others, as `isinstance` takes them."""
 
 
-@dataclass(frozen=True)
-class Routine:
+class Routine(Struct, frozen=True):
     """One function: its statements, what it returns, and the names its loop indices go by.
 
     `exact`: whether every result must have the bits that its text says, because it is computed twice and compared.
@@ -249,7 +231,7 @@ class Routine:
     body: tuple[Stmt, ...]
     value: Expr
     gradient: tuple[Expr, ...] | None
-    index_names: dict[Index, str] = field(hash=False)
+    index_names: dict[Index, str]
     exact: bool = False
 
     def statements(self) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:

@@ -7,8 +7,9 @@ A partial of `None` is zero everywhere. Where an expression in `y` would cancel 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 ARITHMETIC, DIVISION, TRANSCENDENTAL = 1, 4, 8
 """Weights by which operations are counted; a square root counts as a division."""
@@ -20,8 +21,7 @@ INF, NAN = float("inf"), float("nan")
 REALS: Interval = (-INF, INF)
 
 
-@dataclass(frozen=True)
-class Op:
+class Op(Struct, frozen=True):
     """A scalar function: what it is called, what it costs, its partial derivatives, where it is defined.
 
     `infix` is its operator in generated code, if it has one; `result` is its type, "same" that of its arguments.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from gradc.errors import Span
 from gradc.extents import Index, Poly
@@ -14,8 +16,7 @@ from gradc.ir import Graph, Node, Type
 Kind = Literal["param", "data", "index"]
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """An array of the language: a node and the order of its axes. `None` is an axis of length 1."""
 
     node: Node
@@ -26,8 +27,7 @@ class Value:
         return tuple(Poly.const(1) if a is None else a.extent for a in self.axes)
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(Struct, frozen=True):
     """A declared input: its kind, the lengths of its axes (none for a scalar), its default.
 
     `per_row`: its first axis is the rows over which a whole loss is mapped.
@@ -49,8 +49,7 @@ class Input:
         return f"{self.name}: {self.kind}{dims}" + ("" if self.default is None else f" = {self.default!r}")
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The statement a node comes from, and the name it assigns."""
 
     text: str
@@ -66,8 +65,7 @@ class Origin:
         return f"{PurePath(self.span.source.name).name}:{self.span.line}" if self.span else ""
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """Something that only the sizes of a call can show: two equal lengths, or one number at least another."""
 
     left: Poly
@@ -77,8 +75,7 @@ class Requirement:
     span: Span | None
 
 
-@dataclass
-class Provenance:
+class Provenance(Struct):
     """Side tables of a graph: what the user calls a node, where it comes from, whose adjoint it is, a note on it."""
 
     names: dict[Node, str] = field(default_factory=dict)
@@ -88,7 +85,7 @@ class Provenance:
     index_names: dict[Index, str] = field(default_factory=dict)
 
     def copy(self) -> Provenance:
-        return Provenance(*(dict(getattr(self, f.name)) for f in fields(self)))
+        return Provenance(*map(dict, astuple(self)))
 
     def inherit(self, new: Node, old: Node) -> None:
         """`new` stands for what `old` stood for; what `new` is already known for wins."""
@@ -97,8 +94,7 @@ class Provenance:
                 table.setdefault(new, table[old])  # type: ignore[arg-type]
 
 
-@dataclass
-class Program:
+class Program(Struct):
     """A parsed program. `requirements` are checked against the sizes of each call."""
 
     title: str

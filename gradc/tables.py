@@ -9,12 +9,12 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from gradc.errors import InputError
 
@@ -33,8 +33,7 @@ class CellError(Exception):
         self.column, self.place = column, place
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A file of named columns. `read` gives some of them and raises CellError."""
 
     path: Path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import test_random_derivatives
 import test_random_programs
+from msgspec.structs import replace
 from random_draws import Program
 
 import gradc

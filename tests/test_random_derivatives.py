@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 from random_programs import Program
 from test_random_programs import GRADIENT, VALUE, called, fields, poisoned, programs, same, settled
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gradc.autodiff.circles import without_circles
 from gradc.bounds import integer_poly, needs_guard
@@ -25,8 +27,7 @@ class Use(Enum):
     SOMETIMES = "sometimes"
 
 
-@dataclass(frozen=True)
-class Partly:
+class Partly(Struct, frozen=True):
     """Used only where the condition holds, and not everywhere there."""
 
     condition: Node

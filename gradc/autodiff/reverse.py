@@ -8,8 +8,9 @@ the other end.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from gradc.algebra import is_const
 from gradc.autodiff.choices import Moderate, behind_choices, differentiated
@@ -30,8 +31,7 @@ MOST_CONJUNCTS = 64
 """So many parts of a condition are looked at; a choice that is made although it is known only costs time."""
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """A summand of an adjoint, `factor*core`.
 
     The factor has no index: it is the adjoint of the sum that the core is inside of. Kept apart it costs one operation
@@ -42,8 +42,7 @@ class Bar:
     factor: Node | None = None
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(Struct, frozen=True):
     """A summand of an input's adjoint, accumulated at `at` over all its indices; where it was read from."""
 
     bar: Bar

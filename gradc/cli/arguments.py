@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from msgspec import Struct
 
 from gradc.api import restore
 from gradc.datasets import Inputs, choice, complete, dimension, load, missing, setting
@@ -77,8 +77,7 @@ def compiled(source: Source, wrt: tuple[str, ...] | None = None) -> Function:
     return restore((source.name, source.text), options)
 
 
-@dataclass(frozen=True)
-class InputOptions:
+class InputOptions(Struct, frozen=True):
     """The options that give inputs, as they were typed."""
 
     data: list[Path] | None

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+
+from msgspec import Struct
 
 WIDTH = 4
 VECTOR = f"<{WIDTH} x double>"
@@ -24,8 +25,7 @@ _CALL = re.compile(rf'(%r\d+) = call double @"([^"]*)"\((.*)\) {MARK}$')
 _LAZY = re.compile(r"%r\d+ = (load|getelementptr) ")
 
 
-@dataclass(frozen=True)
-class Calls:
+class Calls(Struct, frozen=True):
     """Calls of functions, by name, with the same arguments: what register gets which one's result."""
 
     registers: tuple[str, ...]
@@ -37,8 +37,7 @@ class Calls:
         return Vectors(self.names, len(self.arguments.split(", ")))
 
 
-@dataclass(frozen=True)
-class Vectors:
+class Vectors(Struct, frozen=True):
     """A function of vectors that computes what these functions give for each element."""
 
     names: tuple[str, ...]

@@ -7,7 +7,8 @@ What has no loops needs none of that: a run becomes one `Block`, and the front e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gradc.loops import (
     Accumulate,

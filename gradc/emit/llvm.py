@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gradc.emit.batches import LOOP, MARK, Vectors, batched
 from gradc.emit.blocks import Plain, read_first
@@ -29,8 +30,7 @@ ORDERED = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne"
 SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """A scalar function that blocks call by this name: an expression over its parameters."""
 
     name: str
@@ -38,8 +38,7 @@ class Operation:
     value: Apply
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(Struct, frozen=True):
     """The text of a block: a function of a tape and arrays, and where on the tape its scalars are.
 
     `vectors` is the text of the functions by which it calls operations on vectors.

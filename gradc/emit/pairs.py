@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gradc.emit.blocks import Plain, expressions_read
 from gradc.loops import Apply, Assign, Element, Expr, Name, replaced

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gradc import resources
 from gradc.count import operations
@@ -38,8 +40,7 @@ NUMPY = {
 TEMPLATE = "module.py.jinja"
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(Struct, frozen=True, dict=True):
     """An emitted module: its routines, and what the template makes a text of when somebody wants it.
 
     `helpers` are the library's, as they are spelt there.

@@ -11,10 +11,10 @@ import re
 import types
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from msgspec import Struct
 
 from gradc.build import Builder
 from gradc.errors import ParseError, Source, Span, UnsupportedError
@@ -41,8 +41,7 @@ CHANGED = "the file has changed since it was imported, or the function was not m
 ANNOTATE = 'annotate it: w: gradc.param["d"], b: gradc.param, x: gradc.data["n", "d"], k: gradc.index'
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """A Python function as it is written: a text in which it stands at its own line, and what its names mean outside.
 
     `defaults` are the numbers its parameters default to, `numbers` values of its closure and module, `spelt` what
@@ -59,8 +58,7 @@ class Written:
     foreign: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class PythonProgram:
+class PythonProgram(Struct, frozen=True):
     """A function with all that it calls, by key; `main` is the key of the function itself."""
 
     main: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gradc.autodiff.guards import protect
 from gradc.autodiff.reverse import reverse
@@ -22,8 +23,7 @@ MOST_NODES = 2000
 """Derivatives of derivatives of more operations are refused: each order has several times as many as the one before."""
 
 
-@dataclass(frozen=True, eq=False)
-class Scope:
+class Scope(Struct, frozen=True, eq=False):
     """A text, and what its names mean outside of helpers: values, functions, and what is neither, by its type."""
 
     source: Source
@@ -32,8 +32,7 @@ class Scope:
     foreign: dict[str, str]
 
 
-@dataclass(frozen=True, eq=False)
-class Helper:
+class Helper(Struct, frozen=True, eq=False):
     """A function of the user's: its syntax tree, the values of its defaults, the scope it sees."""
 
     tree: ast.FunctionDef
@@ -45,8 +44,7 @@ class Helper:
         return tuple(a.arg for a in self.tree.args.args)
 
 
-@dataclass(frozen=True)
-class Derivative:
+class Derivative(Struct, frozen=True):
     """The gradient of a function with a scalar result by its argument number `by`."""
 
     of: Function

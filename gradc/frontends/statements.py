@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gradc.build import Builder
 from gradc.errors import ParseError, ShapeError, Source, Span, UnsupportedError
@@ -19,24 +20,21 @@ from gradc.lower.subscripts import subscript
 from gradc.program import Origin, Provenance, Value
 
 
-@dataclass(frozen=True)
-class Returned:
+class Returned(Struct, frozen=True):
     """A value that is returned where the guard holds; everywhere, if there is none."""
 
     value: Value
     guard: Value | None
 
 
-@dataclass(frozen=True)
-class Arm:
+class Arm(Struct, frozen=True):
     """What an arm of an `if` returns and assigns."""
 
     returned: list[Returned]
     assigned: dict[str, Value]
 
 
-@dataclass(frozen=True)
-class Test:
+class Test(Struct, frozen=True):
     """The condition of an `if` or `elif`, and the arm taken where it holds."""
 
     condition: Value

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gradc.program import Program
 
 
-@dataclass(frozen=True)
-class Symbolic:
+class Symbolic(Struct, frozen=True):
     """An expression, and the symbols it is differentiated by: all that is needed to make its program again."""
 
     expression: Any

@@ -8,7 +8,9 @@ The same holds for derivatives: where one share of a sum is nearly all of it, 1 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gradc.build import Builder
 from gradc.extents import Index, in_order
@@ -19,8 +21,7 @@ LARGEST = 709.0
 """The exponential of this is a number."""
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(Struct, frozen=True):
     """weight*exp(exponent), summed over some indices where a condition holds; no weight is 1."""
 
     exponent: Node

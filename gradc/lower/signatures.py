@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from gradc.errors import Span
 from gradc.program import Value
@@ -31,8 +32,7 @@ FIRST_NAMES = frozenset({"a", "x", "m", "v", "p"})
 """What NumPy calls an array that is the first parameter."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call being lowered: where it stands, its values by parameter name, and what its other parameters say."""
 
     name: str
@@ -51,8 +51,7 @@ class Call:
         return bool(self.settings.get("keepdims"))
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """Parameters by name; the first `positional` may be given by position; `rest` takes all further ones."""
 
     text: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gradc.bounds import integer_poly
 from gradc.errors import ShapeError, Span, UnsupportedError
@@ -15,8 +16,7 @@ from gradc.program import Value
 LONGEST_STEP = 2**31
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """Bounds of a slice as integer nodes; None where the text leaves them out."""
 
     low: Node | None

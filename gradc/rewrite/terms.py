@@ -7,7 +7,8 @@ about logarithms and quotients it knows about this shape, not about its spelling
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gradc.build import Builder
 from gradc.extents import Index, in_order

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+from msgspec import Struct
 
 from gradc.runtime import fetch
 from gradc.runtime.job import Job
@@ -23,8 +23,7 @@ TURNS = 1000
 """How often somebody looks before giving up the core: some tens of microseconds."""
 
 
-@dataclass(frozen=True)
-class Handover:
+class Handover(Struct, frozen=True):
     """`open(job, number)` lets workers in; `lead(job)` takes part and comes back when every chunk has been run.
 
     `serve(job, seen)` works at any job but `seen`, until there has been none for a while, or it is in the leader's way;

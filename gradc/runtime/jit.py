@@ -8,9 +8,10 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, Operation
@@ -60,8 +61,7 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
     return {entry: functools.partial(run, getattr(loaded, entry)) for entry in module.entries}
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How a module is compiled: kept on disk or not, with gradc's elementary functions or the C library's.
 
     `threads` is how many a call may use, None for as many as pay. Runs of more than `limit` statements go into blocks.

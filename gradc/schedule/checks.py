@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gradc.bounds import checked_here, integer_poly, places_of_bounds
 from gradc.extents import ONE, ZERO, Entry, Index, Poly, Term, at_end
@@ -15,8 +15,7 @@ from gradc.schedule.storage import Path, Storage
 OPS = {"//": "floordiv", "%": "mod", "min": "minimum", "max": "maximum"}
 
 
-@dataclass
-class Range:
+class Range(Struct):
     """The positions from `low` to `high` are used if every length in `turns` is at least 1."""
 
     low: Poly

@@ -9,8 +9,9 @@ of which only elements of index inputs tell how long it gets nothing can be stor
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from gradc.extents import Index
 from gradc.ir import Node
@@ -42,8 +43,7 @@ class UnstorableError(Exception):
         self.node = node
 
 
-@dataclass(eq=False)
-class Loop:
+class Loop(Struct, eq=False):
     """A loop of the schedule: its index and what is in it, in order."""
 
     index: Index

@@ -8,7 +8,9 @@ it afterwards. Values that are needed on both sides get the axes of the loops th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gradc.extents import Poly
 from gradc.loops import (
@@ -37,8 +39,7 @@ Axis = str
 Loops = tuple[For, ...]
 
 
-@dataclass(frozen=True)
-class Factor:
+class Factor(Struct, frozen=True):
     """An array as a vector or matrix: its axes in order."""
 
     array: str

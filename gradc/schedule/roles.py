@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gradc.extents import Poly
 from gradc.ir import Type
@@ -29,8 +30,7 @@ from gradc.loops import (
 )
 
 
-@dataclass
-class Roles:
+class Roles(Struct):
     """Names by what a row does with them.
 
     `scalars` and `arrays` belong to one row, and the next row starts afresh. `totals` are accumulated over the rows, by

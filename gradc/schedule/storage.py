@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gradc.extents import Index
 from gradc.ir import Node
@@ -12,8 +13,7 @@ from gradc.schedule.levels import Item, Levels, Loop, UnstorableError
 Path = tuple[Loop, ...]
 
 
-@dataclass
-class Storage:
+class Storage(Struct):
     """`paths`: the loops around each node, for each time it is computed. `axes`: the stored axes; none for scalars.
 
     `writers`: of a value that is computed several times, the times it is stored.

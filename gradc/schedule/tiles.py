@@ -8,7 +8,8 @@ axis are its rows. Sums of products become matrix products. Nothing is kept for 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gradc.count import cost
 from gradc.extents import ONE, Index, Poly, volume

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import sympy
+from msgspec import Struct, field
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
@@ -28,8 +28,7 @@ Range = tuple[Poly, Poly]
 """First and last value of a subscript."""
 
 
-@dataclass
-class Array:
+class Array(Struct):
     """An array of the expression: its shape, or for each axis the ranges of the subscripts that it is read at."""
 
     symbol: Part

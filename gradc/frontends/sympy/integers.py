@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from itertools import count, product
 
 import sympy
+from msgspec import Struct, field
 
 from gradc.bounds import integer_poly
 from gradc.build import Builder
@@ -31,8 +31,7 @@ Leaf = Callable[[Part], Node]
 """What symbols and elements of arrays are as integers."""
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What index variables stand for, and the loops that are open."""
 
     variables: Mapping[Part, Node] = field(default_factory=dict)

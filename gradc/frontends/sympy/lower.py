@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial, reduce
 
 import sympy
+from msgspec import Struct, field
 from sympy.functions import factorial, gamma
 from sympy.matrices.expressions import Determinant, Inverse, MatMul, Trace
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
@@ -31,8 +31,7 @@ Steps = Generator[Wanted, list[Value], Value]
 Key = tuple[object, ...]
 
 
-@dataclass
-class Task:
+class Task(Struct):
     """A part that is being lowered, and the keys of what it waits for."""
 
     part: Part

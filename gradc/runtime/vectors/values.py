@@ -10,16 +10,15 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import binding, ir
+from msgspec import Struct
 
 DOUBLE, FLOAT = ir.DoubleType(), ir.FloatType()
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(Struct, frozen=True):
     """How numbers are made of bits: 2**k has the pattern (k + bias) << mantissa."""
 
     real: Any
