@@ -143,6 +143,8 @@ class Node(Struct, frozen=True, eq=False, weakref=True):
     @property
     def over(self) -> frozenset[Index]:
         """The indices a node sums or otherwise reduces away."""
+        if self.attr is None:
+            return frozenset()
         if isinstance(self.attr, Reduce):
             return self.attr.over
         if isinstance(self.attr, Place):
@@ -243,6 +245,8 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
             if op == "input" and isinstance(attr, tuple)
             else frozenset()
         )
+    if attr is None:
+        return _together(args)
     if isinstance(attr, Read):
         around = (a.closure - {a} for a in attr.axes if a not in args[0].indices)
         return (args[0].indices - set(attr.axes)).union(*around, *(a.indices for a in args[1:]))
@@ -257,8 +261,12 @@ def _indices(op: str, args: tuple[Node, ...], attr: Hashable) -> frozenset[Index
         return args[0].indices.union(*(i.closure for i in attr[1] if i is not None))
     if op in ("scatter", "spread") and isinstance(attr, tuple):
         return frozenset().union(*(i.closure for i in attr), *(p.indices for p in args))
-    found = args[0].indices
-    for a in args[1:]:
+    return _together(args)
+
+
+def _together(nodes: tuple[Node, ...]) -> frozenset[Index]:
+    found = nodes[0].indices
+    for a in nodes[1:]:
         if not a.indices <= found:
             found |= a.indices
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from typing import ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from gradc.ir import Number, Type
 
 class Const(Struct, frozen=True):
     value: Number
+    args: ClassVar[tuple[Expr, ...]] = ()
 
 
 class Name(Struct, frozen=True):
@@ -25,6 +27,7 @@ class Name(Struct, frozen=True):
 
     name: str
     type: Type
+    args: ClassVar[tuple[Expr, ...]] = ()
 
 
 class Element(Struct, frozen=True):
@@ -33,6 +36,10 @@ class Element(Struct, frozen=True):
     array: str
     at: tuple[Expr, ...]
     type: Type
+
+    @property
+    def args(self) -> tuple[Expr, ...]:
+        return self.at
 
 
 class Apply(Struct, frozen=True):
@@ -44,6 +51,7 @@ class Apply(Struct, frozen=True):
 
 
 Expr = Const | Name | Element | Apply
+"""What an expression is made of are its `args`."""
 Target = Name | Element
 
 
@@ -216,6 +224,8 @@ class Block(Struct, frozen=True):
     writes: tuple[Name, ...]
 
 
+Plain = Assign | Accumulate
+"""What nearly all statements are, and is asked for first."""
 Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Linear | Product | Tiles | Sweep | Block
 Loop = (For, Tiles, Sweep)
 """Statements made of others, as `isinstance` takes them."""
@@ -272,9 +282,9 @@ def identity(op: str, type: Type) -> Number:
 
 def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements a statement is made of."""
-    if isinstance(s, Tiles):
-        return s.arrays + s.body
-    return s.body if isinstance(s, (For, Sweep)) else ()
+    if isinstance(s, Plain):
+        return ()
+    return s.arrays + s.body if isinstance(s, Tiles) else s.body if isinstance(s, (For, Sweep)) else ()
 
 
 def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
@@ -287,7 +297,7 @@ def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
             stack.pop()
             continue
         yield s, around
-        if isinstance(s, Loop):
+        if not isinstance(s, Plain):
             stack.append((iter(inside(s)), (*around, s.index) if isinstance(s, For) else around))
 
 
@@ -313,6 +323,8 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
 
 def lengths(s: Stmt) -> tuple[Poly, ...]:
     """The lengths that stand in a statement itself."""
+    if isinstance(s, Plain):
+        return ()
     if isinstance(s, For):
         return () if s.bounds else (s.index.extent,)
     if isinstance(s, Alloc):
@@ -367,10 +379,7 @@ def parts(expr: Expr) -> list[Expr]:
     """The expression and everything inside it."""
     found: list[Expr] = [expr]
     for e in found:
-        if isinstance(e, Apply):
-            found += e.args
-        elif isinstance(e, Element):
-            found += e.at
+        found += e.args
     return found
 
 

@@ -20,6 +20,7 @@ from gradc.loops import (
     Expr,
     Loop,
     Name,
+    Plain,
     Routine,
     Stmt,
     Sweep,
@@ -31,9 +32,7 @@ from gradc.loops import (
 LIMIT = 300
 """Runs of more statements than this become blocks."""
 
-Plain = Assign | Accumulate
-PLAIN = (Assign, Accumulate)
-IN_A_RUN = (*PLAIN, Comment, Alloc)
+IN_A_RUN = (Assign, Accumulate, Comment, Alloc)
 
 
 def with_blocks(routine: Routine, limit: int = LIMIT) -> tuple[Routine, tuple[Block, ...]]:
@@ -107,7 +106,7 @@ def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
 
 
 def _plain(part: Sequence[Stmt]) -> tuple[Plain, ...]:
-    return tuple(s for s in part if isinstance(s, PLAIN))
+    return tuple(s for s in part if isinstance(s, Plain))
 
 
 def read_first(body: Iterable[Plain]) -> dict[str, Name]:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from gradc.emit.batches import LOOP, MARK, Vectors, batched
-from gradc.emit.blocks import Plain, read_first
+from gradc.emit.blocks import read_first
 from gradc.emit.pairs import side_by_side
 from gradc.ir import Number, Type
-from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, parts
+from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, Plain, parts
 
 SIZE = 500
 """Statements in one LLVM function: the cost of compiling one grows faster than its length."""
@@ -202,10 +202,10 @@ class _Function:
 
     def _value(self, e: Expr, wanted: Type) -> str:
         """The expression's value in the wanted type."""
-        if isinstance(e, Const):
-            return _constant(e.value, wanted)
         if isinstance(e, Name):
             return self._converted(self._scalar(e), e.type, wanted)
+        if isinstance(e, Const):
+            return _constant(e.value, wanted)
         if isinstance(e, Element):
             return self._converted(self._load(e), e.type, wanted)
         return self._converted(self._apply(e), e.type, wanted)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from gradc.emit.blocks import Plain, expressions_read
-from gradc.loops import Apply, Assign, Element, Expr, Name, replaced
+from gradc.emit.blocks import expressions_read
+from gradc.loops import Apply, Assign, Expr, Name, Plain, replaced
 from gradc.ops import OPS, TRANSCENDENTAL
 
 
@@ -58,8 +58,8 @@ def _calls(exprs: Iterable[Expr]) -> Iterator[Apply]:
             stack += e.args[:1] if e.op in ("select", "and", "or") else e.args
             if len(e.args) == 1 and e.op in OPS and OPS[e.op].weight >= TRANSCENDENTAL:
                 yield e
-        elif isinstance(e, Element):
-            stack += e.at
+        else:
+            stack += e.args
 
 
 def _with(s: Plain, names: Mapping[Apply, Name]) -> Plain:

@@ -12,7 +12,6 @@ from gradc.loops import (
     Alloc,
     Apply,
     Assign,
-    Block,
     Check,
     Comment,
     Const,
@@ -99,6 +98,10 @@ class Printer:
         return lines
 
     def _statement(self, s: Stmt) -> list[str]:
+        if isinstance(s, Assign):
+            return self._assign(s)
+        if isinstance(s, Accumulate):
+            return self._accumulate(s, self._place(s.target))
         if isinstance(s, Comment):
             return [f"# {printable(s.text)}"]
         if isinstance(s, For):
@@ -123,18 +126,17 @@ class Printer:
             return self._check(s)
         if isinstance(s, Linear):
             return self._linear(s)
-        if isinstance(s, Block):
-            call = f"{s.name}({', '.join(n.name for n in (*s.reads, *s.arrays))})"
-            return [f"({', '.join(n.name for n in s.writes)},) = {call}" if s.writes else call]
+        call = f"{s.name}({', '.join(n.name for n in (*s.reads, *s.arrays))})"
+        return [f"({', '.join(n.name for n in s.writes)},) = {call}" if s.writes else call]
+
+    def _assign(self, s: Assign) -> list[str]:
         target = self._place(s.target)
-        if isinstance(s, Assign):
-            if target in self.wide:
-                return [f"{target} = {self._widened(s.value)}"]
-            if isinstance(s.target, Name):
-                (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
-            update = as_update(s)
-            return [f"{target} = {self.expr(s.value)}"] if update is None else self._accumulate(update, target)
-        return self._accumulate(s, target)
+        if target in self.wide:
+            return [f"{target} = {self._widened(s.value)}"]
+        if isinstance(s.target, Name):
+            (self.plain.add if _plain(s.value, self.plain) else self.plain.discard)(s.target.name)
+        update = as_update(s)
+        return [f"{target} = {self.expr(s.value)}"] if update is None else self._accumulate(update, target)
 
     def _indented(self, body: Sequence[Stmt]) -> list[str]:
         return self.block(body, 1)
@@ -320,12 +322,12 @@ class Printer:
         return f"({text})" if own < precedence else text
 
     def _expr(self, e: Expr) -> tuple[str, int]:
-        if isinstance(e, Const):
-            text = self._typed(e.value)
-            return text, PRECEDENCE["neg"] if text.startswith("-") else ATOM
         if isinstance(e, Name | Element):
             text = self._place(e)
             return f"{self.call('float32')}({text})" if self._is_wide(e) else text, ATOM
+        if isinstance(e, Const):
+            text = self._typed(e.value)
+            return text, PRECEDENCE["neg"] if text.startswith("-") else ATOM
         if e.op == "select":
             c, a, b = e.args
             return f"{self.expr(a, 1)} if {self.expr(c, 1)} else {self.expr(b, 1)}", PRECEDENCE["select"]
