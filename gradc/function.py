@@ -210,7 +210,7 @@ class Function:
     def __getattr__(self, name: str) -> Any:
         if name in LATER:
             raise AttributeError(f"gradc.Function.{name} is not supported yet")
-        raise AttributeError(f"'Function' object has no attribute '{name}'")
+        return object.__getattribute__(self, name)  # fails once more: with what is missing inside, if it was there
 
     def __repr__(self) -> str:
         return f"gradc.Function({', '.join(map(str, self.signature))})"

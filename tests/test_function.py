@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import mpmath
 import numba.core.event as nbevent
@@ -460,3 +461,18 @@ def test_computed_index_out_of_range_is_an_input_error() -> None:
         largest([1.0, 2.0])
     guarded = gradc.compile("x: param[n]\nsum(x[i - 1]*x[i] if i > 0 else 0 for i in range(n))")
     assert guarded.value_and_grad([1.0, 2.0, 3.0])[1].x.tolist() == [2.0, 4.0, 2.0]
+
+
+def test_what_is_missing_is_named() -> None:
+    function = gradc.compile("x: param\nsin(x)")
+    with pytest.raises(AttributeError, match="no attribute 'gradient'"):
+        function.gradient  # noqa: B018
+    with pytest.raises(AttributeError, match="hessian is not supported yet"):
+        function.hessian  # noqa: B018
+    assert not hasattr(function, "hessian")
+    with patch("gradc.function.emit", side_effect=AttributeError("of something else")):
+        with pytest.raises(AttributeError, match="of something else"):
+            function.source  # noqa: B018
+        with pytest.raises(AttributeError, match="of something else"):
+            function(1.0)
+    assert function(0.0) == 0.0
