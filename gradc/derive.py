@@ -27,7 +27,7 @@ class Derived(Struct, frozen=True, dict=True):
     value: Value
     gradient: dict[str, Value] | None
 
-    @property
+    @cached_property
     def nodes(self) -> list[Node]:
         """All nodes of value and gradient, in topological order."""
         roots = [self.value, *(self.gradient or {}).values()]
