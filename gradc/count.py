@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from gradc.extents import Atom, Index, Monomial, Poly
-from gradc.loops import Accumulate, Apply, Assign, Expr, For, Linear, Product, Routine, Stmt, Sweep, Tiles, parts
+from gradc.loops import Accumulate, Apply, Assign, Expr, For, Linear, Plain, Product, Routine, Stmt, Sweep, Tiles, parts
 from gradc.ops import ARITHMETIC, OPS
 
 Counts = dict[Monomial, Fraction]
@@ -76,8 +76,10 @@ def _loops(body: tuple[Stmt, ...]) -> list[Index]:
 
 
 def _block(body: tuple[Stmt, ...]) -> Counts:
-    parts: list[Counts] = [{(): Fraction(sum(cost(s) for s in body if not isinstance(s, Product)))}]
+    parts: list[Counts] = [{(): Fraction(sum(cost(s) for s in body if isinstance(s, Plain)))}]
     for s in body:
+        if isinstance(s, Plain):
+            continue
         if isinstance(s, For):
             parts.append(_summed(_block(s.body), s.index))
         elif isinstance(s, Tiles | Sweep):

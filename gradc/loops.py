@@ -282,7 +282,7 @@ def identity(op: str, type: Type) -> Number:
 
 def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements a statement is made of."""
-    if isinstance(s, Plain):
+    if type(s) not in Loop:
         return ()
     return s.arrays + s.body if isinstance(s, Tiles) else s.body if isinstance(s, (For, Sweep)) else ()
 
@@ -297,7 +297,7 @@ def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:
             stack.pop()
             continue
         yield s, around
-        if not isinstance(s, Plain):
+        if type(s) in Loop:
             stack.append((iter(inside(s)), (*around, s.index) if isinstance(s, For) else around))
 
 
@@ -323,7 +323,7 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
 
 def lengths(s: Stmt) -> tuple[Poly, ...]:
     """The lengths that stand in a statement itself."""
-    if isinstance(s, Plain):
+    if isinstance(s, Plain | Comment):
         return ()
     if isinstance(s, For):
         return () if s.bounds else (s.index.extent,)

@@ -304,6 +304,8 @@ class Printer:
         return e.name if isinstance(e, Name) else f"{e.array}[{', '.join(self.expr(a) for a in e.at)}]"
 
     def _is_wide(self, e: Expr) -> bool:
+        if not self.wide:
+            return False
         return (isinstance(e, Name) and e.name in self.wide) or (isinstance(e, Element) and e.array in self.wide)
 
     def _widened(self, e: Expr) -> str:
@@ -380,6 +382,8 @@ def _number_last(e: Apply) -> tuple[Expr, ...]:
 
 def _plain(e: Expr, names: set[str]) -> bool:
     """Whether the expression may be a number of Python's own, whose division by zero raises; `names` may be."""
+    if isinstance(e, Name):
+        return e.type == "int" or e.name in names
     if isinstance(e, Apply):
         if e.op == "select":
             return any(_plain(a, names) for a in e.args[1:])
@@ -387,7 +391,7 @@ def _plain(e: Expr, names: set[str]) -> bool:
         if e.op in EXTREMES:
             return any(_plain(a, names) for a in e.args)
         return simple and all(_plain(a, names) for a in e.args)
-    return isinstance(e, Const) or (isinstance(e, Name) and (e.type == "int" or e.name in names))
+    return isinstance(e, Const)
 
 
 def printable(text: str) -> str:
