@@ -282,9 +282,9 @@ def identity(op: str, type: Type) -> Number:
 
 def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements a statement is made of."""
-    if type(s) not in Loop:
-        return ()
-    return s.arrays + s.body if isinstance(s, Tiles) else s.body if isinstance(s, (For, Sweep)) else ()
+    if isinstance(s, Tiles):
+        return s.arrays + s.body
+    return s.body if isinstance(s, (For, Sweep)) else ()
 
 
 def walk(body: Sequence[Stmt]) -> Iterator[tuple[Stmt, tuple[Index, ...]]]:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from gradc.loops import (
-    Accumulate,
     Alloc,
     Assign,
     Block,
@@ -32,7 +31,7 @@ from gradc.loops import (
 LIMIT = 300
 """Runs of more statements than this become blocks."""
 
-IN_A_RUN = (Assign, Accumulate, Comment, Alloc)
+IN_A_RUN = Plain | Comment | Alloc
 
 
 def with_blocks(routine: Routine, limit: int = LIMIT) -> tuple[Routine, tuple[Block, ...]]:
