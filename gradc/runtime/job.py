@@ -26,6 +26,10 @@ class Worker(ctypes.Structure):
         assert thread.ident is not None
         return cls(thread.native_id, time.pthread_getcpuclockid(thread.ident) if MOVABLE else 0, 0, 0)
 
+    def ran(self) -> int:
+        """For how many nanoseconds, where the system tells."""
+        return time.clock_gettime_ns(self.clock)
+
     def move(self, cores: set[int]) -> None:
         """Lets it use these cores only, where the system can do that. It is a wish: work goes on without it."""
         if cores and MOVABLE:

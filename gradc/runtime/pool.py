@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 
+from gradc.runtime.crowd import Crowd
 from gradc.runtime.job import MOST, Job, Worker
 
 SYMBOL = "gradc_run_chunks"
@@ -44,22 +45,29 @@ class _Pool:
         self.leading, self.counting = threading.Lock(), threading.Lock()
         self.alarm: SimpleQueue[None] = SimpleQueue()
         self.awake = self.number = 0
+        self.crowd = Crowd()
         self.cores: set[int] = set()
 
-    def run(self, kernel: int, data: int, chunks: int, helpers: int) -> bool:
-        """Runs all chunks, with so many workers at most; False, and nothing done, if there is a job already."""
+    def run(self, kernel: int, data: int, chunks: int, helpers: int, more: bool = False) -> bool:
+        """Runs all chunks, with so many workers at most, or one `more` in a crowd.
+
+        False, and nothing done, if there is a job already.
+        """
         if not self.leading.acquire(blocking=False):
             return False
         try:
             self.number += 1
-            job = self.job
+            job, threads = self.job, helpers + 1
+            helpers = min(helpers + (more and self.crowd.expected), chunks - 1)
             job.kernel, job.data, job.chunks, job.places, job.next = kernel, data, chunks, helpers, 0
             self._spread()
+            self.crowd.begin()
             try:
                 self.code.open(job, self.number)
                 self._wake(helpers)
             finally:  # also when interrupted: workers must be through with the data before anybody goes back
                 self.code.lead(job)
+            self.crowd.end(job.workers[: job.size], threads)
             return True
         finally:
             self.leading.release()
@@ -136,9 +144,9 @@ def _core() -> int | None:
 
 def _run(kernel: int, data: int, chunks: int) -> None:
     """Runs all chunks; comes back when no thread is at work on one."""
-    threads = getattr(_asked, "threads", None) or len(_allowed())
-    helpers = min(threads, chunks, MOST) - 1
-    if helpers and _pool().run(kernel, data, chunks, helpers):
+    asked = getattr(_asked, "threads", None)
+    helpers = min(asked or len(_allowed()), chunks, MOST) - 1
+    if helpers and _pool().run(kernel, data, chunks, helpers, more=asked is None):
         return
     function = _job(kernel)
     for chunk in range(chunks):
