@@ -127,6 +127,8 @@ class Builder(Algebra):
         self, kind: str, arrays: Sequence[tuple[Node, tuple[Index, ...]]], axes: tuple[Index, ...], guard: Node | None
     ) -> Node:
         """A function of whole arrays, each given with the axes that it takes whole; `axes` are those of the result."""
+        if guard is not None and guard.op == "const":
+            return self.linear(kind, arrays, axes, None) if guard.value else self.const(0.0)
         whole = tuple(self.whole(self.convert(a, "float"), inner) for a, inner in arrays)
         attr = Linear(kind, tuple(inner for _, inner in arrays), axes, guard is not None)
         return self.graph.node("linear", whole if guard is None else (*whole, guard), attr)

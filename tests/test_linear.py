@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy_shim import directional, run
 from random_algebra import inputs, program
+from test_random_programs import poisoned
 
 import gradc
 from gradc.api import parse
@@ -265,6 +266,19 @@ def test_an_element_that_is_not_used(backend: str) -> None:
     assert value == 14
     assert (gradient.A == 0).all()
     np.testing.assert_array_equal(gradient.b, [2, 4, 6])
+
+
+def test_what_has_not_been_factored_is_not_solved_with_in_second_derivatives() -> None:
+    """The slope reads the solution at places of which no condition is known: it is run under its own."""
+    text = "A: data[d, d]\nb: param[d]\nm: param[n]\nt: param\nw: param\n"
+    text += "def f(w):\n    return exp(sum(solve(A, b))*m*w)[0] if t > 0 else 1\ngrad(f)(w)"
+    function = gradc.compile(text, backend="python")
+    values: dict[str, Any] = {"m": np.ones(2), "w": 0.5} | {k: data(2)[k] for k in "Ab"}
+    with poisoned():
+        value, gradient = function.value_and_grad(**{**values, "t": -1.0})
+        assert value == 0
+        assert not any(np.any(g) for g in gradient)
+        assert function.check(**{**values, "t": 1.0}).ok
 
 
 def test_rows_on_threads() -> None:

@@ -313,13 +313,15 @@ class _Reverse:
         self._receive(y.args[0], build.read(sums, [index], [mirrored]), y.indices)
 
     def _linear(self, y: Node, bar: Node) -> None:
-        """What is not run contributes nothing: neither where nobody asks for y, nor where it makes no difference."""
+        """What is not run contributes nothing: where y is not run, nobody asks for it, or it makes no difference."""
         build, guard = self.build, self.guards[y]
         condition = None if isinstance(guard, Use) else condition_of(guard)
         if guard is not Use.ALWAYS and not isinstance(guard, Node):
             differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
             some = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
             condition = some if condition is None else build.op("and", condition, some)
+        if y.guard is not None and (condition is None or y.guard not in _conjuncts(condition)):
+            condition = y.guard if condition is None else build.op("and", y.guard, condition)
         for x, contribution in received(build, y, bar, condition):
             if condition is not None:
                 contribution = build.select(condition, contribution, build.const(0.0))
