@@ -18,7 +18,7 @@ from cases import CASES
 from test_start import LINUX, fresh
 
 import gradc
-from gradc.emit.batches import batched
+from gradc.emit.batches import Line, batched
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, print_block
 from gradc.emit.pairs import side_by_side
@@ -222,27 +222,33 @@ def test_cost_is_linear() -> None:
     assert per_statement[1] == pytest.approx(per_statement[0], rel=0.1)
 
 
+def called(register: int, function: str, argument: str, *needs: int) -> Line:
+    given = f"double {argument}"
+    return Line(f'%r{register} = call double @"{function}"({given}) noinline', needs, call=(function, given))
+
+
 def test_calls_are_batched_when_nothing_else_can_be_done() -> None:
     """Six calls, the last of which needs the first; a load comes where it is used."""
-    lines = ["%r0 = getelementptr double, double* %tape, i64 0", "%r1 = load double, double* %r0"]
-    lines += [f'%r{k} = call double @"f"(double 0x{k:016X}) noinline' for k in range(2, 7)]
-    lines += ["%r7 = fadd double %r1, %r2", '%r8 = call double @"f"(double %r7) noinline']
-    made, called = batched(lines)
-    assert [v.names for v in called] == [("f",)]
-    calls = [k for k, line in enumerate(made) if "call" in line]
-    assert ["vector" in made[k] for k in calls] == [True, False, False]
-    assert calls[0] < calls[1] < made.index(lines[1]) < made.index(lines[7]) < calls[2]
+    slot = Line("%r0 = getelementptr double, double* %tape, i64 0", lazy=True)
+    load = Line("%r1 = load double, double* %r0", (0,), lazy=True)
+    total = Line("%r7 = fadd double %r1, %r2", (1, 2))
+    calls = [called(k, "f", f"0x{k:016X}") for k in range(2, 7)]
+    made, vectors = batched([slot, load, *calls, total, called(8, "f", "%r7", 7)])
+    assert [v.names for v in vectors] == [("f",)]
+    places = [k for k, line in enumerate(made) if "call" in line]
+    assert ["vector" in made[k] for k in places] == [True, False, False]
+    assert places[0] < places[1] < made.index(load.text) < made.index(total.text) < places[2]
 
 
 def test_functions_of_the_same_numbers_are_called_as_one() -> None:
-    lines = [f'%r{k} = call double @"f"(double 0x{k:016X}) noinline' for k in range(4)]
-    lines += [f'%r{k + 4} = call double @"g"(double 0x{k:016X}) noinline' for k in range(3)]
-    made, called = batched(lines)
-    assert [v.names for v in called] == [("f", "g")]
+    lines = [called(k, "f", f"0x{k:016X}") for k in range(4)]
+    lines += [called(k + 4, "g", f"0x{k:016X}") for k in range(3)]
+    made, vectors = batched(lines)
+    assert [v.names for v in vectors] == [("f", "g")]
     assert sum("call" in line for line in made) == 2
     registers = {line.split(" ")[0] for line in made if re.match(r"%r\d+ ", line)}
     assert registers == {f"%r{k}" for k in range(7)}
-    assert made[-1] == lines[3]
+    assert made[-1] == lines[3].text
 
 
 x, y, z = (Name(n, "float") for n in "xyz")
@@ -275,7 +281,8 @@ def test_functions_of_one_scalar_stand_side_by_side() -> None:
 def test_functions_of_a_scalar_that_changes_stay_where_they_are() -> None:
     body = (Assign(y, of("sin", x)), Accumulate(x, "add", y), Assign(z, of("cos", x)))
     assert side_by_side(body) == body
-    again = (*body, Assign(y, of("exp", x)))
+    again = (Assign(y, of("cos", x)), *body[1:], Assign(y, of("exp", x)))
+    assert side_by_side(again)[:2] == again[:2]
     assert side_by_side(again)[2:4] == (
         Assign(Name("cos(x)", "float"), of("cos", x)),
         Assign(Name("exp(x)", "float"), of("exp", x)),

@@ -8,7 +8,6 @@ gives.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
@@ -17,12 +16,19 @@ from msgspec import Struct
 
 WIDTH = 4
 VECTOR = f"<{WIDTH} x double>"
-MARK = "noinline"
-"""Stands behind the calls that may be batched: of functions of floats that are worth it."""
 
-_REGISTER = re.compile(r"%r\d+")
-_CALL = re.compile(rf'(%r\d+) = call double @"([^"]*)"\((.*)\) {MARK}$')
-_LAZY = re.compile(r"%r\d+ = (load|getelementptr) ")
+
+class Line(Struct, frozen=True):
+    """A line of a function, and the numbers of those that make what it needs. Line k makes register `%rk`, if any.
+
+    Loads and what they need are `lazy`: made where they are first needed, so that not all of them are held at once. A
+    `call` that may be batched is of a function of floats that is worth it: its name and arguments.
+    """
+
+    text: str
+    needs: Sequence[int] = ()
+    lazy: bool = False
+    call: tuple[str, str] | None = None
 
 
 class Calls(Struct, frozen=True):
@@ -82,7 +88,7 @@ class Vectors(Struct, frozen=True):
         return "\n".join(lines)
 
 
-def batched(lines: Sequence[str]) -> tuple[list[str], list[Vectors]]:
+def batched(lines: Sequence[Line]) -> tuple[list[str], list[Vectors]]:
     """The instructions of one basic block in another order, with marked calls in batches; and what these call."""
     schedule = _Schedule(lines)
     return schedule.made(), list(schedule.called)
@@ -98,39 +104,30 @@ LOOP = f"""\
 
 
 class _Schedule:
-    """Loads are made where they are first needed, so that not all of them are held at once."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[Line]) -> None:
         self.lines = lines
-        self.calls = _joined(lines)
-        self.makers = {line.split(" ", 1)[0]: k for k, line in enumerate(lines) if line.startswith("%")}
-        self.makers |= {register: k for k, calls in self.calls.items() for register in calls.registers}
-        made_by = [[self.makers[r] for r in _REGISTER.findall(line)] for line in lines]
-        self.operands = [[a for a in makers if a != k] for k, makers in enumerate(made_by)]
-        self.lazy = {k for k, line in enumerate(lines) if _LAZY.match(line)}
+        self.calls, first = _joined(lines)
+        self.operands = [[first.get(a, a) for a in line.needs] for line in lines]
         self.users: dict[int, list[int]] = defaultdict(list)
         self.missing: dict[int, int] = {}
         self.loaded: set[int] = set()
         self.out: list[str] = []
         self.called: dict[Vectors, None] = {}
         for k, line in enumerate(lines):
-            joined = self.makers.get(line.split(" ", 1)[0], k) != k
-            if k not in self.lazy and not joined:
+            if not line.lazy and first.get(k, k) == k:
                 needed = self._needed(k)
                 self.missing[k] = len(needed)
                 for a in needed:
                     self.users[a].append(k)
 
     def _needed(self, k: int) -> set[int]:
-        """The instructions that must come before, beside loads, which come with it."""
+        """The lines that must come before, beside lazy ones, which come with it."""
         found: set[int] = set()
-        stack = [k]
-        while stack:
-            for a in self.operands[stack.pop()]:
-                if a in self.lazy:
-                    stack.append(a)
-                else:
-                    found.add(a)
+        for a in self.operands[k]:
+            if self.lines[a].lazy:
+                found |= self._needed(a)
+            else:
+                found.add(a)
         return found
 
     def made(self) -> list[str]:
@@ -144,7 +141,7 @@ class _Schedule:
             if ready:
                 done = [heappop(ready)]
                 self._load(done[0])
-                self.out.append(self.lines[done[0]])
+                self.out.append(self.lines[done[0]].text)
             else:
                 done = [k for nodes in waiting.values() for k in nodes]
                 for nodes in waiting.values():
@@ -163,10 +160,10 @@ class _Schedule:
 
     def _load(self, k: int) -> None:
         for a in self.operands[k]:
-            if a in self.lazy and a not in self.loaded:
+            if self.lines[a].lazy and a not in self.loaded:
                 self.loaded.add(a)
                 self._load(a)
-                self.out.append(self.lines[a])
+                self.out.append(self.lines[a].text)
 
     def _batch(self, nodes: Sequence[int]) -> None:
         for k in nodes:
@@ -175,7 +172,7 @@ class _Schedule:
         first = found[0]
         function = first.vectors
         if len(nodes) == 1 == len(first.names):
-            self.out.append(self.lines[nodes[0]])
+            self.out.append(self.lines[nodes[0]].text)
             return
         self.called[function] = None
         padded = [*found, *(found[-1] for _ in range(WIDTH - len(found)))]
@@ -197,14 +194,17 @@ class _Schedule:
                 self.out.append(f"{calls.registers[j]} = extractelement {VECTOR} {result}, i32 {k}")
 
 
-def _joined(lines: Sequence[str]) -> dict[int, Calls]:
-    """The marked calls, those with the same arguments as one, by the place of the first."""
+def _joined(lines: Sequence[Line]) -> tuple[dict[int, Calls], dict[int, int]]:
+    """The calls that may be batched, those with the same arguments as one, by the first of them; and its number."""
     found: dict[str, list[int]] = defaultdict(list)
-    parts = {k: m.groups() for k, line in enumerate(lines) if line.endswith(MARK) and (m := _CALL.match(line))}
-    for k, (_, _, arguments) in parts.items():
-        found[arguments].append(k)
-    made = {}
+    names: dict[int, str] = {}
+    for k, line in enumerate(lines):
+        if line.call is not None:
+            names[k], arguments = line.call
+            found[arguments].append(k)
+    calls: dict[int, Calls] = {}
+    first: dict[int, int] = {}
     for arguments, places in found.items():
-        registers, names, _ = zip(*(parts[k] for k in places), strict=True)
-        made[places[0]] = Calls(registers, names, arguments)
-    return made
+        calls[places[0]] = Calls(tuple(f"%r{k}" for k in places), tuple(names[k] for k in places), arguments)
+        first.update(dict.fromkeys(places, places[0]))
+    return calls, first

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from gradc.emit.batches import LOOP, MARK, Vectors, batched
+from gradc.emit.batches import LOOP, Line, Vectors, batched
 from gradc.emit.blocks import read_first
 from gradc.emit.pairs import side_by_side
 from gradc.ir import Number, Type
@@ -74,10 +74,12 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
     texts = []
     for k, chunk in enumerate(chunks):
         function = _Function(slots, arrays, pointer, operations)
-        lines = function.body(chunk)
+        written = function.body(chunk)
         if function.may_be_reordered:
-            lines, vectors = batched(lines)
+            lines, vectors = batched(written)
             called |= dict.fromkeys(vectors)
+        else:
+            lines = [line.text for line in written]
         head = f'define internal void @"{name}.{k}"({", ".join(params)}) noinline nounwind {{'
         texts.append("\n".join([head, *lines, "ret void", "}"]))
     calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
@@ -125,14 +127,14 @@ class _Function:
     ) -> None:
         self.slots, self.arrays, self.operations = slots, arrays, operations
         self.pointers = {kind: pointer.format(stored) for kind, stored in STORED.items()}
-        self.lines: list[str] = []
+        self.lines: list[Line] = []
         self.values: dict[str, str] = {}
         self.count = 0
         self.label = "0"
         self.fixed = False
         self.fetched: set[str] = set()
 
-    def body(self, chunk: Sequence[Plain]) -> list[str]:
+    def body(self, chunk: Sequence[Plain]) -> list[Line]:
         last = {s.target.name: s for s in chunk if isinstance(s.target, Name)}
         for s in chunk:
             self._statement(s)
@@ -167,9 +169,9 @@ class _Function:
             self._start(taken)
         stored = self._value(value, target.type)
         if target.type == "bool":
-            stored = self._register(f"zext i1 {stored} to i8")
+            stored = self._register(f"zext i1 {stored} to i8", stored)
         place = self._place(target)
-        self._line(f"store {STORED[target.type]} {stored}, {self.pointers[target.type]} {place}")
+        self._line(f"store {STORED[target.type]} {stored}, {self.pointers[target.type]} {place}", stored, place)
         if guard is not None:
             self._line(f"br label %{after}")
             self._start(after)
@@ -181,22 +183,25 @@ class _Function:
 
     def _fetched(self, n: Name) -> str:
         self.fetched.add(n.name)
-        word = self._register(f"load double, {self.pointers['float']} {self._slot(n.name)}")
+        slot = self._slot(n.name)
+        word = self._register(f"load double, {self.pointers['float']} {slot}", slot, lazy=True)
         if n.type != "float":
-            word = self._register(f"bitcast double {word} to i64")
-        return self._register(f"trunc i64 {word} to i1") if n.type == "bool" else word
+            word = self._register(f"bitcast double {word} to i64", word)
+        return self._register(f"trunc i64 {word} to i1", word) if n.type == "bool" else word
 
     def _keep(self, n: Name) -> None:
         self.fixed |= n.name in self.fetched
         word = self.values[n.name]
         if n.type == "bool":
-            word = self._register(f"zext i1 {word} to i64")
+            word = self._register(f"zext i1 {word} to i64", word)
         if n.type != "float":
-            word = self._register(f"bitcast i64 {word} to double")
-        self._line(f"store volatile double {word}, {self.pointers['float']} {self._slot(n.name)}")
+            word = self._register(f"bitcast i64 {word} to double", word)
+        slot = self._slot(n.name)
+        self._line(f"store volatile double {word}, {self.pointers['float']} {slot}", word, slot)
 
     def _slot(self, name: str) -> str:
-        return self._register(f"getelementptr double, {self.pointers['float']} %tape, i64 {self.slots[name]}")
+        place = f"{self.pointers['float']} %tape, i64 {self.slots[name]}"
+        return self._register(f"getelementptr double, {place}", lazy=True)
 
     # expressions
 
@@ -214,22 +219,23 @@ class _Function:
         if given == wanted:
             return value
         if wanted == "float":
-            return self._register(f"{'uitofp i1' if given == 'bool' else 'sitofp i64'} {value} to double")
+            return self._register(f"{'uitofp i1' if given == 'bool' else 'sitofp i64'} {value} to double", value)
         if given == "bool":
-            return self._register(f"zext i1 {value} to i64")
+            return self._register(f"zext i1 {value} to i64", value)
         raise TypeError(f"a value of type {given} where {wanted} is expected")
 
     def _load(self, e: Element) -> str:
-        read = self._register(f"load {STORED[e.type]}, {self.pointers[e.type]} {self._place(e)}")
-        return self._register(f"trunc i8 {read} to i1") if e.type == "bool" else read
+        place = self._place(e)
+        read = self._register(f"load {STORED[e.type]}, {self.pointers[e.type]} {place}", place, lazy=True)
+        return self._register(f"trunc i8 {read} to i1", read) if e.type == "bool" else read
 
     def _place(self, e: Element) -> str:
         data, at = self.arrays[e.array], self._value(e.at[0], "int")
         for k, subscript in enumerate(e.at[1:], 1):
-            rows = self._register(f"mul i64 {at}, {data}.{k}")
-            at = self._register(f"add i64 {rows}, {self._value(subscript, 'int')}")
+            rows, column = self._register(f"mul i64 {at}, {data}.{k}", at), self._value(subscript, "int")
+            at = self._register(f"add i64 {rows}, {column}", rows, column)
         kind = STORED[e.type]
-        return self._register(f"getelementptr {kind}, {self.pointers[e.type]} {data}, i64 {at}")
+        return self._register(f"getelementptr {kind}, {self.pointers[e.type]} {data}, i64 {at}", at, lazy=True)
 
     def _apply(self, e: Apply) -> str:
         if e.op == "select":
@@ -244,7 +250,8 @@ class _Function:
         if e.op == "float":
             return self._value(e.args[0], "float")
         if e.op == "not":
-            return self._register(f"xor i1 {self._value(e.args[0], 'bool')}, true")
+            given = self._value(e.args[0], "bool")
+            return self._register(f"xor i1 {given}, true", given)
         if e.op in ORDERED:
             return self._compare(e)
         operands = [self._value(a, e.type) for a in e.args]
@@ -252,17 +259,16 @@ class _Function:
             return self._extreme(e, operands)
         if e.op == "neg":
             text = f"fneg double {operands[0]}" if e.type == "float" else f"sub i64 0, {operands[0]}"
-            return self._register(text)
+            return self._register(text, *operands)
         name = FLOAT[e.op] if e.type == "float" else INTEGER[e.op]
-        return self._register(f"{name} {TYPES[e.type]} {', '.join(operands)}")
+        return self._register(f"{name} {TYPES[e.type]} {', '.join(operands)}", *operands)
 
     def _compare(self, e: Apply) -> str:
         real = any(_type(a) == "float" for a in e.args)
         kind: Type = "float" if real else "int"
-        operands = ", ".join([self._value(a, kind) for a in e.args])
-        return self._register(
-            f"fcmp {ORDERED[e.op]} double {operands}" if real else f"icmp {SIGNED[e.op]} i64 {operands}"
-        )
+        operands = [self._value(a, kind) for a in e.args]
+        test = f"fcmp {ORDERED[e.op]} double" if real else f"icmp {SIGNED[e.op]} i64"
+        return self._register(f"{test} {', '.join(operands)}", *operands)
 
     def _extreme(self, e: Apply, operands: list[str]) -> str:
         """The number replaces the other operand only if it is beyond it: a NaN stays."""
@@ -270,15 +276,15 @@ class _Function:
         beyond = "gt" if e.op == "maximum" else "lt"
         test = f"fcmp o{beyond}" if e.type == "float" else f"icmp s{beyond}"
         kind = TYPES[e.type]
-        better = self._register(f"{test} {kind} {other}, {kept}")
-        return self._register(f"select i1 {better}, {kind} {other}, {kind} {kept}")
+        better = self._register(f"{test} {kind} {other}, {kept}", other, kept)
+        return self._register(f"select i1 {better}, {kind} {other}, {kind} {kept}", better, other, kept)
 
     def _select(self, condition: Expr, a: Expr, b: Expr, kind: Type) -> str:
         """Arms that call or read are computed only if they are taken."""
         if _is_simple(a) and _is_simple(b):
             test = self._value(condition, "bool")
             arms = [self._value(a, kind), self._value(b, kind)]
-            return self._register(f"select i1 {test}, {', '.join(f'{TYPES[kind]} {x}' for x in arms)}")
+            return self._register(f"select i1 {test}, {', '.join(f'{TYPES[kind]} {x}' for x in arms)}", test, *arms)
         yes, no, after = self._labels("yes", "no", "after")
         self._branch(condition, (a, b), yes, no)
         incoming = []
@@ -293,9 +299,12 @@ class _Function:
     def _call(self, e: Apply) -> str:
         operation = self.operations.of(e)
         given = [a for a in e.args if not _is_whole(a)]
-        arguments = ", ".join([f"{TYPES[_type(a)]} {self._value(a, _type(a))}" for a in given])
-        mark = f" {MARK}" if operation in self.operations.long else ""
-        return self._register(f'call {TYPES[e.type]} @"{operation.name}"({arguments}){mark}')
+        operands = [self._value(a, _type(a)) for a in given]
+        arguments = ", ".join([f"{TYPES[_type(a)]} {x}" for a, x in zip(given, operands, strict=True)])
+        text = f'call {TYPES[e.type]} @"{operation.name}"({arguments})'
+        if operation not in self.operations.long:
+            return self._register(text, *operands)
+        return self._register(f"{text} noinline", *operands, call=(operation.name, arguments))
 
     # lines
 
@@ -307,13 +316,13 @@ class _Function:
                     self._scalar(p)
         self._line(f"br i1 {self._value(condition, 'bool')}, label %{yes}, label %{no}")
 
-    def _register(self, instruction: str) -> str:
-        self.count += 1
-        self.lines.append(f"%r{self.count} = {instruction}")
-        return f"%r{self.count}"
+    def _register(self, instruction: str, *needs: str, lazy: bool = False, call: tuple[str, str] | None = None) -> str:
+        register = f"%r{len(self.lines)}"
+        self.lines.append(Line(f"{register} = {instruction}", _lines(needs), lazy, call))
+        return register
 
-    def _line(self, text: str) -> None:
-        self.lines.append(text)
+    def _line(self, text: str, *needs: str) -> None:
+        self.lines.append(Line(text, _lines(needs)))
 
     def _labels(self, *kinds: str) -> list[str]:
         self.count += 1
@@ -321,7 +330,12 @@ class _Function:
 
     def _start(self, label: str) -> None:
         self.label = label
-        self.lines.append(f"{label}:")
+        self._line(f"{label}:")
+
+
+def _lines(operands: Sequence[str]) -> list[int]:
+    """The numbers of the lines that make these operands, as far as they are registers."""
+    return [int(a[2:]) for a in operands if a[:2] == "%r"]
 
 
 def _constant(value: Number, kind: Type) -> str:

@@ -21,25 +21,28 @@ def side_by_side(body: Sequence[Plain]) -> tuple[Plain, ...]:
 
     Only functions that are computed whatever the conditions are, of scalars that are not assigned any more.
     """
-    first: dict[Name, int] = {}
-    functions: dict[Name, dict[Apply, None]] = defaultdict(dict)
+    found: dict[Name, dict[Apply, list[int]]] = defaultdict(lambda: defaultdict(list))
     to_come = Counter(s.target.name for s in body if isinstance(s.target, Name))
     for position, s in enumerate(body):
         for call in _calls(_always(s)):
             (x,) = call.args
             if isinstance(x, Name) and not to_come[x.name]:
-                first.setdefault(x, position)
-                functions[x][call] = None
+                found[x][call].append(position)
         if isinstance(s.target, Name):
             to_come[s.target.name] -= 1
-    names: dict[Apply, Name] = {}
     before: dict[int, list[Plain]] = defaultdict(list)
-    for x, calls in functions.items():
-        if len(calls) > 1:
-            own = {call: Name(f"{call.op}({x.name})", call.type) for call in calls}
-            before[first[x]] += (Assign(name, call) for call, name in own.items())
-            names |= own
-    return tuple(each for k, s in enumerate(body) for each in (*before.get(k, ()), _with(s, names)))
+    names: dict[int, dict[Apply, Name]] = defaultdict(dict)
+    for x, places in found.items():
+        if len(places) > 1:
+            first = before[min(positions[0] for positions in places.values())]
+            for call, positions in places.items():
+                name = Name(f"{call.op}({x.name})", call.type)
+                first.append(Assign(name, call))
+                for position in positions:
+                    names[position][call] = name
+    return tuple(
+        each for k, s in enumerate(body) for each in (*before.get(k, ()), _with(s, names[k]) if k in names else s)
+    )
 
 
 def _always(s: Plain) -> tuple[Expr, ...]:
@@ -68,6 +71,4 @@ def _with(s: Plain, names: Mapping[Apply, Name]) -> Plain:
     def change(e: Expr) -> Expr:
         return names.get(e, e) if isinstance(e, Apply) else e
 
-    if any(call in names for call in _calls(_always(s))):
-        return replace(s, value=replaced(s.value, change))
-    return s
+    return replace(s, value=replaced(s.value, change))
