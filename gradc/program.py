@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import PurePath
 from typing import Literal
 
@@ -62,7 +63,12 @@ class Origin(Struct, frozen=True):
     @property
     def place(self) -> str:
         """File and line, without the directories: the same text gives the same code wherever it lies."""
-        return f"{PurePath(self.span.source.name).name}:{self.span.line}" if self.span else ""
+        return f"{_file(self.span.source.name)}:{self.span.line}" if self.span else ""
+
+
+@cache
+def _file(name: str) -> str:
+    return PurePath(name).name
 
 
 class Requirement(Struct, frozen=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
+from operator import attrgetter
 
 from gradc.ir import Node
 from gradc.loops import Comment, Stmt
@@ -21,10 +23,13 @@ class Comments:
     def __init__(
         self, provenance: Provenance, levels: Levels, inline: Container[Node], kept: Mapping[Node, str]
     ) -> None:
-        self.provenance, self.levels, self.inline = provenance, levels, inline
-        self.notes = provenance.notes | {
+        self.provenance = provenance
+        self.notes: dict[Node, list[str]] = defaultdict(list)
+        notes = provenance.notes | {
             n: f"{n.op} is kept in {array} until its elements are known" for n, array in kept.items()
         }
+        for n in sorted(notes, key=attrgetter("number"), reverse=True):
+            self.notes[_spelled_in(n, levels, inline)].append(notes[n])
         self.group: Group | None = None
         self.shown: set[str] = set()
         self.noted: set[tuple[Group | None, str]] = set()
@@ -44,15 +49,11 @@ class Comments:
             text = f"adjoint of {group[1]}" if group[0] == "adjoint" else self._origin(nodes[0], group[1])
             made.append(Comment(text))
             self.group = group
-        for n in nodes if self.notes else ():
-            stack = [n]
-            while stack:
-                x = stack.pop()
-                note = self.notes.get(x)
-                if note and (self.group, note) not in self.noted:
+        for n in nodes:
+            for note in self.notes.get(n, ()):
+                if (self.group, note) not in self.noted:
                     self.noted.add((self.group, note))
                     made.append(Comment(f"  {note}"))
-                stack += [a for a in self.levels.deps[x] if a in self.inline]
         return made
 
     def _origin(self, n: Node, text: str) -> str:
@@ -62,3 +63,10 @@ class Comments:
             self.shown.add(text)
             return text
         return str(Origin(origin.target, origin.span))
+
+
+def _spelled_in(n: Node, levels: Levels, inline: Container[Node]) -> Node:
+    """The node in whose statement this one is written out."""
+    while n in inline:
+        (n,) = levels.users[n]
+    return n

@@ -40,6 +40,9 @@ def needs(
                 need(a, None)
         elif n.op == "scan":  # a running sum is in those behind it, whose conditions are others
             under = found[n] = _along(under, n.indices, frozenset({n.index}))
+        if under is None:
+            found.update(dict.fromkeys(deps[n]))
+            continue
         for a, moved in deps[n].items():
             need(a, _along(under, a.indices, moved | (frozenset(n.axes) if n.op == "scatter" else frozenset())))
     return found

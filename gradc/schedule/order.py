@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from operator import attrgetter
 
 from gradc.algebra import COMPARISONS
 from gradc.bounds import checked_here
@@ -27,18 +28,22 @@ def leaves(nodes: Iterable[Node]) -> set[Node]:
     read_elsewhere = {n.args[0] for n in nodes if n.op == "read" and n.args[0].indices.intersection(n.axes)}
     read_elsewhere.update(a for n in nodes if n.op == "linear" for a in n.arrays)
     for n in nodes:
-        if n in read_elsewhere and n.op != "input":
-            continue
-        known = all(a in found for a in n.args)
-        plain = n.op in ("const", "dim", "index", "input")
-        arithmetic = n.type == "int" and n.op in OPS and known and sum(a.op in OPS for a in n.args) < 2
-        comparison = n.op in COMPARISONS and known and all(a.type == "int" for a in n.args)
-        places = n.op == "read" and all(e in found for e in n.subscripts)
-        element = places and n.guard is None and not checked_here(n)
-        depth = 1 + max((found.get(a, 0) for a in n.args), default=0)
-        if depth <= DEEPEST and (plain or arithmetic or comparison or element):
-            found[n] = depth
+        if _is_plain(n, found) and (n.op == "input" or n not in read_elsewhere):
+            depth = 1 + max((found.get(a, 0) for a in n.args), default=0)
+            if depth <= DEEPEST:
+                found[n] = depth
     return set(found)
+
+
+def _is_plain(n: Node, known: Container[Node]) -> bool:
+    """Whether a node could be written out, given those before it that are."""
+    if n.op in ("const", "dim", "index", "input"):
+        return True
+    if n.op == "read":
+        return n.guard is None and all(e in known for e in n.subscripts) and not checked_here(n)
+    if n.op in COMPARISONS:
+        return all(a in known and a.type == "int" for a in n.args)
+    return n.type == "int" and n.op in OPS and all(a in known for a in n.args) and sum(a.op in OPS for a in n.args) < 2
 
 
 def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]]:
@@ -47,12 +52,15 @@ def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]
     stack = [n]
     while stack:
         user = stack.pop()
+        elsewhere = user.op in ("read", "linear")
         for k, a in enumerate(user.args):
             if a in written_out:
                 stack.append(a)
-            else:
+            elif elsewhere:
                 found[a] = found.get(a, IN_PLACE) | _moved(user, k)
-    return found if len(found) < 2 else dict(sorted(found.items(), key=lambda item: item[0].number))
+            else:
+                found.setdefault(a, IN_PLACE)
+    return found if len(found) < 2 else {a: found[a] for a in sorted(found, key=attrgetter("number"))}
 
 
 def _moved(user: Node, k: int) -> frozenset[Index]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec import Struct, field
@@ -50,7 +51,7 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
         if n.op == "scatter":
             homes = [home(p, path) for p in n.args for path in storage.paths[p]]
             storage.paths[n] = [_common(homes)]
-    stored: dict[Node, set[Index]] = {n: set() for n in scheduled}
+    stored: dict[Node, set[Index]] = defaultdict(set)
     for n in scheduled:
         for a, moved in levels.deps[n].items():
             outside = storage.paths[a] == [()] and not moved
@@ -63,20 +64,20 @@ def plan(items: Sequence[Item], levels: Levels, outputs: dict[Node, tuple[str, t
             for path in storage.paths[part]:
                 start = len(storage.homes(n)[0]) if n.op == "scatter" else len(home(n, path))
                 stored[n] |= {loop.index for loop in path[start:]} - part.over
-    for n, indices in stored.items():
+    for n in scheduled:
+        own = n.axes if n.op in ("scatter", "linear") else ()
         if n in outputs:
             storage.axes[n] = outputs[n][1]
-            continue
-        path = storage.paths[n.args[0]][0] if n.op == "scatter" else storage.paths[n][0]
-        own = n.axes if n.op in ("scatter", "linear") else ()
-        around = [loop.index for loop in path if loop.index in indices and loop.index not in own]
-        axes = (*around, *own)
-        if axes:
-            storage.axes[n] = axes
-            if n.op == "reduce":
-                storage.writers[n] = set(storage.paths[n])
-        if not all(i.extent.has_bound for i in axes):
-            raise UnstorableError(n)
+        elif own or n in stored:
+            path = storage.paths[n.args[0]][0] if n.op == "scatter" else storage.paths[n][0]
+            around = [loop.index for loop in path if loop.index in stored[n] and loop.index not in own]
+            axes = (*around, *own)
+            if axes:
+                storage.axes[n] = axes
+                if n.op == "reduce":
+                    storage.writers[n] = set(storage.paths[n])
+            if not all(i.extent.has_bound for i in axes):
+                raise UnstorableError(n)
     return storage
 
 
@@ -89,7 +90,7 @@ def _check(storage: Storage, levels: Levels, scheduled: Sequence[Node]) -> None:
         accumulates = n.op in ("place", "scan", "output", "linear") or (n.op == "reduce" and not levels.endless[n])
         if accumulates and len(storage.paths[n]) > 1:
             raise UnstorableError(n)
-        if any(len({loop.index for loop in path}) < len(path) for path in storage.paths[n]):
+        if any(len(path) > 1 and len({loop.index for loop in path}) < len(path) for path in storage.paths[n]):
             raise UnstorableError(n)
 
 

@@ -91,21 +91,14 @@ class Writer:
 
     def _choose_inline(self) -> None:
         """Unnamed values with one reader in the same place become part of its expression."""
-        size: dict[Node, int] = {}
         for n in self.levels.nodes:
-            size[n] = 1 + sum(size[a] for a in self.levels.deps[n] if a in self.inline)
             users = self.levels.users[n]
-            simple = n.op not in NEVER_INLINE and n not in self.roots
             once = len(users) == 1 and users[0].args.count(n) == 1 and n not in self.storage.axes
-            if (
-                not (simple and once)
-                or n in self.provenance.names
-                or size[n] > INLINE_LIMIT
-                or self.checks.must_stand(n)
-            ):
-                continue
-            if self.storage.paths[n] == self.storage.paths[users[0]]:
-                self.inline[n] = size[n]
+            simple = once and n.op not in NEVER_INLINE and n not in self.roots and n not in self.provenance.names
+            if simple and self.storage.paths[n] == self.storage.paths[users[0]] and not self.checks.must_stand(n):
+                size = 1 + sum(self.inline.get(a, 0) for a in self.levels.deps[n])
+                if size <= INLINE_LIMIT:
+                    self.inline[n] = size
 
     def _choose_seeds(self) -> None:
         """A sum that is only added to something known beforehand starts from there: `z = b`, then `z += ...`."""
