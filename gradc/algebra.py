@@ -90,7 +90,7 @@ class Algebra:
     def op(self, name: str, *args: Node) -> Node:
         """A scalar function of these arguments, simplified."""
         args = self._promoted(name, args)
-        if {a.op for a in args} == {"const"}:
+        if args[0].op == "const" and all(a.op == "const" for a in args):
             folded = self._folded(name, args)
             if folded is not None:
                 return folded
@@ -135,7 +135,7 @@ class Algebra:
     def _promoted(self, name: str, args: tuple[Node, ...]) -> tuple[Node, ...]:
         if name in LOGIC:
             return tuple(self.convert(a, "bool") for a in args)
-        if {a.type for a in args} == {"float"}:
+        if all(a.type == "float" for a in args):
             return args
         wants_float = OPS[name].result == "float"
         mixed = any(a.type == "float" for a in args)

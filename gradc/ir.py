@@ -165,7 +165,7 @@ class Graph:
 
     def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
         """The node with this content: the one there is, or a new one."""
-        bits = struct.pack("<d", attr) if isinstance(attr, float) else (type(attr), attr)
+        bits = struct.pack("<d", attr) if isinstance(attr, float) else attr if attr is None else (type(attr), attr)
         key = (op, args, bits)
         found = self._known.get(key)
         if found is None:
@@ -291,7 +291,7 @@ def _type(op: str, args: tuple[Node, ...], attr: Hashable) -> Type:
         result = OPS[op].result
         if result != "same":
             return result
-        return "float" if any(a.type == "float" for a in args) else "int"
+        return "float" if "float" in [a.type for a in args] else "int"
     return args[0].type
 
 

@@ -71,7 +71,7 @@ class Pieces:
         return ordered if proved else None
 
     def _own(self, n: Node) -> Cuts:
-        if n.op not in OPS and n.op not in ("select", "convert", "stop", "read", "reduce", "scan"):
+        if not n.indices or (n.op not in OPS and n.op not in ("select", "convert", "stop", "read", "reduce", "scan")):
             return NOWHERE
         bound = frozenset(n.axes) if n.op == "read" else n.over | {n.index} if n.op == "scan" else n.over
         found: dict[Index, frozenset[Poly]] = {}

@@ -13,7 +13,6 @@ from gradc.errors import InputError, Span, did_you_mean
 from gradc.extents import ONE, ZERO, Atom, Entry, Index, Poly
 from gradc.ir import Node
 from gradc.program import Input, Program, Provenance, Requirement
-from gradc.schedule.order import loops_of
 
 FITTING = 0x0001 | 0x0100
 """NumPy's flags of an array that compiled code takes as it is: C-ordered and aligned."""
@@ -29,7 +28,7 @@ class Inputs:
         self.names = tuple(i.name for i in inputs)
         self.named = frozenset(self.names)
         reads = [n for n in nodes if n.op == "read" and n.guard is None]
-        bounds = places_of_bounds(frozenset().union(*(loops_of(n) for n in nodes)))
+        bounds = places_of_bounds(frozenset().union(*(n.indices for n in nodes)))
         required = dict.fromkeys((*program.requirements, *_positions(reads, bounds, program.provenance)))
         self.requirements = [r for r in required if not (r.left - r.right).entries]
         self.of_elements = [r for r in required if (r.left - r.right).entries]
