@@ -6,6 +6,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -252,12 +253,17 @@ class Function:
         if not isinstance(out, tuple) or len(out) != len(self.wrt):
             raise InputError(f"out: expected a gradient of {', '.join(self.wrt)}, given {type(out).__name__}", hint=OUT)
         for name, target, value in zip(self.wrt, out, fields, strict=True):
-            if not isinstance(target, np.ndarray) or target.shape != np.shape(value):
+            shape = getattr(value, "shape", ())
+            if not isinstance(target, np.ndarray) or target.shape != shape:
                 given = getattr(target, "shape", type(target).__name__)
-                raise InputError(f"out: field '{name}': expected an array of shape {np.shape(value)}, given {given}")
-            if target.dtype != self.dtype or not target.flags.writeable:
-                given = str(target.dtype) if target.flags.writeable else "a read-only one"
+                raise InputError(f"out: field '{name}': expected an array of shape {shape}, given {given}")
+            writeable = target.flags.writeable
+            if target.dtype != self._inputs.dtype or not writeable:
+                given = str(target.dtype) if writeable else "a read-only one"
                 raise InputError(f"out: field '{name}': expected a {self.dtype} array to fill, given {given}", hint=OUT)
+        for (a, one), (b, other) in combinations(zip(self.wrt, out, strict=True), 2):
+            if np.shares_memory(one, other):
+                raise InputError(f"out: fields '{a}' and '{b}' overlap: one would be written over the other", hint=OUT)
         for target, value in zip(out, fields, strict=True):
             target[...] = value
 

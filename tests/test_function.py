@@ -259,6 +259,21 @@ def test_out_is_filled() -> None:
         function.value_and_grad(**inputs, out=out._replace(w=np.empty(3)))
 
 
+def test_fields_to_fill_lie_apart() -> None:
+    """Slices of one array are fine; where two fields are the same memory, one would be lost."""
+    function = gradc.compile("x: param[n]\ny: param[n]\nb: param\nsum(x*y*y)*b")
+    x, y, b = np.array([1.0, 2.0]), np.array([3.0, 5.0]), 2.0
+    expected = function.grad(x, y, b)
+    make, memory = type(function.empty_gradient(x, y, b)), np.zeros((2, 3))
+    _, out = function.value_and_grad(x, y, b, out=make(memory[:, 0], memory[:, 1], memory[0, 2, ...]))
+    for given, wanted in zip(out, expected, strict=True):
+        np.testing.assert_array_equal(given, wanted)
+    kept = memory.copy()
+    with pytest.raises(gradc.InputError, match="out: fields 'y' and 'b' overlap"):
+        function.value_and_grad(x, y, b, out=make(memory[:, 0], memory[:, 1], memory[1, 1, ...]))
+    np.testing.assert_array_equal(memory, kept)
+
+
 def test_array_results_have_values_but_no_gradient() -> None:
     function = gradc.compile("x: param[n]\ny: data[m]\nouter(x, y)[:, None]")
     result = function([1.0, 2.0], [3.0])

@@ -37,7 +37,8 @@ class Inputs:
         self.ranges_of_elements = [(name, length) for name, length in ranges if length.entries]
         checked = required or ranges
         self.only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
-        self.dtypes = tuple(np.dtype(np.int64 if i.type == "int" else dtype) for i in inputs)
+        self.dtype = np.dtype(dtype)
+        self.dtypes = tuple(np.dtype(np.int64) if i.type == "int" else self.dtype for i in inputs)
         self.wanted = [(k, i, bool(i.shape), own) for k, (i, own) in enumerate(zip(inputs, self.dtypes, strict=True))]
         self.arrays = [i for i in inputs if i.shape]
         self.accepted: Accepted = (None, {}, [])
