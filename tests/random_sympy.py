@@ -210,6 +210,7 @@ FUNCTIONS: dict[Any, Any] = {
     sympy.conjugate: lambda a: a,
     sympy.re: lambda a: a,
     sympy.im: lambda a: mpmath.mpf(0),
+    sympy.arg: lambda a: mpmath.pi if a < 0 else mpmath.mpf(0),
 }
 
 

@@ -98,6 +98,7 @@ def test_functions_of_one_number(name: str, at: float) -> None:
         Piecewise((X, sympy.Xor(X > 1, Y > 1, Z > 1)), (Y, sympy.Or(X < Y, sympy.Not(Y < Z))), (Z, True)),
         sympy.Float("0.1", 30) * X + 10**30 * Y - 3,
         sympy.re(X + Y) + sympy.conjugate(Symbol("z")),
+        sympy.arg(Symbol("z") - 3) * X + sympy.arg(Symbol("z") ** 2 + 1) * Y + Z,
     ],
     ids=str,
 )

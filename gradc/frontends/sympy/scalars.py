@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import reduce
@@ -165,6 +166,12 @@ def imaginary(build: Builder, e: Part, args: Sequence[Node]) -> Node:
     return real(build, "mul", const(build, 0), args[0])
 
 
+def argument(build: Builder, e: Part, args: Sequence[Node]) -> Node:
+    """The angle of a real number: SymPy asks for it where it has not been told that a symbol is real."""
+    negative = real(build, "lt", args[0], const(build, 0))
+    return build.select(negative, const(build, math.pi), const(build, 0))
+
+
 def condition(build: Builder, e: Part, args: Sequence[Node]) -> Node:
     return build.const(e is sympy.S.true)
 
@@ -248,6 +255,7 @@ RULES: dict[type, Rule] = {
     f.conjugate: itself,
     f.re: itself,
     f.im: imaginary,
+    f.arg: argument,
     f.Piecewise: piecewise,
     sympy.StrictLessThan: same("lt"),
     sympy.LessThan: same("le"),
