@@ -14,9 +14,8 @@ from llvmlite import binding, ir
 from numba import int32, int64, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import _empty_nd_impl
 
-from gradc.runtime import blas
+from gradc.runtime import blas, storage
 
 LOWER, UPPER, LEFT, NOT_UNIT = ord("L"), ord("U"), ord("L"), ord("N")
 NOT_TRANSPOSED, TRANSPOSED = ord("N"), ord("T")
@@ -73,7 +72,7 @@ def _new(typing, like, length):  # type: ignore[no-untyped-def]
     array = types.Array(number, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return _empty_nd_impl(context, builder, array, [values[1]])._getvalue()
+        return storage.new(context, builder, array, [values[1]])._getvalue()
 
     return array(like, types.int64), codegen
 

@@ -86,6 +86,16 @@ class Lanes(Function):
             apart *= 2
         return vectors[0]
 
+    def transposed(self, vectors: list[Any]) -> list[Any]:
+        """Of as many vectors as they have lanes, the first lanes of all, their second lanes, and so on."""
+        apart, found = 1, list(vectors)
+        while apart < self.lanes:
+            for r in range(self.lanes):
+                if not r & apart:
+                    found[r], found[r + apart] = self._paired(found[r], found[r + apart], apart)
+            apart *= 2
+        return found
+
     def _paired(self, x: Any, y: Any, apart: int) -> Iterator[Any]:
         """Lanes of both, each in its half of every so many, and those they are to be added to."""
         kind = ir.VectorType(I32, self.lanes)

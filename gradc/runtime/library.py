@@ -26,7 +26,9 @@ def sources(fast: bool) -> list[str]:
         "products.py",
         "native.py",
         "lanes.py",
+        "matrices.py",
         "narrow.py",
+        "panels.py",
         "streams.py",
         "algebra.py",
     )

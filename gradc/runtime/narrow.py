@@ -7,13 +7,12 @@ what comes next is asked for from memory meanwhile.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from llvmlite import ir
 
 from gradc.runtime.lanes import Lanes, register
-from gradc.runtime.native import BOOL, NOTHING, WORD, engine
+from gradc.runtime.native import BOOL, NOTHING, WORD
 
 ROWS = 5
 """The most rows of a block."""
@@ -23,11 +22,6 @@ MOST = 32
 """The most rows of a result."""
 SUMMED = 1024, 128
 """How much of the axis that is summed is taken at a time, of scalar products and of sums of rows: what fits in L1."""
-SYMBOLS = {64: "gradc_narrow_d", 32: "gradc_narrow_s"}
-"""`bool narrow(a, a0, a1, b, b0, b1, c, c0, m, n, k, add)` by the bits of a number: C = A B, added to C or not.
-
-Strides are in numbers, those of C's columns 1. False, and nothing done, if blocks do not pay for such a product.
-"""
 
 
 def columns() -> int:
@@ -35,35 +29,29 @@ def columns() -> int:
     return 4 if register() == 64 else 2
 
 
-@functools.cache
-def address(bits: int) -> int:
-    """Where the function of `SYMBOLS` is. Its machine code is made when a process first asks for it."""
-    made = engine(text(bits))
-    _kept.append(made)
-    found: int = made.get_function_address(SYMBOLS[bits])
-    return found
+def write(module: ir.Module, real: Any) -> None:
+    """`void dots(...)` and `sums(...)`, of the products whose B has columns, or rows, that lie together.
 
-
-_kept: list[Any] = []
-
-
-def text(bits: int) -> str:
-    module = ir.Module(SYMBOLS[bits])
-    real = ir.DoubleType() if bits == 64 else ir.FloatType()
+    They take `a, a0, a1, b, stride, c, c0, c1, m, n, k, add` as in `gradc.runtime.matrices`; the stride is B's other.
+    """
     pointer = real.as_pointer()
     dots = (WORD, pointer, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL, *[WORD] * columns())
     sums = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, BOOL)
     product = (pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, WORD, BOOL)
-    if register():
-        for name, write, arguments in (
-            ("block_of_dots", _block_of_dots, dots),
-            ("block_of_sums", _block_of_sums, sums),
-            ("dots", _dots, product),
-            ("sums", _sums, product),
-        ):
-            write(Lanes(module, name, real, NOTHING, *arguments, public=False))
-    _narrow(Lanes(module, SYMBOLS[bits], real, BOOL, *(pointer, WORD, WORD) * 2, pointer, WORD, WORD, WORD, WORD, BOOL))
-    return str(module)
+    for name, written, arguments in (
+        ("block_of_dots", _block_of_dots, dots),
+        ("block_of_sums", _block_of_sums, sums),
+        ("dots", _dots, product),
+        ("sums", _sums, product),
+    ):
+        written(Lanes(module, name, real, NOTHING, *arguments, public=False))
+
+
+def pays(code: Lanes, rows: Any, summed: Any, stride: Any, long: Any) -> Any:
+    """Whether it does for a result of so few rows, and a B that is long along the axis of this stride."""
+    few = code.and_(code.icmp_signed("<=", rows, WORD(MOST)), code.less(WORD(0), summed))
+    enough = code.icmp_signed(">=", long, WORD(LONG * code.lanes))
+    return code.and_(few, code.and_(code.icmp_signed("==", stride, WORD(1)), enough))
 
 
 def _block_of_dots(code: Lanes) -> None:
@@ -103,7 +91,7 @@ def _block_of_dots(code: Lanes) -> None:
                     before, total = code.load(place), code.sum(sums[r * columns() + s])
                     code.store(code.select(adds, code.fadd(before, total), total), place)
 
-    code.known(size, ROWS, write)
+    code.known(size, range(1, ROWS + 1), write)
     code.ret_void()
 
 
@@ -130,7 +118,7 @@ def _block_of_sums(code: Lanes) -> None:
                 total = code.select(everywhere, code.fadd(before, total), total)
                 code.put(code.select(new, total, before), place)
 
-    code.known(size, ROWS, write)
+    code.known(size, range(1, ROWS + 1), write)
     code.ret_void()
 
 
@@ -198,23 +186,3 @@ def _sums(code: Lanes) -> None:
                         before, total = code.load(number), code.load(code.at(room, code.mul(r, width), q))
                         code.store(code.select(adds, code.fadd(before, total), total), number)
     code.ret_void()
-
-
-def _narrow(code: Lanes) -> None:
-    """Chooses what to do with the product as it is, or with the transposed product of the transposed factors."""
-    a, a0, a1, b, b0, b1, c, c0, m, n, k, add = code.function.args
-    one = WORD(1)
-    if register():
-        for x, x0, x1, y, y0, y1, z0, z1, rows, length in (
-            (a, a0, a1, b, b0, b1, c0, one, m, n),
-            (b, b1, b0, a, a1, a0, one, c0, n, m),
-        ):
-            few = code.and_(code.icmp_signed("<=", rows, WORD(MOST)), code.less(WORD(0), k))
-            for name, stride, apart, long in (("dots", y0, y1, k), ("sums", y1, y0, length)):
-                pays = code.and_(
-                    code.icmp_signed("==", stride, one), code.icmp_signed(">=", long, WORD(LONG * code.lanes))
-                )
-                with code.if_then(code.and_(few, pays)):
-                    code.call(code.module.get_global(name), [x, x0, x1, y, apart, c, z0, z1, rows, length, k, add])
-                    code.ret(BOOL(1))
-    code.ret(BOOL(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,11 +83,11 @@ class Function(ir.IRBuilder):  # type: ignore[misc]
         self.position_at_end(after)
         return held
 
-    def known(self, size: Any, most: int, write: Callable[[int], None]) -> None:
-        """Code for each size from 1, of which one is run."""
+    def known(self, size: Any, sizes: Iterable[int], write: Callable[[int], None]) -> None:
+        """Code for each size there may be, of which one is run."""
         done = self.append_basic_block()
         choice = self.switch(size, done)
-        for k in range(1, most + 1):
+        for k in sizes:
             block = self.append_basic_block()
             choice.add_case(WORD(k), block)
             self.position_at_end(block)

@@ -115,12 +115,12 @@ def _define(symbol: str) -> bool:
 
 
 def _own(symbol: str) -> int | None:
-    from gradc.runtime import narrow  # with LLVM
+    from gradc.runtime import matrices  # with LLVM
 
     if symbol in blas.NAMES:
         return blas.symbols()[symbol]
-    bits = next((b for b, name in narrow.SYMBOLS.items() if name == symbol), None)
-    return narrow.address(bits) if bits else pool.symbols().get(symbol)
+    bits = next((b for b, name in matrices.SYMBOLS.items() if name == symbol), None)
+    return matrices.address(bits) if bits else pool.symbols().get(symbol)
 
 
 @functools.cache

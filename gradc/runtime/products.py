@@ -13,9 +13,8 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import _empty_nd_impl
 
-from gradc.runtime import blas, narrow, streams
+from gradc.runtime import blas, matrices, storage, streams
 
 SMALL = 4096
 """Products of fewer multiplications are done in loops: they are over before BLAS has looked at its arguments."""
@@ -53,16 +52,16 @@ def _gemm(typing, flip_a, flip_b, m, n, k, a, lead_a, b, lead_b, beta, c, lead_c
 
 
 @intrinsic
-def _narrow(typing, a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
-    """What `gradc.runtime.narrow` does for such a product, if it does."""
+def _own(typing, a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
+    """What `gradc.runtime.matrices` does for such a product, if it does."""
     bits = c.dtype.bitwidth
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        binding.add_symbol(narrow.SYMBOLS[bits], narrow.address(bits))
+        binding.add_symbol(matrices.SYMBOLS[bits], matrices.address(bits))
         *given, adds = values
         given.append(builder.trunc(adds, ir.IntType(1)) if adds.type != ir.IntType(1) else adds)
         function = ir.FunctionType(ir.IntType(1), [v.type for v in given])
-        return builder.call(cgutils.get_or_insert_function(builder.module, function, narrow.SYMBOLS[bits]), given)
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, matrices.SYMBOLS[bits]), given)
 
     i64 = types.int64
     return types.boolean(*(a, i64, i64) * 2, c, i64, i64, i64, i64, types.boolean), codegen
@@ -91,7 +90,7 @@ def _matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-unt
                     total += a[i * a0 + p * a1] * b[p * b0 + j * b1]
                 c[i * c0 + j] = total
         return
-    if _narrow(a, a0, a1, b, b0, b1, c, c0, m, n, k, add != zero):
+    if _own(a, a0, a1, b, b0, b1, c, c0, m, n, k, add != zero):
         return
     # rows for BLAS's columns: the transposed product of the transposed factors
     flip_a, lead_a = _layout(a0, a1, m, k)
@@ -129,7 +128,7 @@ def _product(name: str, add: bool) -> Any:
             (x_shape, x_strides), (y_shape, y_strides) = (_sizes(builder, s) for s in (x, y))
             total = z
             if apart:
-                z = _empty_nd_impl(context, builder, types.Array(number, out.ndim, "C"), _sizes(builder, total)[0])
+                z = storage.new(context, builder, types.Array(number, out.ndim, "C"), _sizes(builder, total)[0])
             adds = add and not apart
             if both:
                 m, k = x_shape

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import _empty_nd_impl
+from numba.np.arrayobj import make_array, populate_array
 
 BYTES = ir.IntType(8).as_pointer()
 LARGE = 1 << 22
 """Arrays from so many bytes on are asked to be in huge pages."""
+ALIGNMENT = 64
+"""Bytes: a vector never lies in two lines of a cache, where an array's rows are whole lines."""
+
+
+def new(context: Any, builder: Any, array: Any, lengths: Sequence[Any]) -> Any:
+    """A new array of this type, its elements one behind the other; a ValueError if there are too many to count."""
+    made = make_array(array)(context, builder)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array.dtype)))
+    strides = [size]
+    for length in reversed(lengths):
+        product = builder.smul_with_overflow(strides[0], length)
+        with builder.if_then(builder.extract_value(product, 1), likely=False):
+            context.call_conv.return_user_exc(builder, ValueError, ("an array is too large",))
+        strides.insert(0, builder.extract_value(product, 0))
+    bytes_, *strides = strides
+    memory = context.nrt.meminfo_alloc_aligned(builder, bytes_, ALIGNMENT)
+    data = builder.bitcast(context.nrt.meminfo_data(builder, memory), made.data.type)
+    shape, apart = (cgutils.pack_array(builder, v, ty=context.get_value_type(types.intp)) for v in (lengths, strides))
+    populate_array(made, data=data, shape=shape, strides=apart, itemsize=size, meminfo=memory)
+    return made
 
 
 def _made(name: str, zeroed: bool) -> Any:
@@ -25,7 +46,7 @@ def _made(name: str, zeroed: bool) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             given = cgutils.unpack_tuple(builder, values[0]) if isinstance(shape, types.BaseTuple) else [values[0]]
             sizes = [context.cast(builder, v, t, types.intp) for v, t in zip(given, lengths, strict=True)]
-            made = _empty_nd_impl(context, builder, array, sizes)
+            made = new(context, builder, array, sizes)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 _in_huge_pages(builder, made.data, builder.mul(made.itemsize, made.nitems))
             made.data = _apart(builder, made.data)

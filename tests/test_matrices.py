@@ -1,8 +1,9 @@
-"""Products with few rows in registers, against NumPy: layouts, remainders, and nothing else touched."""
+"""Products of matrices in gradc's own machine code, against NumPy: layouts, remainders, and nothing else touched."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import os
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from layouts import at_the_end, by_rows, transposed
 
-from gradc.runtime import narrow
+from gradc.runtime import lanes, matrices, narrow, panels
+from gradc.runtime.native import engine
 
 WORD = ctypes.c_int64
 LONG = 512
@@ -20,13 +22,18 @@ LONG = 512
 Place = Callable[[Any], Any]
 
 
+@functools.cache
 def compiled(dtype: str) -> Callable[[Any, Any, Any, bool], bool]:
     """`C = A B`, or `C += A B`, by strides; whether it was done."""
     size = np.dtype(dtype).itemsize
+    return called(matrices.address(8 * size), size)
+
+
+def called(address: int, size: int) -> Callable[[Any, Any, Any, bool], bool]:
     kind = ctypes.CFUNCTYPE(
         ctypes.c_bool, *(ctypes.c_void_p, WORD, WORD) * 2, ctypes.c_void_p, *[WORD] * 4, ctypes.c_bool
     )
-    function = kind(narrow.address(8 * size))
+    function = kind(address)
 
     def run(a: Any, b: Any, c: Any, add: bool) -> bool:
         strides = [tuple(s // size for s in x.strides) for x in (a, b, c)]
@@ -84,11 +91,16 @@ def test_every_layout_and_every_remainder(dtype: str) -> None:
         a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
         left, right = (LAYOUTS[i] for i in rng.integers(len(LAYOUTS), size=2))
         used += check(run, left(a), right(b), (by_rows, inside)[rng.integers(2)], bool(rng.integers(2)))
-    if narrow.register():
+    if lanes.register():
         assert used > len(cases) // 4
 
 
-@pytest.mark.skipif(not narrow.register(), reason="this processor has too few vector registers")
+VECTORS = pytest.mark.skipif(not lanes.register(), reason="this processor has too few vector registers")
+WIDE = 48
+"""As many columns as a panel of numbers in float32 has."""
+
+
+@VECTORS
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("left", "right", "shape"),
@@ -112,11 +124,74 @@ def test_products_that_are_done_in_registers(
     assert check(run, a, b, inside, True)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(33, 33, LONG), (3, 5, 8), (3, LONG, 0), (2000, 2000, 4)])
+PANELS = [
+    *((m, WIDE, 1100) for m in range(33, 42)),
+    *((67, n, 500) for n in range(WIDE, WIDE + 50, 7)),
+    *((90, 90, k) for k in range(130, 150)),
+    (64, 1024, 16),
+    (1030, 64, 35),
+    (64, 64, 2 * LONG + 3),
+    (256, 300, 300),
+]
+
+
+@VECTORS
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("left", "right"), list(itertools.product(LAYOUTS, repeat=2)))
+def test_products_by_panels(dtype: str, left: Place, right: Place) -> None:
+    """Every remainder of rows and columns; sums and rows of A in one part and in several."""
+    run, rng = compiled(dtype), np.random.default_rng(0)
+    for m, n, k in PANELS:
+        a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+        for add in (False, True):
+            assert check(run, left(a), right(b), inside, add) is (m * n * k >= panels.LARGE), (m, n, k)
+
+
+@VECTORS
+def test_panels_of_short_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (lanes, narrow, panels, matrices):
+        monkeypatch.setattr(module, "register", lambda: 32)
+    made = engine(matrices.text(64))
+    run, rng = called(made.get_function_address(matrices.SYMBOLS[64]), 8), np.random.default_rng(0)
+    for (m, n, k), left, right in itertools.product(PANELS, (by_rows, transposed), (by_rows, transposed)):
+        a, b = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+        assert check(run, left(a), right(b), inside, True) is (m * n * k >= panels.LARGE), (m, n, k)
+
+
+@VECTORS
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("right", [by_rows, transposed])
+def test_the_bits_of_an_element_depend_on_its_row_and_its_column_alone(dtype: str, right: Place) -> None:
+    run, rng = compiled(dtype), np.random.default_rng(0)
+    a, b = rng.normal(size=(83, 1030)).astype(dtype), right(rng.normal(size=(1030, 190)).astype(dtype))
+    whole, part = np.empty((83, 190), dtype), np.empty((41, 120), dtype)
+    assert run(a, b, whole, False)
+    assert run(a[37:78], b[:, 29:149], part, False)
+    assert np.array_equal(whole[37:78, 29:149], part)
+
+
+@VECTORS
+def test_numbers_that_are_not_finite_stay_in_their_rows_and_columns() -> None:
+    run, rng = compiled("float64"), np.random.default_rng(0)
+    a, b = rng.normal(size=(83, 300)), rng.normal(size=(300, 100))
+    a[82, 7], b[3, 99], out = np.nan, np.inf, np.full((83, 100), np.nan)
+    assert run(a, b, out, False)
+    assert np.isfinite(out[:82, :99]).all()
+    assert np.isnan(out[82]).all()
+    assert np.isinf(out[:82, 99]).all()
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(33, 33, LONG), (3, 5, 8), (3, LONG, 0), (2000, 2000, 4), (300, 300, 300)])
 def test_other_products_are_left_to_others(m: int, n: int, k: int) -> None:
     run = compiled("float64")
     c = np.full((m, n), np.nan)
     assert not run(np.ones((m, k + 1))[:, :k], np.ones((k + 1, n))[:k], c, False)
+    assert np.isnan(c).all()
+
+
+def test_a_factor_with_gaps_along_both_axes_is_left_to_others() -> None:
+    run, c = compiled("float64"), np.full((90, 90), np.nan)
+    assert not run(np.ones((90, 200)), np.ones((200, 180))[:, ::2], c, False)
     assert np.isnan(c).all()
 
 
@@ -125,7 +200,7 @@ def test_other_products_are_left_to_others(m: int, n: int, k: int) -> None:
 def test_nothing_beyond_the_arrays_is_read(dtype: str) -> None:
     """The arrays end where memory is forbidden: one number further would end the process."""
     run, rng = compiled(dtype), np.random.default_rng(0)
-    for m, n, k in [(5, 9, LONG + 3), (4, LONG + 3, 9), (LONG + 5, 3, LONG + 1), (LONG + 7, 6, 130)]:
+    for m, n, k in [(5, 9, LONG + 3), (4, LONG + 3, 9), (LONG + 5, 3, LONG + 1), (LONG + 7, 6, 130), (67, 150, 131)]:
         a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
         for left, right in itertools.product((by_rows, transposed), repeat=2):
             check(run, at_the_end(left(a)), at_the_end(right(b)), at_the_end, True)
