@@ -209,6 +209,10 @@ class Sweep(Struct, frozen=True):
     body: tuple[Stmt, ...]
     guard: Expr | None = None
 
+    def fills(self, part: Part) -> bool:
+        """Whether the kernel fills its own of these parts, which are matrices: it is called once for each chunk."""
+        return len(part.axes) > 1 and not self.reach
+
 
 class Block(Struct, frozen=True):
     """Assignments in a row that are compiled apart from the rest, under a name.

@@ -186,23 +186,30 @@ class Printer:
         lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
         for p in s.parts:
             shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))
-            lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, p.start))}")
+            start = None if s.fills(p) else p.start
+            lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, start))}")
         names = [*s.parameters, *(p.parts for p in s.parts)]
         args = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
         rows = self._length(s.index.extent)
         lines.append(f"{self.call('in_chunks')}({s.kernel}, {rows}, {s.chunks}, {s.reach}, {args})")
-        if s.parts:
-            lines.append(f"for {s.chunk} in {self.call('range')}({s.chunks}):")
+        return lines + self._combined(s)
+
+    def _combined(self, s: Sweep) -> list[str]:
+        """The parts added up, chunk by chunk; row by row where they are matrices, so that totals stay at hand."""
+        loop = f"for {s.chunk} in {self.call('range')}({s.chunks}):"
+        together: list[str] = []
+        apart: list[str] = []
         for p in s.parts:
-            depth = INDENT
-            at = [k for k, _ in p.axes]
-            for k, length in p.axes:
-                lines.append(f"{depth}for {k} in {self.call('range')}({self._length(length)}):")
-                depth += INDENT
-            total: Target = Element(p.name, tuple(Name(k, "int") for k in at), p.type) if at else Name(p.name, p.type)
-            part = Element(p.parts, tuple(Name(k, "int") for k in (s.chunk, *at)), p.type)
-            lines += [depth + line for line in self._accumulate(Accumulate(total, p.op, part), self._place(total))]
-        return lines
+            at = tuple(Name(k, "int") for k, _ in p.axes)
+            total: Target = Element(p.name, at, p.type) if at else Name(p.name, p.type)
+            part = Element(p.parts, (Name(s.chunk, "int"), *at), p.type)
+            lines = self._accumulate(Accumulate(total, p.op, part), self._place(total))
+            loops = [f"for {k} in {self.call('range')}({self._length(length)}):" for k, length in p.axes]
+            if len(loops) > 1:
+                apart += _nested([*loops[:-1], loop, loops[-1]], lines)
+            else:
+                together += _nested(loops, lines)
+        return [*(_nested([loop], together) if together else []), *apart]
 
     def _kernel(self, s: Sweep) -> str:
         given = ", ".join([s.chunk, s.first, s.last, *s.parameters, *(p.parts for p in s.parts)])
@@ -211,6 +218,8 @@ class Printer:
             own = f"{p.parts}[{s.chunk}]"
             start = self._widened(Const(p.start)) if p.name in self.wide else self._typed(p.start)
             before.append(f"{p.name} = {own if p.axes else start}")
+            if s.fills(p):
+                before.append(f"{p.name}[{', '.join(':' * len(p.axes))}] = {start}")
             if not p.axes:
                 part = Element(p.parts, (Name(s.chunk, "int"),), p.type)
                 after += self._accumulate(Accumulate(part, p.op, Name(p.name, p.type)), own)
@@ -373,6 +382,12 @@ class Printer:
             return f"{a}{infix}{b} if {self.expr(right, 1)} else 0", PRECEDENCE["select"]
         space = " " if own in (1, 2, 5) else ""
         return f"{a}{space}{infix}{space}{b}", own
+
+
+def _nested(loops: Sequence[str], body: list[str]) -> list[str]:
+    for loop in reversed(loops):
+        body = [loop, *(INDENT + line for line in body)]
+    return body
 
 
 def _number_last(e: Apply) -> tuple[Expr, ...]:

@@ -99,7 +99,9 @@ def value(camera, point, cam, pt, seen):
 def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, point_bar_parts, camera_bar_parts, result_sum_parts, result_sum_2_parts):
     """The rows from first below last."""
     point_bar = point_bar_parts[chunk]
+    point_bar[:, :] = 0.0
     camera_bar = camera_bar_parts[chunk]
+    camera_bar[:, :] = 0.0
     result_sum = 0.0
     result_sum_2 = 0.0
     tile = 512  # rows at a time
@@ -327,20 +329,22 @@ def value_and_grad(camera, point, cam, pt, seen):
     result_sum = 0.0
     result_sum_2 = 0.0
     chunks = 8 if 603*n >= max(1048576, 32*(9*C + 3*P)) else 1  # parts of the rows, for threads
-    point_bar_parts = zeros((chunks, P, 3))
-    camera_bar_parts = zeros((chunks, C, 9))
+    point_bar_parts = empty((chunks, P, 3))
+    camera_bar_parts = empty((chunks, C, 9))
     result_sum_parts = zeros(chunks)
     result_sum_2_parts = zeros(chunks)
     in_chunks(value_and_grad_rows, n, chunks, 0, (camera, point, cam, pt, seen, P, point_bar_parts, camera_bar_parts, result_sum_parts, result_sum_2_parts))
     for chunk in range(chunks):
-        for k_2 in range(P):
-            for k_3 in range(3):
-                point_bar[k_2, k_3] += point_bar_parts[chunk, k_2, k_3]
-        for k_2 in range(C):
-            for k_3 in range(9):
-                camera_bar[k_2, k_3] += camera_bar_parts[chunk, k_2, k_3]
         result_sum += result_sum_parts[chunk]
         result_sum_2 += result_sum_2_parts[chunk]
+    for k_2 in range(P):
+        for chunk in range(chunks):
+            for k_3 in range(3):
+                point_bar[k_2, k_3] += point_bar_parts[chunk, k_2, k_3]
+    for k_2 in range(C):
+        for chunk in range(chunks):
+            for k_3 in range(9):
+                camera_bar[k_2, k_3] += camera_bar_parts[chunk, k_2, k_3]
     # result   (bundle.gradc:23)
     result = 0.5*(result_sum_2 + result_sum)
     # adjoint of point

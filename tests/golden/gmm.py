@@ -123,7 +123,9 @@ def value_and_grad_rows(chunk, first, last, alpha, mu, x, s_sum_all, Q, K, d, re
     result_sum = 0.0
     s_bar = s_bar_parts[chunk]
     r_bar_sum = r_bar_sum_parts[chunk]
+    r_bar_sum[:, :] = 0.0
     r_bar_sum_2 = r_bar_sum_2_parts[chunk]
+    r_bar_sum_2[:, :, :] = 0.0
     tile = 8*max(2, min(64, 8192//(K*d + 2*K + d + 10)))  # rows at a time
     x_tile = empty((d, tile))
     result_max = empty(tile)
@@ -236,18 +238,20 @@ def value_and_grad(alpha, mu, q, L, x):
     chunks = 8 if 10*K*d*d*n + 9*K*d*n + 30*K*n + 27*n >= max(1048576, 32*(K*d*d + K*d + K)) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     s_bar_parts = zeros((chunks, K))
-    r_bar_sum_parts = zeros((chunks, K, d))
-    r_bar_sum_2_parts = zeros((chunks, K, d, d))
+    r_bar_sum_parts = empty((chunks, K, d))
+    r_bar_sum_2_parts = empty((chunks, K, d, d))
     in_chunks(value_and_grad_rows, n, chunks, 0, (alpha, mu, x, s_sum_all, Q, K, d, result_sum_parts, s_bar_parts, r_bar_sum_parts, r_bar_sum_2_parts))
     for chunk in range(chunks):
         result_sum += result_sum_parts[chunk]
         for k_2 in range(K):
             s_bar[k_2] += s_bar_parts[chunk, k_2]
-        for k_2 in range(K):
+    for k_2 in range(K):
+        for chunk in range(chunks):
             for k_3 in range(d):
                 r_bar_sum[k_2, k_3] += r_bar_sum_parts[chunk, k_2, k_3]
-        for k_2 in range(K):
-            for k_3 in range(d):
+    for k_2 in range(K):
+        for k_3 in range(d):
+            for chunk in range(chunks):
                 for k_4 in range(d):
                     r_bar_sum_2[k_2, k_3, k_4] += r_bar_sum_2_parts[chunk, k_2, k_3, k_4]
     Q_bar = empty(d)

@@ -99,8 +99,10 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
     result_sum = 0.0
     b2_bar = b2_bar_parts[chunk]
     W2_bar = W2_bar_parts[chunk]
+    W2_bar[:, :] = 0.0
     b1_bar = b1_bar_parts[chunk]
     W1_bar = W1_bar_parts[chunk]
+    W1_bar[:, :] = 0.0
     tile = 8*max(2, min(64, max(max(8192//(3*K + d + 3*h + 7), min(h, d)//4), min(K, h)//4)))  # rows at a time
     result_max = empty(tile)
     result_choice = empty(tile)
@@ -183,20 +185,22 @@ def value_and_grad(W1, b1, W2, b2, x, t):
     chunks = 8 if 9*K*h*n + 6*d*h*n + 27*K*n + 36*h*n + 61*n >= max(1048576, 32*(K*h + d*h + K + h)) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     b2_bar_parts = zeros((chunks, K))
-    W2_bar_parts = zeros((chunks, K, h))
+    W2_bar_parts = empty((chunks, K, h))
     b1_bar_parts = zeros((chunks, h))
-    W1_bar_parts = zeros((chunks, h, d))
+    W1_bar_parts = empty((chunks, h, d))
     in_chunks(value_and_grad_rows, n, chunks, 0, (W1, b1, W2, b2, x, t, K, d, h, result_sum_parts, b2_bar_parts, W2_bar_parts, b1_bar_parts, W1_bar_parts))
     for chunk in range(chunks):
         result_sum += result_sum_parts[chunk]
         for k_2 in range(K):
             b2_bar[k_2] += b2_bar_parts[chunk, k_2]
-        for k_2 in range(K):
-            for k_3 in range(h):
-                W2_bar[k_2, k_3] += W2_bar_parts[chunk, k_2, k_3]
         for k_2 in range(h):
             b1_bar[k_2] += b1_bar_parts[chunk, k_2]
-        for k_2 in range(h):
+    for k_2 in range(K):
+        for chunk in range(chunks):
+            for k_3 in range(h):
+                W2_bar[k_2, k_3] += W2_bar_parts[chunk, k_2, k_3]
+    for k_2 in range(h):
+        for chunk in range(chunks):
             for k_3 in range(d):
                 W1_bar[k_2, k_3] += W1_bar_parts[chunk, k_2, k_3]
     # adjoint of result

@@ -95,6 +95,7 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
     result_sum = 0.0
     b_bar = b_bar_parts[chunk]
     W_bar = W_bar_parts[chunk]
+    W_bar[:, :] = 0.0
     tile = 8*max(2, min(64, max(8192//(3*K + d + 7), min(K, d)//4)))  # rows at a time
     result_max = empty(tile)
     result_choice = empty(tile)
@@ -155,13 +156,14 @@ def value_and_grad(W, b, x, t, lam):
     chunks = 8 if 6*K*d*n + 27*K*n + 61*n >= max(1048576, 32*(K*d + K)) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     b_bar_parts = zeros((chunks, K))
-    W_bar_parts = zeros((chunks, K, d))
+    W_bar_parts = empty((chunks, K, d))
     in_chunks(value_and_grad_rows, n, chunks, 0, (W, b, x, t, K, d, result_sum_parts, b_bar_parts, W_bar_parts))
     for chunk in range(chunks):
         result_sum += result_sum_parts[chunk]
         for k_2 in range(K):
             b_bar[k_2] += b_bar_parts[chunk, k_2]
-        for k_2 in range(K):
+    for k_2 in range(K):
+        for chunk in range(chunks):
             for k_3 in range(d):
                 W_bar[k_2, k_3] += W_bar_parts[chunk, k_2, k_3]
     # adjoint of result

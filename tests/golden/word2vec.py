@@ -77,8 +77,10 @@ def value(u, v, word, context, negative):
 def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k, v_bar_parts, result_sum_parts, u_bar_parts):
     """The rows from first below last."""
     v_bar = v_bar_parts[chunk]
+    v_bar[:, :] = 0.0
     result_sum = 0.0
     u_bar = u_bar_parts[chunk]
+    u_bar[:, :] = 0.0
     tile = 8*max(2, min(64, 8192//(d + k + 9)))  # rows at a time
     result_sum_2 = empty(tile)
     result_exp = empty(tile)
@@ -144,16 +146,18 @@ def value_and_grad(u, v, word, context, negative):
     u_bar = zeros((V, d))
     result_sum = 0.0
     chunks = 8 if 10*d*k*n + 10*d*n + 35*k*n + 36*n >= max(1048576, 32*2*V*d) else 1  # parts of the rows, for threads
-    v_bar_parts = zeros((chunks, V, d))
+    v_bar_parts = empty((chunks, V, d))
     result_sum_parts = zeros(chunks)
-    u_bar_parts = zeros((chunks, V, d))
+    u_bar_parts = empty((chunks, V, d))
     in_chunks(value_and_grad_rows, n, chunks, 0, (u, v, word, context, negative, d, k, v_bar_parts, result_sum_parts, u_bar_parts))
     for chunk in range(chunks):
-        for k_2 in range(V):
+        result_sum += result_sum_parts[chunk]
+    for k_2 in range(V):
+        for chunk in range(chunks):
             for k_3 in range(d):
                 v_bar[k_2, k_3] += v_bar_parts[chunk, k_2, k_3]
-        result_sum += result_sum_parts[chunk]
-        for k_2 in range(V):
+    for k_2 in range(V):
+        for chunk in range(chunks):
             for k_3 in range(d):
                 u_bar[k_2, k_3] += u_bar_parts[chunk, k_2, k_3]
     # adjoint of result
