@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from cases import CASES
 from llvmlite import binding
 
 import gradc
-from gradc.runtime import cache, objects
+from gradc.runtime import cache, native, objects
 from gradc.runtime.inputs import Inputs
 
 HEAVY = (
@@ -140,12 +141,58 @@ def test_damaged_object_code_is_built_again(damage: str, built: tuple[str, set[s
     assert fresh(CALL, filled) == (first, {"llvmlite"})
 
 
+MATRICES = """
+import gradc, numpy as np
+from gradc.runtime import matrices
+{before}
+function = gradc.compile("W: param[h, d]\\nx: data[n, d]\\nsum(tanh(x @ W.T) @ W)")
+print(function.grad(np.ones((40, 60)), np.ones((500, 60))).W.tobytes().hex()[:1000])
+import sys
+print("scipy.linalg" in sys.modules, "gradc.runtime.products" in sys.modules)
+import scipy.linalg
+print(scipy.linalg.cython_blas.__name__)
+"""
+
+
+@LINUX
+def test_machine_code_of_gradcs_own_is_made_once(tmp_path: Path) -> None:
+    first, seen = fresh(MATRICES.format(before=""), tmp_path)
+    assert "numba" in seen
+    again, seen = fresh(MATRICES.format(before="matrices.text = None"), tmp_path)
+    assert again == first.replace("True True", "False False")
+    assert "numba" not in seen
+
+
+def test_damaged_machine_code_of_gradcs_own_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
+    asked = []
+
+    def text() -> str:
+        asked.append(1)
+        return "define i64 @three() { ret i64 3 }"
+
+    def three() -> int:
+        engine = native.kept("three", ["lanes.py"], text)
+        return ctypes.CFUNCTYPE(ctypes.c_int64)(engine.get_function_address("three"))()
+
+    assert [three(), three(), len(asked)] == [3, 3, 1]
+    (file,) = objects_in(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    assert [three(), len(asked)] == [3, 2]
+    assert file.read_bytes() == whole
+    assert native.kept("three", ["narrow.py"], text).get_function_address("three")
+    assert len(objects_in(tmp_path)) == 2
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(file))  # where nothing can be written
+    assert [three(), three(), len(asked)] == [3, 3, 5]
+
+
 def compiled(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The object code that is kept for a program's value."""
     monkeypatch.setenv("GRADC_CACHE_DIR", str(directory))
     gradc.compile(text)(1.0)
     (file,) = objects_in(directory)
-    return file.read_bytes()
+    return file.read_bytes().partition(b"\n")[2]
 
 
 @LINUX

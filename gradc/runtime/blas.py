@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gradc.runtime.extensions import extension
+
 PRODUCTS, SOLUTIONS = ("gemm", "trsm"), ("getrf", "getrs", "potrf")
 NAMES = tuple(f"gradc_{number}{name}" for name in (*PRODUCTS, *SOLUTIONS) for number in "ds")
 
@@ -20,12 +22,13 @@ _before: list[int] = []
 @functools.cache
 def symbols() -> dict[str, int]:
     """Where compiled code finds what it calls: functions of BLAS and LAPACK, as Fortran has them."""
-    from scipy.linalg import cython_blas, cython_lapack
-
     name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    table: dict[str, Any] = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
+    import scipy  # noqa: F401  # where it is needed, this tells the system where SciPy's libraries are
+
+    modules = (extension(f"scipy.linalg.cython_{library}") for library in ("blas", "lapack"))
+    table: dict[str, Any] = {k: v for module in modules for k, v in module.__pyx_capi__.items()}
     capsules = {symbol: table[symbol.removeprefix("gradc_")] for symbol in NAMES}
     return {symbol: pointer(capsule, name(capsule)) for symbol, capsule in capsules.items()}
 

@@ -91,11 +91,14 @@ def _holds(file: Path, text: str) -> bool:
 
 
 def read(name: str, part: str) -> bytes | None:
-    """What `write` has kept in an entry; None if there is nothing."""
+    """What `write` has kept in an entry; None if there is nothing. Raises ValueError if it has been damaged."""
     try:
-        return _part(name, part).read_bytes()
+        checksum, _, data = _part(name, part).read_bytes().partition(b"\n")
     except OSError:
         return None
+    if _checksum(data) != checksum:
+        raise ValueError("a damaged file in the cache")
+    return data
 
 
 def write(name: str, part: str, data: bytes) -> None:
@@ -103,10 +106,14 @@ def write(name: str, part: str, data: bytes) -> None:
     file = _part(name, part)
     try:
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
-            made.write(data)
+            made.write(_checksum(data) + b"\n" + data)
         Path(made.name).replace(file)
     except OSError:
         return
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def _part(name: str, part: str) -> Path:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from gradc.runtime import fetch
 from gradc.runtime.job import Job
 from gradc.runtime.jobcode import BYTES, Code
-from gradc.runtime.native import NOTHING, WORD, engine
+from gradc.runtime.native import NOTHING, WORD, kept
 
 TURNS = 1000
 """How often somebody looks before giving up the core: some tens of microseconds."""
@@ -37,8 +37,8 @@ class Handover(Struct, frozen=True):
 
 @functools.cache
 def handover() -> Handover:
-    """The machine code, made when a process first needs it."""
-    code = engine(str(_module()))
+    """The machine code, made or taken from the cache when a process first needs it."""
+    code = kept("gradc_handover", ("fetch.py", "handover.py", "job.py", "jobcode.py"), lambda: str(_module()))
     job, word = ctypes.POINTER(Job), ctypes.c_int64
 
     def function(name: str, result: Any, *arguments: Any) -> Any:

@@ -9,25 +9,25 @@ from llvmlite import ir
 
 from gradc.runtime import narrow, panels
 from gradc.runtime.lanes import Lanes, register
-from gradc.runtime.native import BOOL, WORD, engine
+from gradc.runtime.native import BOOL, WORD, kept
 
 SYMBOLS = {64: "gradc_matrices_d", 32: "gradc_matrices_s"}
 """`bool matrices(a, a0, a1, b, b0, b1, c, c0, m, n, k, add)` by the bits of a number: C = A B, added to C or not.
 
 Strides are in numbers, those of C's columns 1. False, and nothing done, if neither way pays for such a product.
 """
+FILES = ("lanes.py", "matrices.py", "narrow.py", "panels.py")
 
 
-@functools.cache
 def address(bits: int) -> int:
-    """Where the function of `SYMBOLS` is. Its machine code is made when a process first asks for it."""
-    made = engine(text(bits))
-    _kept.append(made)
-    found: int = made.get_function_address(SYMBOLS[bits])
+    """Where the function of `SYMBOLS` is."""
+    found: int = _engine(bits).get_function_address(SYMBOLS[bits])
     return found
 
 
-_kept: list[Any] = []
+@functools.cache
+def _engine(bits: int) -> Any:
+    return kept(SYMBOLS[bits], FILES, lambda: text(bits))
 
 
 def text(bits: int) -> str:

@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
+
+from gradc.runtime import cache
 
 WORD, BOOL, NOTHING = ir.IntType(64), ir.IntType(1), ir.VoidType()
 
 
 def engine(text: str) -> Any:
     """The machine code of a module, given as LLVM text; its functions live as long as this."""
-    from llvmlite import binding
+    return _loaded(_machine().emit_object(binding.parse_assembly(text)))
 
+
+def kept(name: str, files: Sequence[str], text: Callable[[], str]) -> Any:
+    """The machine code of the module under this name, which these files of the runtime write.
+
+    It is kept in the cache, if that can be written to, for processes to come, which need not ask for the text.
+    """
+    sources = [Path(__file__).with_name(file).read_text(encoding="utf-8") for file in ("native.py", *files)]
+    entry = cache.digest([name, *sources])
+    try:
+        code = cache.read(entry, name)
+    except ValueError:
+        cache.remove(entry)
+        code = None
+    if code is None:
+        code = _machine().emit_object(binding.parse_assembly(text()))
+        with suppress(OSError):
+            cache.entry(entry, f'"""Machine code of gradc itself: {name}."""\n')
+            cache.write(entry, name, code)
+    return _loaded(code)
+
+
+def _machine() -> Any:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    machine = binding.Target.from_default_triple().create_target_machine(
+    return binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), jit=True
     )
-    made = binding.create_mcjit_compiler(binding.parse_assembly(text), machine)
+
+
+def _loaded(code: bytes) -> Any:
+    made = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
+    made.add_object_file(binding.ObjectFileRef.from_data(code))
     made.finalize_object()
     return made
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 import builtins
 import ctypes
 import functools
-import hashlib
-import importlib.machinery
-import importlib.util
 import json
 import pickle
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradc.runtime import blas, pool
+from gradc.runtime.extensions import extension
 
 SYMBOL = struct.Struct("<IBBHQQ")
 """An entry of an ELF symbol table: name, info, other, section, value, size."""
@@ -47,20 +44,17 @@ def dump(result: Any) -> bytes | None:
         "environments": {name: [c.str for c in consts] for name, consts in environments.items()},
         "symbols": sorted(_undefined(code)),
     }
-    content = json.dumps(head).encode() + b"\n" + code
-    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+    return json.dumps(head).encode() + b"\n" + code
 
 
 def load(data: bytes, name: str) -> Callable[..., Any]:
-    """The function behind bytes of `dump`, under a name. Raises ValueError for damaged ones, LookupError for symbols
-    that this process has not got: LLVM would end the process for either.
+    """The function behind bytes of `dump`, under a name.
+
+    Raises LookupError for symbols that this process has not got: LLVM would end the process.
     """
     from llvmlite import binding
 
-    checksum, _, content = data.partition(b"\n")
-    if hashlib.sha256(content).hexdigest().encode() != checksum:
-        raise ValueError("a damaged object file")
-    line, _, code = content.partition(b"\n")
+    line, _, code = data.partition(b"\n")
     head = json.loads(line)
     engine = _engine()  # makes the symbols of the process known
     missing = [s for s in head["symbols"] if not binding.address_of_symbol(s) and not _define(s)]
@@ -68,7 +62,7 @@ def load(data: bytes, name: str) -> Callable[..., Any]:
         raise LookupError(f"symbols {', '.join(missing)}")
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    dynfunc = _extension("_dynfunc")
+    dynfunc = extension("numba._dynfunc")
     environments = {}
     for variable, dtypes in head["environments"].items():
         environment = environments[variable] = dynfunc.Environment({})
@@ -125,10 +119,10 @@ def _own(symbol: str) -> int | None:
 
 @functools.cache
 def _helpers() -> dict[str, int]:
-    runtime = _extension("core.runtime._nrt_python")
+    runtime = extension("numba.core.runtime._nrt_python")
     runtime.memsys_use_cpython_allocator()
     found = {name if name.startswith("_") else f"NRT_{name}": a for name, a in runtime.c_helpers.items()}
-    found.update({f"numba_{name}": address for name, address in _extension("_helperlib").c_helpers.items()})
+    found.update({f"numba_{name}": address for name, address in extension("numba._helperlib").c_helpers.items()})
     address = ctypes.cast(UNPICKLE, ctypes.c_void_p).value
     assert address is not None
     return found | {"_Py_NoneStruct": id(None), "numba_unpickle": address}
@@ -145,22 +139,3 @@ def _unpickle(address: int, size: int, checksum: int) -> Any:
 UNPICKLE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(_unpickle)
 CONSTANTS: dict[bytes, Any] = {}
 """Unpickled constants by their checksum; object code does not hold on to what it gets."""
-
-
-@functools.cache
-def _extension(name: str) -> Any:
-    """An extension module of Numba's, loaded without the package around it if that is not there yet."""
-    full = f"numba.{name}"
-    if full in sys.modules:
-        return sys.modules[full]
-    package = importlib.util.find_spec("numba")
-    if package is None or package.origin is None:
-        raise LookupError("Numba is not installed")
-    *folders, last = name.split(".")
-    place = Path(package.origin).parent.joinpath(*folders)
-    file = next(p for s in importlib.machinery.EXTENSION_SUFFIXES if (p := place / (last + s)).is_file())
-    spec = importlib.util.spec_from_file_location(full, file)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.pop(full, None)  # Python entered it; the package will want to import it for itself
-    return module
