@@ -6,7 +6,10 @@ import ctypes
 import functools
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,6 +182,34 @@ def test_numbers_that_are_not_finite_stay_in_their_rows_and_columns() -> None:
     assert np.isfinite(out[:82, :99]).all()
     assert np.isnan(out[82]).all()
     assert np.isinf(out[:82, 99]).all()
+
+
+SMALL_STACK = """
+import threading
+import numpy as np
+from test_matrices import compiled
+
+run, done = compiled("float64"), []
+factor = np.ones((128, 1000))
+
+def work():
+    out = np.zeros((128, 128))
+    assert run(factor, factor.T, out, False)
+    done.append(out)
+
+threading.stack_size(96 * 1024)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+assert (done[0] == 1000.0).all()
+"""
+
+
+@VECTORS
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the least size of a stack may be another")
+def test_panels_are_copied_to_small_stacks_too() -> None:
+    """In a process of its own: beyond the stack's end it might write to anything."""
+    subprocess.run([sys.executable, "-c", SMALL_STACK], check=True, cwd=Path(__file__).parent)
 
 
 @pytest.mark.parametrize(("m", "n", "k"), [(33, 33, LONG), (3, 5, 8), (3, LONG, 0), (2000, 2000, 4), (300, 300, 300)])

@@ -19,6 +19,8 @@ VECTORS = 3
 """The most vectors of a row of a block."""
 SUMMED, TALL = 512, 512
 """How much of the axis that is summed, and how many rows of A, are taken at a time: what fits in L2."""
+COPIED = 192
+"""How much of the axis that is summed is copied at a time: 36 kilobytes, since the copy is on a thread's stack."""
 LARGE, SHORT = 1 << 20, 256
 """The fewest multiplications of a product, and the longest that its shortest axis may be, for panels to pay."""
 LINE = 64
@@ -105,10 +107,11 @@ def _panels(code: Lanes) -> None:
     a, a0, a1, b, b0, b1, c, c0, m, n, k, add = code.function.args
     zero, one, lanes, width = (WORD(x) for x in (0, 1, code.lanes, VECTORS * code.lanes))
     few, many = map(WORD, rows())
-    room = code.alloca(code.real, SUMMED * VECTORS * code.lanes)
+    room = code.alloca(code.real, COPIED * VECTORS * code.lanes)
     room.align = LINE
     by_rows = code.icmp_signed("==", b1, one)
-    parts, stretches = code.parts(k, SUMMED), code.parts(m, TALL)
+    parts = code.select(by_rows, code.parts(k, SUMMED), code.parts(k, COPIED))
+    stretches = code.parts(m, TALL)
     # the blocks share out the panel to come: a line of each row, or eight columns
     inner = code.select(by_rows, b0, b1)
     share = code.select(by_rows, WORD(8 * LINE // code.bits), code.mul(WORD(8), b1))
