@@ -17,7 +17,7 @@ import pytest
 from layouts import at_the_end, by_rows, transposed
 
 from gradc.runtime import lanes, matrices, narrow, panels
-from gradc.runtime.native import engine
+from gradc.runtime.native import engine, object_code
 
 WORD = ctypes.c_int64
 LONG = 512
@@ -154,7 +154,7 @@ def test_products_by_panels(dtype: str, left: Place, right: Place) -> None:
 def test_panels_of_short_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (lanes, narrow, panels, matrices):
         monkeypatch.setattr(module, "register", lambda: 32)
-    made = engine(matrices.text(64))
+    made = engine(object_code(matrices.text(64)))
     run, rng = called(made.get_function_address(matrices.SYMBOLS[64]), 8), np.random.default_rng(0)
     for (m, n, k), left, right in itertools.product(PANELS, (by_rows, transposed), (by_rows, transposed)):
         a, b = rng.normal(size=(m, k)), rng.normal(size=(k, n))

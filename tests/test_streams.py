@@ -14,7 +14,7 @@ from layouts import at_the_end
 from llvmlite import ir
 
 from gradc.runtime import lanes, streams
-from gradc.runtime.native import engine
+from gradc.runtime.native import engine, object_code
 
 WORD = ctypes.c_int64
 DTYPES = {"float64": ir.DoubleType(), "float32": ir.FloatType()}
@@ -32,7 +32,7 @@ def compiled(dtype: str, register: int, monkeypatch: pytest.MonkeyPatch, both: b
         function.linkage = "external"
     if not both:
         module.globals[streams.BOTH.format(DTYPES[dtype])].initializer = ir.IntType(1)(0)
-    made, address = engine(str(module)), ctypes.c_void_p
+    made, address = engine(object_code(str(module))), ctypes.c_void_p
     lengths = (address, WORD, WORD, ctypes.c_bool)
     first = ctypes.CFUNCTYPE(None, address, WORD, address, *lengths)(made.get_function_address(functions[0].name))
     second = ctypes.CFUNCTYPE(None, address, address, WORD, *lengths)(made.get_function_address(functions[1].name))

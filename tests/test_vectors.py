@@ -381,7 +381,7 @@ def test_powers_of_two_by_one_instruction_or_by_two(
         builder = ir.IRBuilder(function.append_basic_block())
         builder.ret(FUNCTIONS[name](values_.Real(builder, function.args[0], format)).value)
         assert ("ldexp" in str(module)) == one
-        code = native.engine(str(module))
+        code = native.engine(native.object_code(str(module)))
         kind = ctypes.c_double if number == np.float64 else ctypes.c_float
         compiled = ctypes.CFUNCTYPE(kind, kind)(code.get_function_address("f"))
         return np.array([compiled(v) for v in x.tolist()], number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +26,7 @@ def symbols() -> dict[str, int]:
     name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    import scipy  # noqa: F401  # where it is needed, this tells the system where SciPy's libraries are
-
+    importlib.import_module("scipy")  # it tells the system where its libraries are, where that is needed
     modules = (extension(f"scipy.linalg.cython_{library}") for library in ("blas", "lapack"))
     table: dict[str, Any] = {k: v for module in modules for k, v in module.__pyx_capi__.items()}
     capsules = {symbol: table[symbol.removeprefix("gradc_")] for symbol in NAMES}

@@ -26,9 +26,6 @@ def sources(fast: bool) -> list[str]:
         "products.py",
         "native.py",
         "lanes.py",
-        "matrices.py",
-        "narrow.py",
-        "panels.py",
         "streams.py",
         "algebra.py",
     )

@@ -16,7 +16,7 @@ SYMBOLS = {64: "gradc_matrices_d", 32: "gradc_matrices_s"}
 
 Strides are in numbers, those of C's columns 1. False, and nothing done, if neither way pays for such a product.
 """
-FILES = ("lanes.py", "matrices.py", "narrow.py", "panels.py")
+FILES = ("lanes.py", "matrices.py", "narrow.py", "panels.py", "registers.py")
 
 
 def address(bits: int) -> int:
@@ -31,6 +31,7 @@ def _engine(bits: int) -> Any:
 
 
 def text(bits: int) -> str:
+    """The function, and all that it calls, as LLVM has it."""
     module = ir.Module(SYMBOLS[bits])
     real = ir.DoubleType() if bits == 64 else ir.FloatType()
     pointer = real.as_pointer()
@@ -55,6 +56,6 @@ def _choose(code: Lanes) -> None:
             with code.if_then(narrow.pays(code, rows, k, stride, long)):
                 code.call(code.module.get_global(name), [x, x0, x1, y, apart, c, z0, z1, rows, length, k, add])
                 code.ret(BOOL(1))
-    with code.if_then(panels.pay(code, b0, b1, m, n, k)):
+    with code.if_then(panels.pays(code, b0, b1, m, n, k)):
         code.call(code.module.get_global("panels"), code.function.args)
         code.ret(BOOL(1))

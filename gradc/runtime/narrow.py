@@ -13,6 +13,7 @@ from llvmlite import ir
 
 from gradc.runtime.lanes import Lanes, register
 from gradc.runtime.native import BOOL, NOTHING, WORD
+from gradc.runtime.registers import write_sums
 
 ROWS = 5
 """The most rows of a block."""
@@ -97,29 +98,8 @@ def _block_of_dots(code: Lanes) -> None:
 
 def _block_of_sums(code: Lanes) -> None:
     """Sums of `length` rows of B times numbers of some rows of A; the first `skip` columns of C are left alone."""
-    size, a, a0, a1, b, b0, c, c0, length, skip, adds = code.function.args
-    offsets = [WORD(v * code.lanes) for v in range(columns())]
-
-    def write(rows: int) -> None:
-        ours = [code.at(a, code.mul(WORD(r), a0)) for r in range(rows)]
-
-        def turn(at: Any, sums: list[Any]) -> list[Any]:
-            x = [code.vector_at(code.at(b, code.mul(at, b0), offset)) for offset in offsets]
-            w = [code.spread(code.load(code.at(p, code.mul(at, a1)))) for p in ours]
-            return [code.fused(w[k // columns()], x[k % columns()], total) for k, total in enumerate(sums)]
-
-        sums = code.carried(length, 1, [code.zero] * rows * columns(), turn)
-        everywhere = code.spread(adds)
-        for v, offset in enumerate(offsets):
-            new = code.from_lane(code.sub(skip, offset))
-            for r in range(rows):
-                place = code.at(c, code.mul(WORD(r), c0), offset)
-                before, total = code.vector_at(place), sums[r * columns() + v]
-                total = code.select(everywhere, code.fadd(before, total), total)
-                code.put(code.select(new, total, before), place)
-
-    code.known(size, range(1, ROWS + 1), write)
-    code.ret_void()
+    *block, skip, adds = code.function.args
+    write_sums(code, range(1, ROWS + 1), columns(), [*block, WORD(0), skip, adds])
 
 
 def _dots(code: Lanes) -> None:

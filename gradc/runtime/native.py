@@ -14,13 +14,8 @@ from gradc.runtime import cache
 WORD, BOOL, NOTHING = ir.IntType(64), ir.IntType(1), ir.VoidType()
 
 
-def engine(text: str) -> Any:
-    """The machine code of a module, given as LLVM text; its functions live as long as this."""
-    return _loaded(_machine().emit_object(binding.parse_assembly(text)))
-
-
 def kept(name: str, files: Sequence[str], text: Callable[[], str]) -> Any:
-    """The machine code of the module under this name, which these files of the runtime write.
+    """The engine of the module under this name, which these files of the runtime write as LLVM text.
 
     It is kept in the cache, if that can be written to, for processes to come, which need not ask for the text.
     """
@@ -32,11 +27,11 @@ def kept(name: str, files: Sequence[str], text: Callable[[], str]) -> Any:
         cache.remove(entry)
         code = None
     if code is None:
-        code = _machine().emit_object(binding.parse_assembly(text()))
+        code = object_code(text())
         with suppress(OSError):
             cache.entry(entry, f'"""Machine code of gradc itself: {name}."""\n')
             cache.write(entry, name, code)
-    return _loaded(code)
+    return engine(code)
 
 
 def _machine() -> Any:
@@ -47,7 +42,14 @@ def _machine() -> Any:
     )
 
 
-def _loaded(code: bytes) -> Any:
+def object_code(text: str) -> bytes:
+    """The machine code of a module, given as LLVM text."""
+    code: bytes = _machine().emit_object(binding.parse_assembly(text))
+    return code
+
+
+def engine(code: bytes) -> Any:
+    """What has the functions of this machine code; they live as long as it."""
     made = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
     made.add_object_file(binding.ObjectFileRef.from_data(code))
     made.finalize_object()

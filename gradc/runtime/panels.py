@@ -14,6 +14,7 @@ from llvmlite import ir
 
 from gradc.runtime.lanes import Lanes, register
 from gradc.runtime.native import BOOL, NOTHING, WORD
+from gradc.runtime.registers import write_sums
 
 VECTORS = 3
 """The most vectors of a row of a block."""
@@ -43,8 +44,8 @@ def write(module: ir.Module, real: Any) -> None:
     _panels(Lanes(module, "panels", real, NOTHING, *product, public=False))
 
 
-def pay(code: Lanes, b0: Any, b1: Any, m: Any, n: Any, k: Any) -> Any:
-    """Whether they are faster than BLAS, which does without copies for small products, and is as fast for large ones.
+def pays(code: Lanes, b0: Any, b1: Any, m: Any, n: Any, k: Any) -> Any:
+    """Whether such a product pays: BLAS does without copies for small ones, and is as fast for large ones.
 
     A block must fit in, and one axis of B be without gaps.
     """
@@ -56,37 +57,17 @@ def pay(code: Lanes, b0: Any, b1: Any, m: Any, n: Any, k: Any) -> Any:
 
 
 def _block(code: Lanes, vectors: int) -> None:
-    """Sums of `length` rows of B times numbers of some rows of A, whose first rows and columns C has already.
+    """A block of sums; meanwhile it asks for what lies `ahead`, and for the block's own place.
 
-    Meanwhile it asks for what lies `ahead`, once a turn, at two strides: of eight turns, and of all eights times 8.
+    What lies ahead is asked for once a turn, at two strides: of eight turns, and of all eights times 8.
     """
-    size, a, a0, a1, b, b0, c, c0, length, rows_done, columns_done, adds, ahead, inner, outer = code.function.args
+    *block, ahead, inner, outer = code.function.args
 
-    def turn(ours: list[Any], at: Any, sums: list[Any]) -> list[Any]:
+    def meanwhile(at: Any) -> None:
         rest = code.and_(at, WORD(7))
         code.fetch(code.at(ahead, code.mul(rest, inner), code.mul(code.sub(at, rest), outer)))
-        row = code.at(b, code.mul(at, b0))
-        x = [code.vector_at(code.at(row, WORD(v * code.lanes))) for v in range(vectors)]
-        w = [code.spread(code.load(code.at(p, code.mul(at, a1)))) for p in ours]
-        return [code.fused(w[k // vectors], x[k % vectors], total) for k, total in enumerate(sums)]
 
-    def write(rows: int) -> None:
-        ours = [code.at(a, code.mul(WORD(r), a0)) for r in range(rows)]
-        theirs = [code.at(c, code.mul(WORD(r), c0)) for r in range(rows)]
-        places = [[code.at(row, WORD(v * code.lanes)) for v in range(vectors)] for row in theirs]
-        for place in (p for row in places for p in row):
-            code.fetch(place)
-        sums = code.carried(length, 1, [code.zero] * rows * vectors, lambda at, sums: turn(ours, at, sums))
-        everywhere, new = code.spread(adds), code.from_lane(columns_done)
-        for r in range(rows):
-            with code.if_then(code.icmp_signed("<=", rows_done, WORD(r))):
-                for v, place in enumerate(places[r]):
-                    before, total = code.vector_at(place), sums[r * vectors + v]
-                    total = code.select(everywhere, code.fadd(before, total), total)
-                    code.put(total if v else code.select(new, total, before), place)
-
-    code.known(size, rows(), write)
-    code.ret_void()
+    write_sums(code, rows(), vectors, block, first=code.fetch, meanwhile=meanwhile)
 
 
 def _copy(code: Lanes) -> None:
