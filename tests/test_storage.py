@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 
+import gradc
 from gradc.runtime.indexing import from_the_start
 from gradc.runtime.storage import OWN
 
@@ -76,3 +77,10 @@ def test_what_is_written_last_is_there_when_another_reads_it() -> None:
         return before, middle, read(a)
 
     assert written(1000) == (0.0, 1000.0, 2000.0)
+
+
+def test_new_arrays_begin_with_a_line_of_the_caches() -> None:
+    function = gradc.compile("x: param[n]\ny: param[m, n]\nsum(sin(x)) + sum(cos(y))", cache=False)
+    for n in (1, 3, 50, 1001):
+        kept = [function.grad(np.ones(n), np.ones((5, n))) for _ in range(4)]
+        assert {a.ctypes.data % 64 for g in kept for a in g} == {0}

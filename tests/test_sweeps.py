@@ -239,6 +239,24 @@ def bits(result: tuple[float, Any]) -> bytes:
     return b"".join(np.asarray(v).tobytes() for v in (value, *gradient))
 
 
+@pytest.mark.parametrize("backend", ["python", "numba"])
+def test_matrices_of_chunks_whose_last_rows_are_run_later(backend: str) -> None:
+    """The adjoint of x[1:] writes to the next row: a kernel is called twice for a chunk, and goes on adding to W's."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(83, 5)), rng.normal(size=(5, 4))
+    with many_chunks(), patch("gradc.emit.printer.PRIVATE_WORK", 0):
+        function = gradc.compile(
+            "x: param[n, d]\nW: param[d, h]\nsum(tanh((x[1:] - x[:-1]) @ W))", backend=backend, cache=False
+        )
+        value, gradient = function.value_and_grad(x, w)
+    assert "chunks, 1, (x, W" in function.source
+    y = np.tanh(np.diff(x, axis=0) @ w)
+    rows = (1 - y * y) @ w.T
+    assert value == pytest.approx(y.sum(), rel=1e-12)
+    assert gradient.W == pytest.approx(np.diff(x, axis=0).T @ (1 - y * y), rel=1e-11, abs=1e-12)
+    assert gradient.x == pytest.approx(np.pad(rows, ((1, 0), (0, 0))) - np.pad(rows, ((0, 1), (0, 0))), abs=1e-11)
+
+
 @pytest.mark.parametrize("name", BITS)
 def test_results_are_the_same_to_the_last_bit(name: str) -> None:
     function, inputs = compiled(name)
