@@ -155,6 +155,10 @@ class Node(Struct, frozen=True, eq=False, weakref=True):
         return f"%{self.number}"
 
 
+COMMUTATIVE = frozenset({"add", "mul", "eq", "ne"})
+"""To the last bit: either order is the same node, with the arguments as they first came."""
+
+
 class Graph:
     """All nodes made so far, oldest first: an argument always stands before its users. `ops` are their operations."""
 
@@ -164,9 +168,10 @@ class Graph:
         self._known: dict[Hashable, Node] = {}
 
     def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
-        """The node with this content: the one there is, or a new one."""
+        """The node with this content: the one there is, or a new one. `a*b` is `b*a`."""
         bits = struct.pack("<d", attr) if isinstance(attr, float) else attr if attr is None else (type(attr), attr)
-        key = (op, args, bits)
+        turned = op in COMMUTATIVE and args[0].number > args[-1].number
+        key = (op, args[::-1] if turned else args, bits)
         found = self._known.get(key)
         if found is None:
             found = Node(op, args, attr, _type(op, args, attr), _indices(op, args, attr), len(self.nodes))

@@ -152,3 +152,30 @@ def test_contributions_of_which_one_is_zero_are_one_choice(name: str) -> None:
     bar[rows, s if name == "another place" else t] -= 2.0
     (got,) = function.grad(x=x, W=w, t=t, s=s)
     np.testing.assert_allclose(got, bar.T @ x, rtol=1e-13, atol=1e-13)
+
+
+ARMS = {
+    "several uses in one arm": ("(x*sin(x)*exp(w*x) if c > 0.0 else w)**2", 3),
+    "uses in both arms": ("(x*sin(x) - w if c > 0.0 else w*x*cos(x))**2", 3),
+    "behind a minus": ("w - (x - x*sin(x) if c > 0.0 else x)**2", 3),
+    "one in another": ("((x*sin(x) if w > 1.0 else x*x*w) if c > 0.0 else x*w)**2", 6),
+    "one after another": ("(x*x if c > 0.0 else w*x)*(sin(x)*x if c > 0.0 else x)", 4),
+    "an equality and its opposite": ("(x*x*w if c == 1.0 else w)*(sin(x)*x if c != 1.0 else x)", 4),
+}
+"""Programs, and how many selects they and their adjoints have together."""
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_adjoints_of_arms_are_arms_of_one_adjoint(name: str) -> None:
+    text, selects = ARMS[name]
+    function = gradc.compile(f"x: param\nw: param\nc: data\n{text}", cache=False)
+    assert function.adjoint_listing.count("select(") == selects, function.adjoint_listing
+    for c, w in itertools.product((-1.0, 1.0), (0.4, 1.4)):
+        report = function.check(x=0.7, w=w, c=c)
+        assert report.ok, report
+
+
+def test_equal_contributions_are_one_product() -> None:
+    """`w*x` and `x*w` are equal."""
+    function = gradc.compile("x: param\nw: param\nw*x*x + w*sin(x)", cache=False)
+    assert "x_bar = w*cos(x) + 2.0*result_product" in function.source, function.source

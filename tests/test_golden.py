@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,12 @@ def test_generated_text(name: str, update: bool) -> None:
 
 def test_no_golden_file_is_left_over() -> None:
     assert {p.stem for p in GOLDEN.glob("*.py")} == set(CASES)
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.py")), ids=lambda f: f.stem)
+def test_comments_stand_before_what_they_are_about(file: Path) -> None:
+    """None ends a block: nothing would follow it there."""
+    lines = [line for line in file.read_text().splitlines() if line.strip()]
+    for line, following in pairwise(lines):
+        depth, next_depth = (len(text) - len(text.lstrip()) for text in (line, following))
+        assert not line.lstrip().startswith("#") or next_depth >= depth, line

@@ -8,11 +8,12 @@ the other end.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from functools import cache
 
 from msgspec import Struct
 
-from gradc.algebra import is_const
+from gradc.autodiff.arms import Arms
 from gradc.autodiff.choices import Moderate, behind_choices, differentiated
 from gradc.autodiff.guards import Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
@@ -25,8 +26,6 @@ from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
 
-MOST_CHOICES = 8
-"""Choices inside one another that are taken apart and made anew; a longer chain would grow with each that is added."""
 MOST_CONJUNCTS = 64
 """So many parts of a condition are looked at; a choice that is made although it is known only costs time."""
 
@@ -61,6 +60,8 @@ class _Reverse:
         self.build, self.provenance, self.root, self.wrt = build, provenance, root, wrt
         self.inputs = set(wrt.values())
         self.nodes = reachable([root])
+        self.arms = Arms(build)
+        self.primal = frozenset(self.nodes)
         self.active = self._active()
         self.guards = guards(build, [root])
         self.influence = guards(build, [root], uses=differentiated)
@@ -87,7 +88,14 @@ class _Reverse:
             assert total.node.indices <= node.indices | set(total.axes), f"{name}: a sum has been left out"
             for made in self.build.graph.nodes[before:]:
                 self.provenance.adjoint_of.setdefault(made, name)
+            self._name_sums(name, total.node, [p.bar.core for p in self.parts[node]])
         return gradient
+
+    def _name_sums(self, name: str, total: Node, summands: Sequence[Node]) -> None:
+        """Sums that an adjoint of an input is made of are called after the input, not after what reads it."""
+        for s in summands:
+            if s.op == "reduce" and s is not total and s not in self.primal:
+                self.provenance.names.setdefault(s, f"{name}_bar_sum")
 
     def _active(self) -> set[Node]:
         """Nodes through which the root depends on an input it is differentiated by."""
@@ -116,7 +124,7 @@ class _Reverse:
         if y.op in OPS:
             self._elementwise(y, bar)
         elif y.op == "select":
-            for arm, adjoint in zip(y.args[1:], self._arms(y.args[0], bar), strict=True):
+            for arm, adjoint in zip(y.args[1:], self.arms.divided(y.args[0], bar), strict=True):
                 self._send(y, arm, adjoint)
         elif y.op == "read":
             self._read(y, bar)
@@ -142,21 +150,7 @@ class _Reverse:
     def _fan_out(self, bars: list[Bar]) -> Bar:
         """The sum of all contributions; a factor they share stays apart."""
         shared = bars[0].factor if all(b.factor is bars[0].factor for b in bars) else None
-        total: Node | None = None
-        for b in bars:
-            summand = b.core if shared is not None else self._multiplied(b)
-            total = summand if total is None else self._added(total, summand)
-        assert total is not None
-        return Bar(total, shared)
-
-    def _added(self, a: Node, b: Node) -> Node:
-        """The sum of two contributions: one choice, if each is 0 where the other one may not be."""
-        conditions = {v.args[0].op: v.args for v in (a, b) if v.op == "select" and is_const(v.args[2], 0)}
-        if conditions.keys() == {"eq", "ne"}:
-            (equal, there, _), (different, elsewhere, _) = conditions["eq"], conditions["ne"]
-            if set(equal.args) == set(different.args):
-                return self.build.select(equal, there, elsewhere)
-        return self.build.op("add", a, b)
+        return Bar(self.arms.added([b.core if shared is not None else self._multiplied(b) for b in bars]), shared)
 
     def _multiplied(self, bar: Bar) -> Node:
         if bar.factor is None:
@@ -191,7 +185,8 @@ class _Reverse:
             if partial is None or x not in self.active:
                 continue
             factor = self._partial(y, partial)
-            contribution = self._scaled(bar if factor.op == "const" else inside, factor)
+            number = factor.op == "const"
+            contribution = self.arms.times(bar, factor) if number else self.arms.scaled(inside, factor)
             if contribution is None:
                 continue
             self._send(y, x, self._guarded(y, inside, factor, contribution))
@@ -206,17 +201,6 @@ class _Reverse:
         names = zip(params, y.args, strict=True)
         self.partials.names = {**{name: Value(x) for name, x in names}, "y": Value(y)}
         return self.partials.visit(_parsed(text)).node
-
-    def _scaled(self, bar: Node, factor: Node, choices: int = MOST_CHOICES) -> Node | None:
-        """bar*factor; None for 0. A choice between factors is a choice between products: 0*inf never arises."""
-        if factor.op == "select" and choices:
-            a, b = (self._scaled(bar, f, choices - 1) or self.build.const(0.0) for f in factor.args[1:])
-            return self.build.select(factor.args[0], a, b)
-        if factor.op == "const" and factor.value == 0:
-            return None
-        if factor.op == "div" and factor.args[0].op == "const" and factor.args[0].value == 1:
-            return self.build.op("div", bar, factor.args[1])
-        return self.build.op("mul", bar, factor)
 
     def _guarded(self, y: Node, bar: Node, factor: Node, contribution: Node) -> Node:
         """The contribution where y is used, 0 where it is not: an arm that is not taken contributes nothing.
@@ -234,15 +218,6 @@ class _Reverse:
             condition = counts if condition is None else self.build.op("and", condition, counts)
         return contribution if condition is None else self.build.select(condition, contribution, self.build.const(0.0))
 
-    def _arms(self, condition: Node, bar: Node) -> tuple[Node, Node]:
-        """The adjoints of two arms. What the bar is chosen by stays outside: where it is 0, no condition matters."""
-        zero = self.build.const(0.0)
-        core, layers = self._layers(bar)
-        return (
-            self._wrapped(self.build.select(condition, core, zero), layers),
-            self._wrapped(self.build.select(condition, zero, core), layers),
-        )
-
     def _inside_guard(self, y: Node, bar: Node) -> Node:
         """The adjoint of y as it is where y is used: what it is elsewhere, nobody asks."""
         guard = self.guards[y]
@@ -250,24 +225,7 @@ class _Reverse:
             return bar
         holds = _conjuncts(guard)
         fails = {c.args[0] for c in holds if c.op == "not"}
-        core, layers = self._layers(bar)
-        return self._wrapped(core, [x for x in layers if x.args[0] not in holds and x.args[0] not in fails])
-
-    def _layers(self, bar: Node) -> tuple[Node, list[Node]]:
-        """What is left of a bar without the choices that may make it 0, and these, outermost first."""
-        zero = self.build.const(0.0)
-        layers: list[Node] = []
-        while bar.op == "select" and zero in bar.args[1:] and len(layers) < MOST_CHOICES:
-            layers.append(bar)
-            bar = bar.args[2 if bar.args[1] is zero else 1]
-        return bar, layers
-
-    def _wrapped(self, core: Node, layers: list[Node]) -> Node:
-        zero = self.build.const(0.0)
-        for x in reversed(layers):
-            arms = (zero, core) if x.args[1] is zero else (core, zero)
-            core = self.build.select(x.args[0], *arms)
-        return core
+        return self.arms.inside(bar, holds, fails)
 
     # structure
 

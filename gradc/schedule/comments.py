@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from gradc.ir import Node
-from gradc.loops import Comment, Stmt
+from gradc.loops import Comment, For, Stmt
 from gradc.program import Origin, Provenance
 from gradc.schedule.levels import Levels
 
@@ -70,3 +72,19 @@ def _spelled_in(n: Node, levels: Levels, inline: Container[Node]) -> Node:
     while n in inline:
         (n,) = levels.users[n]
     return n
+
+
+def before_what_follows(body: Sequence[Stmt]) -> list[Stmt]:
+    """The statements, with comments that end a loop's body behind the loop: they are about what comes next.
+
+    What they were about has been taken out of the loop.
+    """
+    out: list[Stmt] = []
+    for s in body:
+        if isinstance(s, For):
+            inner = before_what_follows(s.body)
+            end = next(k for k in range(len(inner), 0, -1) if not isinstance(inner[k - 1], Comment))
+            out += [replace(s, body=tuple(inner[:end])), *inner[end:]]
+        else:
+            out.append(s)
+    return out

@@ -36,6 +36,7 @@ from gradc.loops import (
     walk,
 )
 from gradc.ops import TRANSCENDENTAL
+from gradc.schedule.comments import before_what_follows
 from gradc.schedule.inplace import in_place
 from gradc.schedule.names import Names
 from gradc.schedule.products import Products
@@ -82,7 +83,7 @@ class Tiling:
         packed = tuple(Alloc(name, (self.shapes[a][1], self._rows), "float") for a, name in self.packed.items())
         return Tiles(
             self.first, self.last, self.start, self.stop, self.height,
-            self._elements(arrays), self._repaying(products), (*packed, *arrays), (*packs, *body),
+            self._elements(arrays), self._repaying(products), (*packed, *arrays), (*packs, *before_what_follows(body)),
         )  # fmt: skip
 
     @property

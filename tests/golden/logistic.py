@@ -69,10 +69,10 @@ def value(w, b, x, t, lam):
     return result
 
 
-def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, z_bar_sum_parts, w_bar_parts):
+def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, b_bar_sum_parts, w_bar_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    z_bar_sum = 0.0
+    b_bar_sum = 0.0
     w_bar = w_bar_parts[chunk]
     tile = 8*max(2, min(64, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     z = empty(tile)
@@ -98,10 +98,10 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, z_b
             #   but for a factor that is applied after the loop
             #   1 - sigmoid(z) computed as sigmoid(-z)
             z_bar[i - start] = t[i]*(y_product if result_test else y_ratio) - result_diff*y
-            z_bar_sum += z_bar[i - start]
+            b_bar_sum += z_bar[i - start]
         multiply_add(z_bar[:stop - start], x[start:stop], w_bar)
     result_sum_parts[chunk] += result_sum
-    z_bar_sum_parts[chunk] += z_bar_sum
+    b_bar_sum_parts[chunk] += b_bar_sum
 
 
 def value_and_grad(w, b, x, t, lam):
@@ -111,21 +111,21 @@ def value_and_grad(w, b, x, t, lam):
     n = x.shape[0]
     w_bar = zeros(d)
     result_sum = 0.0
-    z_bar_sum = 0.0
+    b_bar_sum = 0.0
     chunks = 8 if 6*d*n + 47*n >= max(1048576, 32*d) else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
-    z_bar_sum_parts = zeros(chunks)
+    b_bar_sum_parts = zeros(chunks)
     w_bar_parts = zeros((chunks, d))
-    in_chunks(value_and_grad_rows, n, chunks, 0, (w, x, t, d, b, result_sum_parts, z_bar_sum_parts, w_bar_parts))
+    in_chunks(value_and_grad_rows, n, chunks, 0, (w, x, t, d, b, result_sum_parts, b_bar_sum_parts, w_bar_parts))
     for chunk in range(chunks):
         result_sum += result_sum_parts[chunk]
-        z_bar_sum += z_bar_sum_parts[chunk]
+        b_bar_sum += b_bar_sum_parts[chunk]
         for k in range(d):
             w_bar[k] += w_bar_parts[chunk, k]
     # adjoint of result
     result_bar_ratio = float64(-1.0)/n
     # adjoint of b
-    b_bar = result_bar_ratio*z_bar_sum
+    b_bar = result_bar_ratio*b_bar_sum
     result_sum_2 = 0.0
     for j in range(d):
         # result   (logistic.gradc:10)

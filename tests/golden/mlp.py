@@ -60,7 +60,7 @@ def value_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, result_sum_par
                 a[j, i - start] = tanh(a_sum[j, i - start] + b1[j])
         for i in range(start, stop):
             result_max[i - start] = -inf
-            # z = a @ W2.T + b2   (mlp.gradc:10)
+        # z = a @ W2.T + b2   (mlp.gradc:10)
         multiply(W2, a[:, :stop - start], z[:, :stop - start])
         for l in range(K):
             for i in range(start, stop):
@@ -125,7 +125,7 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
                 a[j, i - start] = tanh(a_sum[j, i - start])
         for i in range(start, stop):
             result_max[i - start] = -inf
-            # z = a @ W2.T + b2   (mlp.gradc:10)
+        # z = a @ W2.T + b2   (mlp.gradc:10)
         multiply(W2, a[:, :stop - start], z[:, :stop - start])
         for l in range(K):
             for i in range(start, stop):
@@ -150,8 +150,8 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
             result_bar_choice = result_bar_ratio if result_sum_3 >= 0.0 else result_exp_2*result_bar_ratio
             result_bar_negative[i - start] = -result_bar_choice
             result_bar_choice_2[i - start] = result_bar_choice/result_sum_2[i - start] if result_test else 0.0
-            # adjoint of z
-            #   but for a factor that is applied after the loop
+        # adjoint of z
+        #   but for a factor that is applied after the loop
         for l in range(K):
             b2_bar_part = 0.0
             for i in range(start, stop):

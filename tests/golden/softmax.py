@@ -52,7 +52,7 @@ def value_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts):
         stop = min(start + tile, last)
         for i in range(start, stop):
             result_max[i - start] = -inf
-            # z = x @ W.T + b   (softmax.gradc:8)
+        # z = x @ W.T + b   (softmax.gradc:8)
         multiply(W, x[start:stop].T, z[:, :stop - start])
         for j in range(K):
             for i in range(start, stop):
@@ -109,7 +109,7 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
         stop = min(start + tile, last)
         for i in range(start, stop):
             result_max[i - start] = -inf
-            # z = x @ W.T + b   (softmax.gradc:8)
+        # z = x @ W.T + b   (softmax.gradc:8)
         multiply(W, x[start:stop].T, z[:, :stop - start])
         for j in range(K):
             for i in range(start, stop):
@@ -134,8 +134,8 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
             result_bar_choice = result_bar_ratio if result_sum_3 >= 0.0 else result_exp_2*result_bar_ratio
             result_bar_negative[i - start] = -result_bar_choice
             result_bar_choice_2[i - start] = result_bar_choice/result_sum_2[i - start] if result_test else 0.0
-            # adjoint of z
-            #   but for a factor that is applied after the loop
+        # adjoint of z
+        #   but for a factor that is applied after the loop
         for j in range(K):
             b_bar_part = 0.0
             for i in range(start, stop):

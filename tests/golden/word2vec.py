@@ -102,7 +102,7 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
             # adjoint of result
             result_bar_ratio = 1.0/(1.0 + result_exp[i - start])
             result_bar_choice[i - start] = result_exp[i - start]*result_bar_ratio if result_sum_2[i - start] >= 0.0 else result_bar_ratio
-            # adjoint of v
+        # adjoint of v
         for j in range(d):
             for i in range(start, stop):
                 v_bar[context[i], j] += result_bar_choice[i - start]*u[word[i], j]
@@ -131,7 +131,7 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
         # result   (word2vec.gradc:11)
         for i in range(start, stop):
             result_sum += min(result_sum_2[i - start], 0.0) - log1p(result_exp[i - start]) + result_sum_3[i - start]
-            # adjoint of u
+        # adjoint of u
         for j in range(d):
             for i in range(start, stop):
                 u_bar[word[i], j] += result_bar_choice[i - start]*v[context[i], j] - result_bar_sum[j, i - start]
