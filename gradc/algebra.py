@@ -109,6 +109,8 @@ class Algebra:
             return self.select(condition, a.args[1], b)
         if b.op == "select" and b.args[0] is condition:
             return self.select(condition, a, b.args[2])
+        if b.op == "select" and b.args[2] is a and _excludes(b.args[0], condition):
+            return b
         return self.graph.node("select", (condition, a, b))
 
     def convert(self, value: Node, type_: Type) -> Node:
@@ -374,3 +376,10 @@ def _fold_integers(name: str, values: list[int]) -> Number | None:
     else:
         result = a + b if name == "add" else a - b if name == "sub" else a * b
     return result if isinstance(result, float) or abs(result) < 2**63 else float(result)
+
+
+def _excludes(equal: Node, condition: Node) -> bool:
+    """Whether the condition is that two values differ, and the other one that they are equal."""
+    return (
+        equal.op == "eq" and condition.op in ("lt", "gt", "ne") and frozenset(equal.args) == frozenset(condition.args)
+    )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Iterable, Sequence, Set
 from itertools import count, pairwise
 
-from gradc.algebra import Algebra, is_short
+from gradc.algebra import Algebra, is_const, is_short
 from gradc.bounds import in_range, integer_poly
 from gradc.extents import ONE, Index, Poly, in_order
 from gradc.ir import Graph, Linear, Node, Place, Read, Reduce
@@ -22,6 +22,8 @@ MOST_CHOICES = 32
 NEVER = 1 << 30
 Places = dict[Index, Node]
 Moved = tuple[Node, tuple[tuple[Index, Node], ...]]
+STORED = frozenset({"input", "linear", "scatter"})
+"""What is kept in arrays whoever asks for it."""
 
 
 class Builder(Algebra):
@@ -59,6 +61,9 @@ class Builder(Algebra):
         if _is_choice(value, over) and not self.pieces.indices(value):
             arms = (self.reduce(kind, over, a) for a in value.args[1:])
             return self.select(value.args[0], *arms)
+        one = self._only_summand(over, value) if kind == "sum" else None
+        if one is not None:
+            return one
         apart = self._in_pieces(kind, over, value) if kind in ("sum", "prod") else None
         if apart is not None:
             return apart
@@ -148,6 +153,19 @@ class Builder(Algebra):
         return some
 
     # inside
+
+    def _only_summand(self, over: frozenset[Index], value: Node) -> Node | None:
+        """A sum of `value if index == place else 0` along the index: the value there, if there is such a position."""
+        if value.op != "select" or value.args[0].op != "eq" or not is_const(value.args[2], 0):
+            return None
+        condition, summand, _ = value.args
+        for here, place in (condition.args, condition.args[::-1]):
+            if here.op != "index" or here.index not in over or not self._pushable(summand):
+                continue
+            i, rest = here.index, over - {here.index}
+            if in_range(place, i) == "proved" and not any(i in x.closure for x in (*place.indices, *rest)):
+                return self.reduce("sum", rest, self.read(summand, [i], [place]))
+        return None
 
     def _in_pieces(self, kind: str, over: frozenset[Index], value: Node) -> Node | None:
         """A sum or product along an index with several formulas, as one of several reductions."""
@@ -298,9 +316,9 @@ class Builder(Algebra):
         """Whether a scalar function is computed again at other places: at few, or where it has one formula of many."""
         few = all(e.op == "const" and (a.extent.constant or NEVER) <= MOST_PIECES for a, e in places.items())
         apart = self.pieces.indices(value) | self.pieces.risk(value).loose
-        return few or self._pushable(value, places) or not apart.isdisjoint(places)
+        return few or self._pushable(value) or not apart.isdisjoint(places)
 
-    def _pushable(self, value: Node, places: Places) -> bool:
+    def _pushable(self, value: Node) -> bool:
         """Whether it costs next to nothing to compute the value again at other places, or is made of positions."""
         cost, stack = 0, [value]
         while stack and cost <= PUSH_LIMIT:
@@ -310,7 +328,7 @@ class Builder(Algebra):
             if n.op in OPS or n.op in ("select", "convert", "stop"):
                 cost += OPS[n.op].weight if n.op in OPS else ARITHMETIC
                 stack += n.args
-            elif n.op not in ("const", "dim", "index", "input") and not (n.op == "read" and n.args[0].op == "input"):
+            elif n.op not in ("const", "dim", "index") and (n.args[0] if n.op == "read" else n).op not in STORED:
                 return False
         return cost <= PUSH_LIMIT
 

@@ -482,6 +482,29 @@ def test_sums_over_parts_are_sums_of_sums() -> None:
     assert source.count("in_chunks(value_and_grad_rows") == 1
 
 
+DIAGONALS = {
+    "sum([[A[i, j]*w if i == j else 0.0 for j in range(n)] for i in range(n)])": (30.0, True),
+    "sum(sum(w*A[i, j] if j == i else 0.0 for j in range(i + 1)) for i in range(n))": (30.0, True),
+    "sum(sum(w*A[i, j] if j == n - 1 - i else 0.0 for j in range(n)) for i in range(n))": (30.0, True),
+    "sum(sum(0.0 if i > j else (w*A[i, j] if j == i else 0.0) for j in range(n)) for i in range(n))": (30.0, True),
+    "sum(sum(w*A[i, j] if j == i + 1 else 0.0 for j in range(n)) for i in range(n))": (18.0, False),
+    "sum(sum(w*A[i, j] if j == i else 0.0 for j in range(m)) for i in range(n))": (15.0, False),
+    "sum(sum(w*A[i, j] if j == t[i] else 0.0 for j in range(n)) for i in range(n))": (15.0, False),
+}
+"""Sums of which one summand is not 0, what they come to, and whether it is known that there is such a position."""
+
+
+@pytest.mark.parametrize("text", DIAGONALS)
+def test_a_sum_of_which_one_summand_is_not_zero_is_no_loop(text: str) -> None:
+    expected, one = DIAGONALS[text]
+    head = "w: param\nA: data[n, n]\nt: index[n]\nB: data[m]\n"
+    function = gradc.compile(head + text, backend="python", cache=False)
+    inputs = (1.0, np.arange(16.0).reshape(4, 4), [0, 1, 2, 9], np.zeros(3))
+    value, gradient = function.value_and_grad(*inputs)
+    assert value == gradient.w == expected
+    assert ("eq(" not in str(function.graph)) is one
+
+
 def test_reshaping_along_rows_divides_nothing() -> None:
     text = "x: param[n, 6]\nw: param[3]\nz = reshape(reshape(x, -1), (n, 2, 3))\nsum(sin(z @ w))"
     source = gradc.compile(text, backend="python", cache=False).source

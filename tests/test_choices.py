@@ -179,3 +179,24 @@ def test_equal_contributions_are_one_product() -> None:
     """`w*x` and `x*w` are equal."""
     function = gradc.compile("x: param\nw: param\nw*x*x + w*sin(x)", cache=False)
     assert "x_bar = w*cos(x) + 2.0*result_product" in function.source, function.source
+
+
+@pytest.mark.parametrize("backend", ["python", "numba"])
+def test_what_holds_all_around_is_not_asked_again(backend: str) -> None:
+    """In a loop that is run under a condition, reads and sums are under none, and a place is checked once."""
+    read = "x[2*k[i] + j]"
+    arm = f"sum(sin({read})*{read} for j in range(3))"
+    text = f"x: param[m]\nc: data[n]\nk: index[n]\nsum([{arm} if c[i] > 0.0 else 0.0 for i in range(n)])"
+    function = gradc.compile(text, backend=backend, cache=False)
+    sweep = function.source[
+        function.source.index("def value_and_grad_rows") : function.source.index("def value_and_grad(")
+    ]
+    assert sweep.count("raise ") == sweep.count("if result_test:") == 1, sweep
+    assert "result_test and" not in sweep
+    x = np.arange(6.0) / 5
+    value, (bar,) = function.value_and_grad(x, [1.0, -1.0], [1, 5])
+    assert value == pytest.approx(np.sum(x[2:5] * np.sin(x[2:5])), rel=1e-14)
+    np.testing.assert_allclose(bar[2:5], np.sin(x[2:5]) + x[2:5] * np.cos(x[2:5]), rtol=1e-14)
+    assert not bar[[0, 1, 5]].any()
+    with pytest.raises(gradc.InputError, match="out of range of axis 0 of x"):
+        function.value_and_grad(x, [1.0, 1.0], [1, 5])

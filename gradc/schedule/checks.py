@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct, field
 
 from gradc.bounds import checked_here, integer_poly, places_of_bounds
@@ -51,9 +53,13 @@ class Checks:
 
     def ahead_of(self, loop: Loop, guard: Expr | None) -> list[Stmt]:
         """The checks made before a loop that is run where the guard holds, but for those that have been made."""
-        new: dict[tuple[Expr, Poly, Expr | None], Check] = {}
         checks = [c for ahead in self.ahead.get(id(loop), ()) for c in before(*ahead, self.names)]
-        for c in (*of_bounds(loop.index, self.names, guard), *checks):
+        return self.new([*of_bounds(loop.index, self.names, guard), *checks])
+
+    def new(self, checks: Iterable[Check]) -> list[Stmt]:
+        """Those that have not been made, in this loop or further out; now they have."""
+        new: dict[tuple[Expr, Poly, Expr | None], Check] = {}
+        for c in checks:
             key = (c.position, c.length, c.guard)
             if not any(key in known for known in self.made):
                 new.setdefault(key, c)

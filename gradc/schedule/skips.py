@@ -57,12 +57,16 @@ class Skips:
             return [self.levels.needs[n]]
         return [self.levels.stored_needs[n]] if any(self.storage.stores(n, p) for p in own) else []
 
+    def holds(self, condition: Node) -> bool:
+        """Whether nothing around would be run if the condition did not hold."""
+        return {condition} in self.held
+
     def arm(self, n: Node) -> Node | None:
         """The arm of a choice whose condition is known, because nothing around would be run otherwise."""
         condition, a, b = n.args
+        if self.holds(condition):
+            return a
         for held in self.held:
-            if held == {condition}:
-                return a
             if len(held) == 1 and any(c.op == "not" and c.args[0] is condition for c in held):
                 return b
         return None

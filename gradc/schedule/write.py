@@ -308,7 +308,7 @@ class Writer:
         """Adds to every array that has this summand: adjoints of several inputs may share it."""
         made = self._checks(n, path)
         places = dict(zip(n.axes, n.subscripts, strict=True))
-        guard = None if n.guard is None else self._expr(n.guard, path)
+        guard = self._guard(n, path)
         for buffer in self.levels.users[n]:
             axes = self.storage.axes[buffer]
             at = tuple(self._expr(places[a], path) if a in places else self._index(a) for a in axes)
@@ -324,8 +324,12 @@ class Writer:
         target = self._section(self._array(n), self.storage.axes[n], n.axes) if n.axes else self._target(n, path)
         factor, power = WORK[n.kind]
         lengths = [i.extent for i in n.inner[0][1:]] * power + [i.extent for axes in n.inner[1:] for i in axes[1:]]
-        guard = None if n.guard is None else self._expr(n.guard, path)
+        guard = self._guard(n, path)
         return Linear(n.kind, tuple(given), target, (factor, tuple(lengths)), guard)
+
+    def _guard(self, n: Node, path: Path) -> Expr | None:
+        """The condition under which something is run, if there is one that does not hold all around it."""
+        return None if n.guard is None or self.skips.holds(n.guard) else self._expr(n.guard, path)
 
     def _section(self, array: str, axes: tuple[Index, ...], inner: tuple[Index, ...]) -> Section:
         """The part of an array over these axes that is one matrix."""
@@ -333,9 +337,11 @@ class Writer:
         return Section(array, at, [i for i in axes if i in inner] != [*inner])
 
     def _checks(self, n: Node, path: Path) -> list[Stmt]:
-        guard = None if n.guard is None else self._expr(n.guard, path)
+        guard = self._guard(n, path)
         unchecked = self.checks.in_place.get((n, path), ())
-        return [Check(self._expr(e, path), axis.extent, self.checks.message(n, axis), guard) for axis, e in unchecked]
+        return self.checks.new(
+            Check(self._expr(e, path), axis.extent, self.checks.message(n, axis), guard) for axis, e in unchecked
+        )
 
     # expressions
 
@@ -373,12 +379,9 @@ class Writer:
         if n.op == "index":
             return self._index(n.index)
         if n.op == "read":
-            read = self._read(n, path)
-            return (
-                read
-                if n.guard is None
-                else Apply("select", (self._expr(n.guard, path), read, Const(0.0 if n.type == "float" else 0)), n.type)
-            )
+            read, guard = self._read(n, path), self._guard(n, path)
+            zero = Const(0.0 if n.type == "float" else 0)
+            return read if guard is None else Apply("select", (guard, read, zero), n.type)
         arm = self.skips.arm(n) if n.op == "select" else None
         if arm is not None:
             return self._expr(arm, path)
