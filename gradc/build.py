@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence, Set
 from itertools import count, pairwise
 
@@ -117,16 +118,19 @@ class Builder(Algebra):
         return self.graph.node("place", args, Place(axes, kept, guard is not None))
 
     def scatter(self, places: Sequence[Node]) -> Node:
-        distinct: dict[Node, int] = {}
-        for p in places:
-            distinct[p] = distinct.get(p, 0) + 1
-        summands = []
-        for p, times in distinct.items():
-            if times > 1:
-                assert isinstance(p.attr, Place)
-                p = self.graph.node("place", (self.op("mul", self.const(times), p.args[0]), *p.args[1:]), p.attr)
-            summands.append(p)
+        """The sum of what is placed. Equal places become one, as a place counts once."""
+        summands: dict[Node, None] = {}
+        for p, times in Counter(places).items():
+            place = p if times == 1 else self._multiple(times, p)
+            while place in summands:  # the multiple of one may be another
+                del summands[place]
+                place = self._multiple(2, place)
+            summands[place] = None
         return self.graph.node("scatter", tuple(summands), places[0].axes)
+
+    def _multiple(self, times: int, place: Node) -> Node:
+        value, *rest = place.args
+        return self.graph.node("place", (self.op("mul", self.const(float(times)), value), *rest), place.attr)
 
     def linear(
         self, kind: str, arrays: Sequence[tuple[Node, tuple[Index, ...]]], axes: tuple[Index, ...], guard: Node | None

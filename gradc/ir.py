@@ -235,6 +235,8 @@ def _problems(n: Node) -> Iterator[str]:
         yield "scans along an index its value does not have"
     elif n.op == "scatter" and any(p.op != "place" or p.axes != n.axes for p in n.args):
         yield "gathers something other than places of its own axes"
+    elif n.op == "scatter" and len(set(n.args)) < len(n.args):
+        yield "has a place twice, which counts once"
     elif n.op == "select" and (types[0] != "bool" or types[1] != types[2]):
         yield f"selects with types {types}"
     elif n.op in OPS and len(n.args) != len(OPS[n.op].params):

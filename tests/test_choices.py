@@ -200,3 +200,18 @@ def test_what_holds_all_around_is_not_asked_again(backend: str) -> None:
     assert not bar[[0, 1, 5]].any()
     with pytest.raises(gradc.InputError, match="out of range of axis 0 of x"):
         function.value_and_grad(x, [1.0, 1.0], [1, 5])
+
+
+@pytest.mark.parametrize("arm", ["sin(x*{})", "x*w*{}", "w - x*x*{}"])
+def test_the_adjoint_of_a_chain_of_arms_grows_like_the_chain(arm: str) -> None:
+    """Conditions are taken apart only where there are few of them."""
+
+    def selects(arms: int) -> int:
+        cases = [f"    {'elif' if k else 'if'} c < {k}:\n        return {arm.format(k + 2)}\n" for k in range(arms)]
+        function = gradc.compile(
+            f"x: param\nw: param\nc: data\ndef f(x, w):\n{''.join(cases)}    return x*w\nf(x, w)", cache=False
+        )
+        return function.adjoint_listing.count("select(")
+
+    assert selects(160) - selects(80) < 1.1 * (selects(240) - selects(160))
+    assert selects(240) - selects(160) < 1.1 * (selects(160) - selects(80))

@@ -174,6 +174,20 @@ x: param[d]
 t: index[d]
 sum(where(x > 0, [k for k in range(3)], t)*x)
 """,
+    "contributions to one place of which two are together what a third one is": """
+x: param[n]
+x[0] + sum(x + (x + x) + x)
+""",
+    "the same of what is gathered": """
+x: param[n]
+t: index[n]
+sum(x[i] + x[t[i]] + (x[i] + x[i]) + x[i] for i in range(n))
+""",
+    "what is 0 where an arm is taken, in that arm": """
+x: param
+c: param
+(0.0 if c < 10 else x)*exp(x) if c < 10 and c > -10 else 0.0
+""",
 }
 SIZES = {"n": 4, "d": 3, "m": 1}
 

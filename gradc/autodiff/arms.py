@@ -52,9 +52,12 @@ class Arms:
     def _opened(self, choice: Node) -> tuple[Node, tuple[Node, Node]]:
         """The condition and the arms; of several conditions the first, with the others inside."""
         condition, a, b = choice.args
-        while condition.op == "and" and b is self.zero:
+        outermost, others = _outermost(choice, self.zero), None
+        while condition is not outermost:
             condition, inner = condition.args
-            a = self.build.select(inner, a, self.zero)
+            others = inner if others is None else self.build.op("and", inner, others)
+        if others is not None:
+            a = self.build.select(others, a, self.zero)
         return condition, (a, b)
 
     def times(self, bar: Node, factor: Node) -> Node | None:
@@ -111,9 +114,17 @@ class Arms:
         return core
 
 
+def _outermost(choice: Node, zero: Node) -> Node:
+    """The first of the conditions that must hold for a choice not to be 0; all of them, if they are many."""
+    condition = choice.args[0]
+    for _ in range(MOST_CHOICES):
+        if condition.op != "and" or choice.args[2] is not zero:
+            return condition
+        condition = condition.args[0]
+    return choice.args[0]
+
+
 def _decided_by(choice: Node, zero: Node) -> object:
     """What tells which arm is taken: the same for x == y and x != y, in either order."""
-    condition = choice.args[0]
-    while condition.op == "and" and choice.args[2] is zero:
-        condition = condition.args[0]
+    condition = _outermost(choice, zero)
     return frozenset(condition.args) if condition.op in ("eq", "ne") else condition
