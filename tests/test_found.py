@@ -183,6 +183,21 @@ x: param[n]
 t: index[n]
 sum(x[i] + x[t[i]] + (x[i] + x[i]) + x[i] for i in range(n))
 """,
+    "a read in an arm that is taken by what it reads and by another index": """
+x: param[n]
+w: param
+sum((x[i-1] if i > 0 and w > j - 2 else 0.0) for i in range(n) for j in range(n))
+""",
+    "the same with an input along the other index": """
+x: param[n]
+q: index[n]
+sum((x[i-1]**2 if i > 0 and q[j] == 0 and x[i-1] > 0 else 0.0) for i in range(n) for j in range(n))
+""",
+    "a read in an arm along its own index, inside of an arm along another": """
+x: param[n]
+w: param
+sum((w if i > 0 else sum((x[j+1] if j < n-1 else x[i]) for j in range(n))) for i in range(n))
+""",
     "what is 0 where an arm is taken, in that arm": """
 x: param
 c: param

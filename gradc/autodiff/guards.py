@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
+from functools import partial, reduce
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +19,10 @@ from gradc.rewrite import rebuild
 
 CONDITIONAL = frozenset({"select", "and", "or"})
 """Operations that need not use all their arguments."""
+
+
+MOST_CONJUNCTS = 64
+"""So many parts of a condition are looked at. What is not known of it is asked again, or done in any case."""
 
 
 class Use(Enum):
@@ -57,8 +62,7 @@ def guards(
             return
         if isinstance(guard, Node) and _holds_along(guard, node):
             guard = Use.ALWAYS
-        if not isinstance(guard, Use) and not condition_of(guard).indices <= _each(node):
-            guard = Use.SOMETIMES
+        guard = _within(build, guard, _each(node))
         known = found.get(node)
         if known is None or guard is Use.ALWAYS:
             found[node] = guard
@@ -103,6 +107,23 @@ def _holds_along(condition: Node, node: Node) -> bool:
     return (
         condition.op == "gt" and integer_poly(condition.args[1]) == ZERO and integer_poly(condition.args[0]) in lengths
     )
+
+
+def _within(build: Builder, guard: Guard, indices: frozenset[Index]) -> Guard:
+    """The guard in these indices: of conditions that all hold, those that have no others, innermost ones first."""
+    if isinstance(guard, Use) or condition_of(guard).indices <= indices:
+        return guard
+    parts: list[Node] = []
+    stack = [condition_of(guard)]
+    for _ in range(MOST_CONJUNCTS):
+        c = stack.pop()
+        if c.indices <= indices:
+            parts.append(c)
+        elif c.op == "and":
+            stack += c.args
+        if not stack:
+            break
+    return Partly(reduce(partial(build.op, "and"), reversed(parts))) if parts else Use.SOMETIMES
 
 
 def _users(nodes: Sequence[Node], of: Collection[Node]) -> set[Node]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gradc.autodiff.arms import Arms
 from gradc.autodiff.choices import Moderate, behind_choices, differentiated
-from gradc.autodiff.guards import Guard, Use, condition_of, guards
+from gradc.autodiff.guards import MOST_CONJUNCTS, Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
@@ -25,9 +25,6 @@ from gradc.ir import Linear, Node, Place, Reduce, reachable
 from gradc.lower.expressions import Expressions
 from gradc.ops import OPS
 from gradc.program import Provenance, Value
-
-MOST_CONJUNCTS = 64
-"""So many parts of a condition are looked at; a choice that is made although it is known only costs time."""
 
 
 class Bar(Struct, frozen=True):
