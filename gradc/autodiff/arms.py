@@ -27,7 +27,7 @@ class Arms:
         alike: dict[object, list[Node]] = {}
         for s in summands:
             chosen = choices and s.op == "select" and self.zero in s.args[1:]
-            alike.setdefault(_decided_by(s, self.zero) if chosen else s, []).append(s)
+            alike.setdefault(self._decided_by(s) if chosen else s, []).append(s)
         total: Node | None = None
         for same in alike.values():
             summand = same[0]
@@ -52,13 +52,27 @@ class Arms:
     def _opened(self, choice: Node) -> tuple[Node, tuple[Node, Node]]:
         """The condition and the arms; of several conditions the first, with the others inside."""
         condition, a, b = choice.args
-        outermost, others = _outermost(choice, self.zero), None
+        outermost, others = self._outermost(choice), None
         while condition is not outermost:
             condition, inner = condition.args
             others = inner if others is None else self.build.op("and", inner, others)
         if others is not None:
             a = self.build.select(others, a, self.zero)
         return condition, (a, b)
+
+    def _outermost(self, choice: Node) -> Node:
+        """The first of the conditions that must hold for a choice not to be 0; all of them, if they are many."""
+        condition = choice.args[0]
+        for _ in range(MOST_CHOICES):
+            if condition.op != "and" or choice.args[2] is not self.zero:
+                return condition
+            condition = condition.args[0]
+        return choice.args[0]
+
+    def _decided_by(self, choice: Node) -> object:
+        """What tells which arm is taken: the same for x == y and x != y, in either order."""
+        condition = self._outermost(choice)
+        return frozenset(condition.args) if condition.op in ("eq", "ne") else condition
 
     def times(self, bar: Node, factor: Node) -> Node | None:
         """bar*factor for a number; None for 0. Where a bar is 0 it stays so: its choices stay outside."""
@@ -87,6 +101,13 @@ class Arms:
 
     def inside(self, bar: Node, holds: Container[Node], fails: Container[Node]) -> Node:
         """The bar as it is where these conditions hold and those do not."""
+        return self.wrapped(*self.layers(bar, holds, fails))
+
+    def layers(self, bar: Node, holds: Container[Node] = (), fails: Container[Node] = ()) -> tuple[Node, list[Node]]:
+        """What is left of a bar without the choices that may make it 0, and these, outermost first.
+
+        Where the one condition holds and the other does not, there is no choice.
+        """
         layers: list[Node] = []
         while bar.op == "select" and len(layers) < MOST_CHOICES:
             condition, a, b = bar.args
@@ -97,14 +118,6 @@ class Arms:
                 bar = b if a is self.zero else a
             else:
                 break
-        return self.wrapped(bar, layers)
-
-    def layers(self, bar: Node) -> tuple[Node, list[Node]]:
-        """What is left of a bar without the choices that may make it 0, and these, outermost first."""
-        layers: list[Node] = []
-        while bar.op == "select" and self.zero in bar.args[1:] and len(layers) < MOST_CHOICES:
-            layers.append(bar)
-            bar = bar.args[2 if bar.args[1] is self.zero else 1]
         return bar, layers
 
     def wrapped(self, core: Node, layers: list[Node]) -> Node:
@@ -112,19 +125,3 @@ class Arms:
             arms = (self.zero, core) if x.args[1] is self.zero else (core, self.zero)
             core = self.build.select(x.args[0], *arms)
         return core
-
-
-def _outermost(choice: Node, zero: Node) -> Node:
-    """The first of the conditions that must hold for a choice not to be 0; all of them, if they are many."""
-    condition = choice.args[0]
-    for _ in range(MOST_CHOICES):
-        if condition.op != "and" or choice.args[2] is not zero:
-            return condition
-        condition = condition.args[0]
-    return choice.args[0]
-
-
-def _decided_by(choice: Node, zero: Node) -> object:
-    """What tells which arm is taken: the same for x == y and x != y, in either order."""
-    condition = _outermost(choice, zero)
-    return frozenset(condition.args) if condition.op in ("eq", "ne") else condition

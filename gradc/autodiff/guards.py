@@ -20,7 +20,6 @@ from gradc.rewrite import rebuild
 CONDITIONAL = frozenset({"select", "and", "or"})
 """Operations that need not use all their arguments."""
 
-
 MOST_CONJUNCTS = 64
 """So many parts of a condition are looked at. What is not known of it is asked again, or done in any case."""
 
@@ -114,15 +113,13 @@ def _within(build: Builder, guard: Guard, indices: frozenset[Index]) -> Guard:
     if isinstance(guard, Use) or condition_of(guard).indices <= indices:
         return guard
     parts: list[Node] = []
-    stack = [condition_of(guard)]
-    for _ in range(MOST_CONJUNCTS):
-        c = stack.pop()
+    stack, looked = [condition_of(guard)], 0
+    while stack and looked < MOST_CONJUNCTS:
+        c, looked = stack.pop(), looked + 1
         if c.indices <= indices:
             parts.append(c)
         elif c.op == "and":
             stack += c.args
-        if not stack:
-            break
     return Partly(reduce(partial(build.op, "and"), reversed(parts))) if parts else Use.SOMETIMES
 
 
