@@ -193,6 +193,15 @@ x: param[n]
 q: index[n]
 sum((x[i-1]**2 if i > 0 and q[j] == 0 and x[i-1] > 0 else 0.0) for i in range(n) for j in range(n))
 """,
+    "the same with a condition of two of which either does": """
+x: param[n]
+w: param
+sum((x[i-1]**2 if i > 0 and (w > j - 2 or x[i] > 0) else 0.0) for i in range(n) for j in range(n))
+""",
+    "what is on a diagonal, but neither on it nor below": """
+x: param[n, n]
+sum(sum(0.0 if j <= i else (x[i, j] if i == j else 0.0) for j in range(n)) for i in range(n)) + x[0, 0]
+""",
     "a read in an arm along its own index, inside of an arm along another": """
 x: param[n]
 w: param
