@@ -215,3 +215,15 @@ def test_the_adjoint_of_a_chain_of_arms_grows_like_the_chain(arm: str) -> None:
 
     assert selects(160) - selects(80) < 1.1 * (selects(240) - selects(160))
     assert selects(240) - selects(160) < 1.1 * (selects(160) - selects(80))
+
+
+@pytest.mark.parametrize("backend", ["python", "numba"])
+def test_a_check_in_a_loop_that_may_not_run_is_made_again_behind_it(backend: str) -> None:
+    arm = "sum(sin(x[k[i]*(j + 1)]) for j in range(3)) if c[i] > 0.0 else 0.0"
+    total = "sum(sum(sin(s[i]*y[k[i]*(j + 1)] + 1.0) for j in range(3)) for i in range(n))"
+    head = "x: param[m]\ny: param[m]\nc: data[n]\nk: index[n]\n"
+    function = gradc.compile(f"{head}s = [{arm} for i in range(n)]\n{total}", backend=backend, cache=False)
+    x = np.arange(6.0) / 5
+    assert function(x, x, [-1.0], [1]) == pytest.approx(3 * np.sin(1.0), rel=1e-14)
+    with pytest.raises(gradc.InputError, match="out of range of axis 0 of y"):
+        function(x, x, [-1.0], [-1])
