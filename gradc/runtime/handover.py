@@ -20,7 +20,11 @@ from gradc.runtime.jobcode import BYTES, Code
 from gradc.runtime.native import NOTHING, WORD, kept
 
 TURNS = 1000
-"""How often somebody looks before giving up the core: some tens of microseconds."""
+"""How often a leader looks whether its workers are done before it does something about it: some 20 microseconds."""
+PATIENCE = 10 * TURNS
+"""How often a worker looks for the next job before it sleeps. From one job of a call to the next it takes 30 to 100
+microseconds, and a worker that was woken a moment ago may be kept waiting by other libraries' threads.
+"""
 
 
 class Handover(Struct, frozen=True):
@@ -131,7 +135,7 @@ def _serve(module: ir.Module) -> None:
 
     code.position_at_end(idle)
     after = code.add(turn, WORD(1))
-    more = code.icmp_signed("<", turn, WORD(TURNS))
+    more = code.icmp_signed("<", turn, WORD(PATIENCE))
     code.pause()
     code.cbranch(more, look, done)
     code.position_at_end(done)

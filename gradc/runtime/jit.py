@@ -20,6 +20,7 @@ from gradc.loops import Routine
 from gradc.program import Input
 from gradc.runtime import blas, cache, indexing, library, objects, pool
 from gradc.runtime.blocks import callable_block, optimised
+from gradc.runtime.wide import whole_vectors
 
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are."""
@@ -137,7 +138,7 @@ class Compiled:
             setattr(loaded, block.name, callable_block(block, operation))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
         straight = blocks and not routine.has_loops  # in straight lines LLVM finds next to nothing to do better
-        with indexing.from_the_start(), optimised(0) if straight else nullcontext():
+        with indexing.from_the_start(), whole_vectors(), optimised(0) if straight else nullcontext():
             compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]

@@ -26,6 +26,7 @@ def sources(fast: bool) -> list[str]:
         "products.py",
         "native.py",
         "lanes.py",
+        "wide.py",
         "streams.py",
         "algebra.py",
     )
