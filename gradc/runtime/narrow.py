@@ -21,8 +21,10 @@ LONG = 16
 """Vectors that an axis must have to be worth it: up to two are loaded at its end for the sake of one number."""
 MOST = 32
 """The most rows of a result."""
-SUMMED = 1024, 128
-"""How much of the axis that is summed is taken at a time, of scalar products and of sums of rows: what fits in L1."""
+SUMMED = 3200, 1024
+"""Bytes of the axis that is summed that are taken at a time, of scalar products and of sums of rows: what fits in L1."""
+PANEL = 96
+"""How many columns have scalar products with a part of A before the next part of it is taken."""
 
 
 def columns() -> int:
@@ -55,6 +57,10 @@ def pays(code: Lanes, rows: Any, summed: Any, stride: Any, long: Any) -> Any:
     return code.and_(few, code.and_(code.icmp_signed("==", stride, WORD(1)), enough))
 
 
+def _summed(code: Lanes, way: int) -> int:
+    return SUMMED[way] * 8 // code.bits
+
+
 def _block_of_dots(code: Lanes) -> None:
     """Scalar products of some rows of A and `left` rows of B, of `length`, stored by the strides of C.
 
@@ -64,6 +70,7 @@ def _block_of_dots(code: Lanes) -> None:
     lanes = WORD(code.lanes)
     chosen = [code.least(WORD(s), code.sub(left, WORD(1))) for s in range(columns())]
     theirs = [code.at(b, code.mul(s, b0)) for s in chosen]
+    totals = code.alloca(code.real, ROWS * columns())
 
     def write(rows: int) -> None:
         ours = [code.at(a, code.mul(WORD(r), a0)) for r in range(rows)]
@@ -84,12 +91,21 @@ def _block_of_dots(code: Lanes) -> None:
 
         over = code.srem(length, lanes)
         sums = code.carried(code.sub(length, over), code.lanes, [code.zero] * rows * columns(), turn)
-        sums = multiplied(code.sub(length, lanes), sums, code.from_lane(code.sub(lanes, over)))
+
+        def end(_: Any, sums: list[Any]) -> list[Any]:
+            return multiplied(code.sub(length, lanes), sums, code.from_lane(code.sub(lanes, over)))
+
+        sums = code.carried(over, code.lanes, sums, end)
+        whole = len(sums) - len(sums) % code.lanes
+        for k in range(0, whole, code.lanes):
+            code.put(code.sums(sums[k : k + code.lanes]), code.at(totals, WORD(k)))
+        for k in range(whole, len(sums)):
+            code.store(code.sum(sums[k]), code.at(totals, WORD(k)))
         for s in range(columns()):
             with code.if_then(code.less(WORD(s), left)):
                 for r in range(rows):
                     place = code.at(c, code.mul(WORD(r), c0), code.mul(WORD(s), c1))
-                    before, total = code.load(place), code.sum(sums[r * columns() + s])
+                    before, total = code.load(place), code.load(code.at(totals, WORD(r * columns() + s)))
                     code.store(code.select(adds, code.fadd(before, total), total), place)
 
     code.known(size, range(1, ROWS + 1), write)
@@ -106,34 +122,34 @@ def _dots(code: Lanes) -> None:
     """C = A B, where the columns of B lie together; so do rows of A, once they are copied if they do not."""
     a, a0, a1, b, b1, c, c0, c1, m, n, k, add = code.function.args
     zero, one, step = WORD(0), WORD(1), WORD(columns())
-    room = code.alloca(code.real, ROWS * SUMMED[0])
-    parts, blocks = code.parts(k, SUMMED[0]), code.parts(m, ROWS)
+    room = code.alloca(code.real, MOST * _summed(code, 0))
+    panels, parts, blocks = code.parts(n, PANEL), code.parts(k, _summed(code, 0)), code.parts(m, ROWS)
     together = code.icmp_signed("==", a1, one)
-    panel = code.select(together, step, n)  # what is copied is used for all columns
-    with code.each(zero, n, panel) as first, code.each(zero, parts, one) as part:
+    with code.each(zero, panels, one) as panel, code.each(zero, parts, one) as part:
+        first, number = code.part(n, panel, panels)
         start, length = code.part(k, part, parts)
-        last = code.least(code.add(first, panel), n)
+        last = code.add(first, number)
         adds = code.or_(add, code.icmp_signed("!=", part, zero))
-        with code.each(zero, blocks, one) as block:
+        rows = code.at(a, code.mul(start, a1))
+        with code.if_then(code.not_(together)), code.each(zero, m, one) as r, code.each(zero, length, one) as q:
+            code.store(
+                code.load(code.at(rows, code.mul(r, a0), code.mul(q, a1))), code.at(room, code.mul(r, length), q)
+            )
+        rows, apart = code.select(together, rows, room), code.select(together, a0, length)
+        with code.each(first, last, step) as j, code.each(zero, blocks, one) as block:
             i, size = code.part(m, block, blocks)
-            rows = code.at(a, code.mul(i, a0), code.mul(start, a1))
-            with code.if_then(code.not_(together)), code.each(zero, size, one) as r, code.each(zero, length, one) as q:
-                number = code.load(code.at(rows, code.mul(r, a0), code.mul(q, a1)))
-                code.store(number, code.at(room, code.mul(r, length), q))
-            rows, apart = code.select(together, rows, room), code.select(together, a0, length)
-            with code.each(first, last, step) as j:
-                place = code.at(c, code.mul(i, c0), code.mul(j, c1))
-                left = code.least(step, code.sub(last, j))
-                given = [size, rows, apart, code.at(b, code.mul(j, b1), start), b1, place, c0, c1, length, left]
-                code.call(code.module.get_global("block_of_dots"), [*given, adds, *_shares(code, block, blocks, b1)])
+            place = code.at(c, code.mul(i, c0), code.mul(j, c1))
+            left = code.least(step, code.sub(last, j))
+            given = [size, code.at(rows, code.mul(i, apart)), apart, code.at(b, code.mul(j, b1), start), b1]
+            asked = _shares(code, block, blocks, code.mul(step, b1))
+            code.call(code.module.get_global("block_of_dots"), [*given, place, c0, c1, length, left, adds, *asked])
     code.ret_void()
 
 
-def _shares(code: Lanes, block: Any, blocks: Any, apart: Any) -> list[Any]:
+def _shares(code: Lanes, block: Any, blocks: Any, ahead: Any) -> list[Any]:
     """How far ahead a block fetches, column by column: the blocks share out the next ones, so that none waits."""
-    step = WORD(columns())
-    shares = (code.sdiv(code.mul(WORD(s), blocks), step) for s in range(columns()))
-    return [code.select(code.icmp_signed("==", block, s), code.mul(step, apart), WORD(0)) for s in shares]
+    shares = (code.sdiv(code.mul(WORD(s), blocks), WORD(columns())) for s in range(columns()))
+    return [code.select(code.icmp_signed("==", block, s), ahead, WORD(0)) for s in shares]
 
 
 def _sums(code: Lanes) -> None:
@@ -141,7 +157,7 @@ def _sums(code: Lanes) -> None:
     a, a0, a1, b, b0, c, c0, c1, m, n, k, add = code.function.args
     zero, one, width = WORD(0), WORD(1), WORD(columns() * code.lanes)
     room = code.alloca(code.real, ROWS * columns() * code.lanes)
-    parts, blocks = code.parts(k, SUMMED[1]), code.parts(m, ROWS)
+    parts, blocks = code.parts(k, _summed(code, 1)), code.parts(m, ROWS)
     together = code.icmp_signed("==", c1, one)
     with code.each(zero, parts, one) as part:
         start, length = code.part(k, part, parts)
