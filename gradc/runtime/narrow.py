@@ -22,7 +22,7 @@ LONG = 16
 MOST = 32
 """The most rows of a result."""
 SUMMED = 3200, 1024
-"""Bytes of the axis that is summed that are taken at a time, of scalar products and of sums of rows: what fits in L1."""
+"""Bytes of the axis summed that are taken at a time, for scalar products and for sums of rows: they fit in L1."""
 PANEL = 96
 """How many columns have scalar products with a part of A before the next part of it is taken."""
 
