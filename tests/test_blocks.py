@@ -213,13 +213,26 @@ def test_cost_is_linear() -> None:
     for n in (1000, 4000):
         r = routine(gradc.compile(chain(n), cache=False))
         _, (block,) = with_blocks(r)
-        code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE, lambda operation: False)
+        code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE, True, lambda operation: False)
         functions = re.findall(r"^define internal", code.text, re.MULTILINE)
         assert len(functions) == -(-len(side_by_side(block.body)) // SIZE)
         assert len(code.slots) < len(block.body)
         assert len(re.findall(r"^declare", code.text, re.MULTILINE)) < 10
         per_statement.append(len(code.text) / len(block.body))
     assert per_statement[1] == pytest.approx(per_statement[0], rel=0.1)
+
+
+def test_a_function_fetches_each_constant_once() -> None:
+    _, (block,) = with_blocks(routine(gradc.compile(chain(1000), cache=False)))
+    for straight in (True, False):
+        code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE, straight, lambda operation: False)
+        functions = re.findall(r'^define internal void @"f[.].*?^}', code.text, re.MULTILINE | re.DOTALL)
+        assert len(functions) > 1
+        for function in functions:
+            head, *body = function.splitlines()
+            assert ("optnone" in head) is straight
+            assert sum(".constants" in line for line in body) < 12
+            assert not any(re.search(r"0x[0-9A-F]{16}", line) for line in body)
 
 
 def called(register: int, function: str, argument: str, *needs: int) -> Line:

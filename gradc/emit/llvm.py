@@ -9,7 +9,7 @@ a call of an `Operation`, which is compiled from its Python text like any other 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -53,11 +53,13 @@ Define = Callable[[Operation], bool]
 """Told of every operation before it is first called; whether it is long, so that calls of it are better batched."""
 
 
-def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, size: int, define: Define) -> Code:
+def print_block(
+    block: Block, name: str, ranks: Sequence[int], pointer: str, size: int, straight: bool, define: Define
+) -> Code:
     """The block as function `name(tape, data, lengths of all axes but the first, data, ...)`.
 
     `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`; `size` is how many
-    statements one LLVM function gets.
+    statements one LLVM function gets. Those of a `straight` block, which runs once, are translated as they stand.
     """
     body = side_by_side(block.body)
     chunks = [body[k : k + size] for k in range(0, len(body), size)]
@@ -72,6 +74,7 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
     operations = _Operations(name, define)
     called: dict[Vectors, None] = {}
     texts = []
+    attributes = "noinline optnone" if straight else "noinline"
     for k, chunk in enumerate(chunks):
         function = _Function(slots, arrays, pointer, operations)
         written = function.body(chunk)
@@ -80,14 +83,26 @@ def print_block(block: Block, name: str, ranks: Sequence[int], pointer: str, siz
             called |= dict.fromkeys(vectors)
         else:
             lines = [line.text for line in written]
-        head = f'define internal void @"{name}.{k}"({", ".join(params)}) noinline nounwind {{'
-        texts.append("\n".join([head, *lines, "ret void", "}"]))
+        table, loads = _loaded(f"{name}.{k}.constants", function.constants, pointer)
+        head = f'define internal void @"{name}.{k}"({", ".join(params)}) {attributes} nounwind {{'
+        texts.append("\n".join([table, head, *loads, *lines, "ret void", "}"]))
     calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
     texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
     texts += [_declaration(o) for o in operations.known.values()]
     texts += [vectors.declaration() for vectors in called]
     defined = [*(_declaration(o) for o in operations.long), *(vectors.definition(pointer) for vectors in called)]
     return Code("\n\n".join(texts), "\n\n".join([*defined, LOOP]), slots)
+
+
+def _loaded(name: str, constants: Mapping[str, str], pointer: str) -> tuple[str, list[str]]:
+    """A table of a function's constants, and the lines that read it into registers.
+
+    As operands they would be fetched where they stand, each time by way of an address as long as the instruction.
+    """
+    kind = f"[{len(constants)} x double]"
+    table = f'@"{name}" = internal constant {kind} [{", ".join(f"double {c}" for c in constants)}]'
+    place = f'{pointer.format("double")} getelementptr ({kind}, {pointer.format(kind)} @"{name}", i64 0, i64'
+    return table, [f"{register} = load double, {place} {k})" for k, register in enumerate(constants.values())]
 
 
 def _declaration(o: Operation) -> str:
@@ -133,6 +148,7 @@ class _Function:
         self.label = "0"
         self.fixed = False
         self.fetched: set[str] = set()
+        self.constants: dict[str, str] = {}
 
     def body(self, chunk: Sequence[Plain]) -> list[Line]:
         last = {s.target.name: s for s in chunk if isinstance(s.target, Name)}
@@ -210,7 +226,8 @@ class _Function:
         if isinstance(e, Name):
             return self._converted(self._scalar(e), e.type, wanted)
         if isinstance(e, Const):
-            return _constant(e.value, wanted)
+            constant = _constant(e.value, wanted)
+            return self.constants.setdefault(constant, f"%c{len(self.constants)}") if wanted == "float" else constant
         if isinstance(e, Element):
             return self._converted(self._load(e), e.type, wanted)
         return self._converted(self._apply(e), e.type, wanted)

@@ -19,13 +19,16 @@ Compile = Callable[[Operation], Any]
 """From a scalar function to Numba's dispatcher of it."""
 
 
-def callable_block(block: Block, compiled: Compile) -> Any:
-    """What Numba's code calls as `block.name`, with the block's scalars and arrays, for the scalars it writes."""
+def callable_block(block: Block, straight: bool, compiled: Compile) -> Any:
+    """What Numba's code calls as `block.name`, with the block's scalars and arrays, for the scalars it writes.
+
+    A `straight` block runs once a call.
+    """
     from numba.extending import intrinsic
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         with optimised(FULLY):  # the operations, whatever is made of the code around
-            return _Call(block, compiled, context, builder).made(sig, args[0])
+            return _Call(block, straight, compiled, context, builder).made(sig, args[0])
 
     @intrinsic
     def call(typing: Any, *given: Any) -> Any:
@@ -72,10 +75,11 @@ def optimised(level: int) -> Iterator[None]:
 class _Call:
     """The call of one block in the code of a function: scalars onto a tape, the block's function, scalars off it."""
 
-    def __init__(self, block: Block, compiled: Compile, context: Any, builder: Any) -> None:
+    def __init__(self, block: Block, straight: bool, compiled: Compile, context: Any, builder: Any) -> None:
         from llvmlite import ir
 
-        self.block, self.compiled, self.context, self.builder = block, compiled, context, builder
+        self.block, self.straight, self.compiled = block, straight, compiled
+        self.context, self.builder = context, builder
         self.name = f"{builder.function.name}.{block.name}"
         self.library = context.codegen().create_library(f"{self.name}.operations")
         self.operations = self.library.create_ir_module(self.library.name)
@@ -86,7 +90,8 @@ class _Call:
         values = [self.builder.extract_value(given, k) for k in range(len(sig.args[0]))]
         kinds = sig.args[0].types[len(self.block.reads) :]
         pointer = str(self.double.as_pointer()).replace("double", "{}")
-        code = print_block(self.block, self.name, [kind.ndim for kind in kinds], pointer, SIZE, self._define)
+        ranks = [kind.ndim for kind in kinds]
+        code = print_block(self.block, self.name, ranks, pointer, SIZE, self.straight, self._define)
         self._link(code)
         with self._tape(len(code.slots)) as tape:
             results = self._called(code, tape, sig, values)

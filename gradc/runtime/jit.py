@@ -134,11 +134,11 @@ class Compiled:
             _run(module.operation(o, "_operation"), loaded)
             return jit(loaded._operation)
 
+        straight = not routine.has_loops  # there LLVM finds next to nothing to do better
         for block in blocks:
-            setattr(loaded, block.name, callable_block(block, operation))
+            setattr(loaded, block.name, callable_block(block, straight, operation))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
-        straight = blocks and not routine.has_loops  # in straight lines LLVM finds next to nothing to do better
-        with indexing.from_the_start(), whole_vectors(), optimised(0) if straight else nullcontext():
+        with indexing.from_the_start(), whole_vectors(), optimised(0) if blocks and straight else nullcontext():
             compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]
