@@ -363,6 +363,21 @@ def test_a_mixture_packs_its_rows_once() -> None:
 ROSENBROCK = "u: param[n]\nsum(100*(u[1:] - u[:-1]**2)**2 + (1 - u[:-1])**2)"
 
 
+def test_what_rows_scatter_is_added_up_in_one_loop() -> None:
+    """Behind all that is vectorised, whatever it is about, and each time under what it is about."""
+    text = "c: param[C, 3]\nx: data[n, 2]\nk: index[n]\n"
+    function = gradc.compile(text + "sum(exp(c[k, 0]*x[:, 0])*c[k, 2] + tanh(c[k, 1]*x[:, 1]))")
+    kernel = function.source.partition("def value_and_grad_rows")[2].partition("def value_and_grad(")[0]
+    last = kernel.splitlines()[kernel.splitlines().index("        # adjoint of c") + 1 :]
+    assert last[0] == "        for i in range(start, stop):"
+    assert [line.partition(" +=")[0].strip() for line in last[1:4]] == [f"c_bar[k[i], {j}]" for j in (2, 0, 1)]
+    assert kernel.count("c_bar[k[i]") == 3
+    assert kernel.count("for i in range(start, stop)") == 2
+    r = np.random.default_rng(0)
+    report = function.check(c=r.normal(size=(4, 3)), x=r.normal(size=(700, 2)), k=r.integers(0, 4, 700))
+    assert report.ok, str(report)
+
+
 def test_a_chain_of_neighbours_is_one_sweep_with_overlapping_writes() -> None:
     routine = derive(program(ROSENBROCK)).routine("value_and_grad", True)
     assert routine.sweeps("n") == 1

@@ -9,7 +9,7 @@ from operator import attrgetter
 from msgspec.structs import replace
 
 from gradc.ir import Node
-from gradc.loops import Comment, For, Stmt
+from gradc.loops import Comment, For, Stmt, walk
 from gradc.program import Origin, Provenance
 from gradc.schedule.levels import Levels
 
@@ -88,3 +88,45 @@ def before_what_follows(body: Sequence[Stmt]) -> list[Stmt]:
         else:
             out.append(s)
     return out
+
+
+def is_subject(s: Stmt) -> bool:
+    """Whether it says what the next statements are about; other comments are notes on one of them."""
+    return isinstance(s, Comment) and not s.text.startswith(" ")
+
+
+def without_repeats(body: Sequence[Stmt], subject: Comment | None = None) -> list[Stmt]:
+    """The statements, with what they are about said where it changes, and where anything follows.
+
+    They have been moved, each together with what it is about.
+    """
+    out: list[Stmt] = []
+    coming = subject
+    for s in body:
+        if isinstance(s, Comment) and is_subject(s):
+            coming = s
+            continue
+        inside = _subjects(s)
+        if isinstance(s, For) and len({c.text for c in inside}) == 1 and _says_itself(s):
+            (coming,) = set(inside)
+        elif inside and _says_itself(s):
+            coming = subject
+        if coming is not None and coming != subject:
+            out.append(coming)
+        subject = coming
+        if isinstance(s, For):
+            s = replace(s, body=tuple(without_repeats(s.body, subject)))
+            if _subjects(s):
+                coming = subject = None
+        out.append(s)
+    return out
+
+
+def _subjects(s: Stmt) -> list[Comment]:
+    """What is said in a loop about what is in it."""
+    return [c for c, _ in walk([s]) if isinstance(c, Comment) and is_subject(c)] if isinstance(s, For) else []
+
+
+def _says_itself(s: Stmt) -> bool:
+    """Whether the first that is in a loop is what it is about."""
+    return isinstance(s, For) and bool(s.body) and (is_subject(s.body[0]) or _says_itself(s.body[0]))

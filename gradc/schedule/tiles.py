@@ -7,6 +7,7 @@ axis are its rows. Sums of products become matrix products. Nothing is kept for 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ from gradc.loops import (
     walk,
 )
 from gradc.ops import TRANSCENDENTAL
-from gradc.schedule.comments import before_what_follows
+from gradc.schedule.comments import before_what_follows, is_subject, without_repeats
 from gradc.schedule.inplace import in_place
 from gradc.schedule.names import Names
 from gradc.schedule.products import Products
@@ -83,7 +84,8 @@ class Tiling:
         packed = tuple(Alloc(name, (self.shapes[a][1], self._rows), "float") for a, name in self.packed.items())
         return Tiles(
             self.first, self.last, self.start, self.stop, self.height,
-            self._elements(arrays), self._repaying(products), (*packed, *arrays), (*packs, *before_what_follows(body)),
+            self._elements(arrays), self._repaying(products), (*packed, *arrays),
+            (*packs, *without_repeats(before_what_follows(body))),
         )  # fmt: skip
 
     @property
@@ -145,9 +147,10 @@ class Tiling:
 
     def _runs(self, run: Sequence[Stmt]) -> list[Stmt]:
         """Loops over the rows for one run: what cannot be vectorised is kept apart from what is worth it."""
-        leading = next((k for k, s in enumerate(run) if not isinstance(s, Comment)), len(run))
-        out: list[Stmt] = list(run[:leading])
         worth = sum(cost(s) for s in run) >= TRANSCENDENTAL
+        stays, scattered = self._scattered_apart(run) if worth else (run, [])
+        leading = next((k for k, s in enumerate(stays) if not isinstance(s, Comment)), len(stays))
+        out: list[Stmt] = list(stays[:leading])
         segment: list[Stmt] = []
         placed: set[str] = set()
 
@@ -159,29 +162,56 @@ class Tiling:
             segment.clear()
             placed.clear()
 
-        for s in run[leading:]:
+        for s in stays[leading:]:
             array = written(s)
             owned = array in self.roles.owned
-            scattered = isinstance(s, Check) or (isinstance(s, Accumulate) and self._is_scattered(s))
-            if (owned and array in placed) or (worth and scattered):
+            alone = worth and (isinstance(s, Check) or self._is_scattered(s) or self._is_guarded(s))
+            if (owned and array in placed) or alone:
                 self.vectorised = True
                 close()
             segment.append(s)
             if owned and array is not None:
                 placed.add(array)
-            if worth and scattered:
+            if alone:
                 close()
         close()
+        if scattered:
+            self.vectorised = True
+            out += [self._over_rows(scattered), *[s for s in run if is_subject(s)][-1:]]
         return out
 
-    def _is_scattered(self, s: Accumulate) -> bool:
-        if s.guard is not None:
-            return True
-        array = named(s.target)
+    def _scattered_apart(self, run: Sequence[Stmt]) -> tuple[list[Stmt], list[Stmt]]:
+        """A run without what it scatters, and that, each with what it is about.
+
+        Nothing in the run reads it. In one loop, places that lie apart are waited for together.
+        """
+        stays: list[Stmt] = []
+        scattered: list[Stmt] = []
+        to_come = Counter(map(written, run))
+        subject: Stmt | None = None
+        for s in run:
+            to_come[written(s)] -= 1
+            if is_subject(s):
+                subject = s
+            if subject is None or not self._is_scattered(s) or any(to_come[name] for name in reads(s)):
+                stays.append(s)
+                continue
+            notes = len(stays)
+            while isinstance(stays[notes - 1], Comment) and not is_subject(stays[notes - 1]):
+                notes -= 1
+            scattered += [subject, *stays[notes:], s]
+            del stays[notes:]
+        return stays, scattered
+
+    def _is_guarded(self, s: Stmt) -> bool:
+        return isinstance(s, Accumulate) and s.guard is not None
+
+    def _is_scattered(self, s: Stmt) -> bool:
+        """Whether it adds to a place that the row says."""
         return (
-            isinstance(s.target, Element)
-            and array not in self.roles.arrays
-            and array not in self.roles.owned
+            isinstance(s, Accumulate)
+            and isinstance(s.target, Element)
+            and s.target.array in self.roles.totals
             and any(self.roles.varies(e) for e in s.target.at)
         )
 

@@ -117,24 +117,18 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
     r_diff_2 = empty(tile)
     r_diff_3 = empty(tile)
     r_sin = empty(tile)
-    r_diff_4 = empty(tile)
     r_product = empty(tile)
     r_product_2 = empty(tile)
     r_product_3 = empty(tile)
     r2 = empty(tile)
     r_product_4 = empty(tile)
     r_sum_3 = empty(tile)
-    result_sum_3 = empty(tile)
-    result_sum_4 = empty(tile)
     r_bar_sum = empty(tile)
     r_bar_product = empty(tile)
     r_bar_ratio = empty(tile)
     r_bar_sum_4 = empty(tile)
     r_bar_ratio_2 = empty(tile)
-    r_bar_product_2 = empty(tile)
-    r_bar_product_3 = empty(tile)
     r_bar_choice = empty(tile)
-    r_bar_product_4 = empty(tile)
     r_bar_choice_2 = empty(tile)
     r_bar_choice_3 = empty(tile)
     r_bar_diff = empty(tile)
@@ -173,87 +167,67 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
             r_diff_2[i - start] = r_ratio_2[i - start]*point[pt[i], 0] - r_ratio_3[i - start]*point[pt[i], 2]
             r_diff_3[i - start] = r_ratio_3[i - start]*point[pt[i], 1] - r_ratio[i - start]*point[pt[i], 0]
             r_sin[i - start] = sin(theta[i - start])
-            r_diff_4[i - start] = 1.0 - r_cos[i - start]
+            r_diff_4 = 1.0 - r_cos[i - start]
             r_product[i - start] = r_ratio_2[i - start]*r_sum[i - start]
-            r_choice = point[pt[i], 2]*r_cos[i - start] + r_diff_3[i - start]*r_sin[i - start] + r_product[i - start]*r_diff_4[i - start] if r_test[i - start] else point[pt[i], 2] + (camera[cam[i], 0]*point[pt[i], 1] - camera[cam[i], 1]*point[pt[i], 0])
+            r_choice = point[pt[i], 2]*r_cos[i - start] + r_diff_3[i - start]*r_sin[i - start] + r_product[i - start]*r_diff_4 if r_test[i - start] else point[pt[i], 2] + (camera[cam[i], 0]*point[pt[i], 1] - camera[cam[i], 1]*point[pt[i], 0])
             r_sum_2 = r_choice + camera[cam[i], 5]
             r_product_2[i - start] = r_ratio[i - start]*r_sum[i - start]
-            r_choice_2 = point[pt[i], 1]*r_cos[i - start] + r_diff_2[i - start]*r_sin[i - start] + r_product_2[i - start]*r_diff_4[i - start] if r_test[i - start] else point[pt[i], 1] + (camera[cam[i], 2]*point[pt[i], 0] - camera[cam[i], 0]*point[pt[i], 2])
+            r_choice_2 = point[pt[i], 1]*r_cos[i - start] + r_diff_2[i - start]*r_sin[i - start] + r_product_2[i - start]*r_diff_4 if r_test[i - start] else point[pt[i], 1] + (camera[cam[i], 2]*point[pt[i], 0] - camera[cam[i], 0]*point[pt[i], 2])
             r_ratio_4 = (r_choice_2 + camera[cam[i], 4])/r_sum_2
             r_product_3[i - start] = r_ratio_3[i - start]*r_sum[i - start]
-            r_choice_3 = point[pt[i], 0]*r_cos[i - start] + r_diff[i - start]*r_sin[i - start] + r_product_3[i - start]*r_diff_4[i - start] if r_test[i - start] else point[pt[i], 0] + (camera[cam[i], 1]*point[pt[i], 2] - camera[cam[i], 2]*point[pt[i], 1])
+            r_choice_3 = point[pt[i], 0]*r_cos[i - start] + r_diff[i - start]*r_sin[i - start] + r_product_3[i - start]*r_diff_4 if r_test[i - start] else point[pt[i], 0] + (camera[cam[i], 1]*point[pt[i], 2] - camera[cam[i], 2]*point[pt[i], 1])
             r_ratio_5 = (r_choice_3 + camera[cam[i], 3])/r_sum_2
             r2[i - start] = r_ratio_5*r_ratio_5 + r_ratio_4*r_ratio_4
             r_product_4[i - start] = r2[i - start]*r2[i - start]
             r_sum_3[i - start] = 1.0 + camera[cam[i], 7]*r2[i - start] + camera[cam[i], 8]*r_product_4[i - start]
             r_product_5 = camera[cam[i], 6]*r_sum_3[i - start]
             # sum(r**2)/2   (bundle.gradc:23)
-            result_sum_3[i - start] = r_product_5*r_ratio_4 + seen[i, 1]
-            result_sum_4[i - start] = r_product_5*r_ratio_5 + seen[i, 0]
+            result_sum_3 = r_product_5*r_ratio_4 + seen[i, 1]
+            result_sum_4 = r_product_5*r_ratio_5 + seen[i, 0]
             # adjoint of r
-            r_bar_sum[i - start] = 2.0*(result_sum_4[i - start]*r_ratio_5) + 2.0*(result_sum_3[i - start]*r_ratio_4)
+            r_bar_sum[i - start] = 2.0*(result_sum_4*r_ratio_5) + 2.0*(result_sum_3*r_ratio_4)
             r_bar_product[i - start] = r_bar_sum[i - start]*camera[cam[i], 6]
             # adjoint of r2
             #   but for a factor that is applied after the loop
             r2_bar = r_bar_product[i - start]*camera[cam[i], 7] + 2.0*(r_bar_product[i - start]*camera[cam[i], 8]*r2[i - start])
             # adjoint of r
-            r_bar_sum_2 = 2.0*(result_sum_3[i - start]*r_product_5) + 2.0*(r2_bar*r_ratio_4)
+            r_bar_sum_2 = 2.0*(result_sum_3*r_product_5) + 2.0*(r2_bar*r_ratio_4)
             r_bar_ratio[i - start] = r_bar_sum_2/r_sum_2
-            r_bar_sum_3 = 2.0*(result_sum_4[i - start]*r_product_5) + 2.0*(r2_bar*r_ratio_5)
+            r_bar_sum_3 = 2.0*(result_sum_4*r_product_5) + 2.0*(r2_bar*r_ratio_5)
             r_bar_sum_4[i - start] = r_bar_sum_3*(r_ratio_5/r_sum_2) + r_bar_sum_2*(r_ratio_4/r_sum_2)
             r_bar_ratio_2[i - start] = r_bar_sum_3/r_sum_2
-            r_bar_product_2[i - start] = r_bar_ratio[i - start]*r_sin[i - start]
-            r_bar_product_3[i - start] = r_bar_ratio_2[i - start]*r_sin[i - start]
-            r_bar_choice[i - start] = r_bar_product_3[i - start]*r_ratio[i - start] - (r_bar_sum_4[i - start]*r_cos[i - start] + r_bar_product_2[i - start]*r_ratio_3[i - start]) if r_test[i - start] else r_bar_ratio_2[i - start]*camera[cam[i], 1] - (r_bar_sum_4[i - start] + r_bar_ratio[i - start]*camera[cam[i], 0])
-        # adjoint of point
-        for i in range(start, stop):
-            point_bar[pt[i], 2] += r_bar_choice[i - start]
-        for i in range(start, stop):
-            # adjoint of r
-            r_bar_product_4[i - start] = r_bar_sum_4[i - start]*r_sin[i - start]
-            r_bar_choice_2[i - start] = r_bar_ratio[i - start]*r_cos[i - start] - r_bar_product_4[i - start]*r_ratio_3[i - start] - r_bar_product_3[i - start]*r_ratio_2[i - start] if r_test[i - start] else r_bar_ratio[i - start] - r_bar_sum_4[i - start]*camera[cam[i], 0] - r_bar_ratio_2[i - start]*camera[cam[i], 2]
-        # adjoint of point
-        for i in range(start, stop):
-            point_bar[pt[i], 1] += r_bar_choice_2[i - start]
-        for i in range(start, stop):
-            # adjoint of r
-            r_bar_choice_3[i - start] = r_bar_ratio_2[i - start]*r_cos[i - start] + r_bar_product_4[i - start]*r_ratio[i - start] + r_bar_product_2[i - start]*r_ratio_2[i - start] if r_test[i - start] else r_bar_ratio_2[i - start] + r_bar_sum_4[i - start]*camera[cam[i], 1] + r_bar_ratio[i - start]*camera[cam[i], 2]
-        # adjoint of point
-        for i in range(start, stop):
-            point_bar[pt[i], 0] += r_bar_choice_3[i - start]
-        for i in range(start, stop):
-            # adjoint of r
-            r_bar_product_5 = r_bar_sum_4[i - start]*r_diff_4[i - start]
-            r_bar_product_6 = r_bar_ratio[i - start]*r_diff_4[i - start]
-            r_bar_product_7 = r_bar_ratio_2[i - start]*r_diff_4[i - start]
+            r_bar_product_2 = r_bar_ratio[i - start]*r_sin[i - start]
+            r_bar_product_3 = r_bar_ratio_2[i - start]*r_sin[i - start]
+            r_bar_choice[i - start] = r_bar_product_3*r_ratio[i - start] - (r_bar_sum_4[i - start]*r_cos[i - start] + r_bar_product_2*r_ratio_3[i - start]) if r_test[i - start] else r_bar_ratio_2[i - start]*camera[cam[i], 1] - (r_bar_sum_4[i - start] + r_bar_ratio[i - start]*camera[cam[i], 0])
+            r_bar_product_4 = r_bar_sum_4[i - start]*r_sin[i - start]
+            r_bar_choice_2[i - start] = r_bar_ratio[i - start]*r_cos[i - start] - r_bar_product_4*r_ratio_3[i - start] - r_bar_product_3*r_ratio_2[i - start] if r_test[i - start] else r_bar_ratio[i - start] - r_bar_sum_4[i - start]*camera[cam[i], 0] - r_bar_ratio_2[i - start]*camera[cam[i], 2]
+            r_bar_choice_3[i - start] = r_bar_ratio_2[i - start]*r_cos[i - start] + r_bar_product_4*r_ratio[i - start] + r_bar_product_2*r_ratio_2[i - start] if r_test[i - start] else r_bar_ratio_2[i - start] + r_bar_sum_4[i - start]*camera[cam[i], 1] + r_bar_ratio[i - start]*camera[cam[i], 2]
+            r_bar_product_5 = r_bar_sum_4[i - start]*r_diff_4
+            r_bar_product_6 = r_bar_ratio[i - start]*r_diff_4
+            r_bar_product_7 = r_bar_ratio_2[i - start]*r_diff_4
             r_bar_diff[i - start] = r_bar_product_7*r_ratio_3[i - start] + r_bar_product_6*r_ratio[i - start] - r_bar_product_5*r_ratio_2[i - start]
-            r_bar_sum_5[i - start] = r_bar_product_6*r_sum[i - start] + r_bar_product_4[i - start]*point[pt[i], 0] + r_bar_product_3[i - start]*point[pt[i], 2]
-            r_bar_diff_2[i - start] = r_bar_product_2[i - start]*point[pt[i], 0] - r_bar_product_5*r_sum[i - start] - r_bar_product_3[i - start]*point[pt[i], 1]
-            r_bar_diff_3[i - start] = r_bar_product_7*r_sum[i - start] - r_bar_product_4[i - start]*point[pt[i], 1] - r_bar_product_2[i - start]*point[pt[i], 2]
-        # adjoint of camera
-        for i in range(start, stop):
-            camera_bar[cam[i], 1] += r_bar_sum_5[i - start]/theta[i - start] if r_test[i - start] else r_bar_sum_4[i - start]*point[pt[i], 0] + r_bar_ratio_2[i - start]*point[pt[i], 2]
-        for i in range(start, stop):
-            camera_bar[cam[i], 2] += r_bar_diff_2[i - start]/theta[i - start] if r_test[i - start] else r_bar_ratio[i - start]*point[pt[i], 0] - r_bar_ratio_2[i - start]*point[pt[i], 1]
-        for i in range(start, stop):
-            camera_bar[cam[i], 0] += r_bar_diff_3[i - start]/theta[i - start] if r_test[i - start] else -(r_bar_sum_4[i - start]*point[pt[i], 1] + r_bar_ratio[i - start]*point[pt[i], 2])
-        for i in range(start, stop):
-            camera_bar[cam[i], 5] -= r_bar_sum_4[i - start]
-        for i in range(start, stop):
-            camera_bar[cam[i], 3] += r_bar_ratio_2[i - start]
-        for i in range(start, stop):
-            camera_bar[cam[i], 4] += r_bar_ratio[i - start]
-        for i in range(start, stop):
-            camera_bar[cam[i], 6] += r_bar_sum[i - start]*r_sum_3[i - start]
-        for i in range(start, stop):
-            camera_bar[cam[i], 7] += r_bar_product[i - start]*r2[i - start]
-        for i in range(start, stop):
-            camera_bar[cam[i], 8] += r_bar_product[i - start]*r_product_4[i - start]
-        for i in range(start, stop):
+            r_bar_sum_5[i - start] = r_bar_product_6*r_sum[i - start] + r_bar_product_4*point[pt[i], 0] + r_bar_product_3*point[pt[i], 2]
+            r_bar_diff_2[i - start] = r_bar_product_2*point[pt[i], 0] - r_bar_product_5*r_sum[i - start] - r_bar_product_3*point[pt[i], 1]
+            r_bar_diff_3[i - start] = r_bar_product_7*r_sum[i - start] - r_bar_product_4*point[pt[i], 1] - r_bar_product_2*point[pt[i], 2]
             # result   (bundle.gradc:23)
-            result_sum += result_sum_3[i - start]*result_sum_3[i - start]
-            result_sum_2 += result_sum_4[i - start]*result_sum_4[i - start]
+            result_sum += result_sum_3*result_sum_3
+            result_sum_2 += result_sum_4*result_sum_4
             axis_bar_sum[i - start] = 0.0
+        for i in range(start, stop):
+            # adjoint of point
+            point_bar[pt[i], 2] += r_bar_choice[i - start]
+            point_bar[pt[i], 1] += r_bar_choice_2[i - start]
+            point_bar[pt[i], 0] += r_bar_choice_3[i - start]
+            # adjoint of camera
+            camera_bar[cam[i], 1] += r_bar_sum_5[i - start]/theta[i - start] if r_test[i - start] else r_bar_sum_4[i - start]*point[pt[i], 0] + r_bar_ratio_2[i - start]*point[pt[i], 2]
+            camera_bar[cam[i], 2] += r_bar_diff_2[i - start]/theta[i - start] if r_test[i - start] else r_bar_ratio[i - start]*point[pt[i], 0] - r_bar_ratio_2[i - start]*point[pt[i], 1]
+            camera_bar[cam[i], 0] += r_bar_diff_3[i - start]/theta[i - start] if r_test[i - start] else -(r_bar_sum_4[i - start]*point[pt[i], 1] + r_bar_ratio[i - start]*point[pt[i], 2])
+            camera_bar[cam[i], 5] -= r_bar_sum_4[i - start]
+            camera_bar[cam[i], 3] += r_bar_ratio_2[i - start]
+            camera_bar[cam[i], 4] += r_bar_ratio[i - start]
+            camera_bar[cam[i], 6] += r_bar_sum[i - start]*r_sum_3[i - start]
+            camera_bar[cam[i], 7] += r_bar_product[i - start]*r2[i - start]
+            camera_bar[cam[i], 8] += r_bar_product[i - start]*r_product_4[i - start]
         for i in range(start, stop):
             if r_test[i - start]:
                 for j in range(3):
