@@ -30,9 +30,11 @@ from gradc.derive import derive
 from gradc.errors import InputError
 from gradc.evaluate import evaluate_value
 from gradc.frontends.text import program
-from gradc.loops import Product, Routine, Sweep, Tiles, walk
+from gradc.loops import Accumulate, Assign, Comment, Element, Name, Product, Routine, Sweep, Tiles, walk
 from gradc.runtime.jit import Compiled, Settings
 from gradc.runtime.lanes import register
+from gradc.schedule.roles import Roles
+from gradc.schedule.tiles import Tiling
 from gradc.version import VERSION
 
 HERE = Path(__file__).parent
@@ -376,6 +378,18 @@ def test_what_rows_scatter_is_added_up_in_one_loop() -> None:
     r = np.random.default_rng(0)
     report = function.check(c=r.normal(size=(4, 3)), x=r.normal(size=(700, 2)), k=r.integers(0, 4, 700))
     assert report.ok, str(report)
+
+
+def test_what_is_scattered_comes_before_what_it_reads_changes() -> None:
+    row = Name("i", "int")
+    kept, index = Element("x_bar", (row,), "float"), Element("k", (row,), "int")
+    scattered = [Accumulate(Element("c_bar", (index,), "float"), "add", value) for value in (kept, Name("s", "float"))]
+    run = [Comment("adjoint of c"), *scattered, Comment("adjoint of x"), Assign(kept, Name("s", "float"))]
+    tiling = Tiling.__new__(Tiling)
+    tiling.roles = Roles("i", {"s": "float"}, totals={"c_bar": "add"}, owned={"x_bar": {0}})
+    stays, apart = tiling._scattered_apart(run)
+    assert stays == [run[0], scattered[0], *run[3:]]
+    assert apart == [run[0], scattered[1]]
 
 
 def test_a_chain_of_neighbours_is_one_sweep_with_overlapping_writes() -> None:
