@@ -106,11 +106,9 @@ def without_repeats(body: Sequence[Stmt], subject: Comment | None = None) -> lis
         if isinstance(s, Comment) and is_subject(s):
             coming = s
             continue
-        inside = _subjects(s)
-        if isinstance(s, For) and len({c.text for c in inside}) == 1 and _says_itself(s):
-            (coming,) = set(inside)
-        elif inside and _says_itself(s):
-            coming = subject
+        if _says_itself(s):
+            inside = _subjects(s)
+            coming = inside.pop() if len(inside) == 1 else subject
         if coming is not None and coming != subject:
             out.append(coming)
         subject = coming
@@ -122,9 +120,9 @@ def without_repeats(body: Sequence[Stmt], subject: Comment | None = None) -> lis
     return out
 
 
-def _subjects(s: Stmt) -> list[Comment]:
+def _subjects(s: Stmt) -> set[Comment]:
     """What is said in a loop about what is in it."""
-    return [c for c, _ in walk([s]) if isinstance(c, Comment) and is_subject(c)] if isinstance(s, For) else []
+    return {c for c, _ in walk([s]) if isinstance(c, Comment) and is_subject(c)}
 
 
 def _says_itself(s: Stmt) -> bool:

@@ -165,7 +165,8 @@ class Tiling:
         for s in stays[leading:]:
             array = written(s)
             owned = array in self.roles.owned
-            alone = worth and (isinstance(s, Check) or self._is_scattered(s) or self._is_guarded(s))
+            guarded = isinstance(s, Accumulate) and s.guard is not None
+            alone = worth and (isinstance(s, Check) or guarded or self._is_scattered(s))
             if (owned and array in placed) or alone:
                 self.vectorised = True
                 close()
@@ -202,9 +203,6 @@ class Tiling:
             scattered += [subject, *stays[notes:], s]
             del stays[notes:]
         return stays, scattered
-
-    def _is_guarded(self, s: Stmt) -> bool:
-        return isinstance(s, Accumulate) and s.guard is not None
 
     def _is_scattered(self, s: Stmt) -> bool:
         """Whether it adds to a place that the row says."""
