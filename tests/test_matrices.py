@@ -6,6 +6,7 @@ import ctypes
 import functools
 import itertools
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from layouts import at_the_end, by_rows, transposed
+from llvmlite import binding
 
 from gradc.runtime import lanes, matrices, narrow, panels
 from gradc.runtime.native import engine, object_code
@@ -161,6 +163,33 @@ def test_panels_of_short_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
         assert check(run, left(a), right(b), inside, True) is (m * n * k >= panels.LARGE), (m, n, k)
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the names of x86's registers")
+@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize(("width", "processor"), [(32, "haswell"), (64, "skylake-avx512")])
+def test_sums_of_blocks_stay_in_registers(
+    monkeypatch: pytest.MonkeyPatch, bits: int, width: int, processor: str
+) -> None:
+    """LLVM holds on to more than there is room for when the order of a turn lets it: sums go by way of memory then."""
+    for module in (lanes, narrow, panels, matrices):
+        monkeypatch.setattr(module, "register", lambda: width)
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine(cpu=processor)
+    lines = machine.emit_assembly(binding.parse_assembly(matrices.text(bits))).splitlines()
+    whole = narrow.ROWS * narrow.columns()
+    for function, multiplications in (
+        (f"block_of_{panels.VECTORS}", panels.TURNS * panels.rows() * panels.VECTORS),
+        ("block_of_dots", lanes.LINE // width * whole),
+        ("block_of_sums", narrow.TURNS * whole),
+    ):
+        code = lines[lines.index(f"{function}:") :]
+        code = code[: next(k for k, line in enumerate(code) if "cfi_endproc" in line)]
+        blocks = [list(block) for label, block in itertools.groupby(code, lambda line: line.endswith(":")) if not label]
+        loop = max(blocks, key=lambda block: sum("vfmadd" in line for line in block))
+        assert sum("vfmadd" in line for line in loop) == multiplications
+        assert not [line for line in loop if "mm" in line and "rsp)" in line], function
+
+
 @VECTORS
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("right", [by_rows, transposed])
@@ -196,18 +225,22 @@ def work():
     out = np.zeros((128, 128))
     assert run(factor, factor.T, out, False)
     done.append(out)
+    out = np.zeros((30, 128))
+    assert run(np.ones((1000, 30)).T, factor.T, out, False)
+    done.append(out)
 
 threading.stack_size(96 * 1024)
 thread = threading.Thread(target=work)
 thread.start()
 thread.join()
-assert (done[0] == 1000.0).all()
+assert all((out == 1000.0).all() for out in done)
+assert len(done) == 2
 """
 
 
 @VECTORS
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the least size of a stack may be another")
-def test_panels_are_copied_to_small_stacks_too() -> None:
+def test_products_need_little_of_the_stack() -> None:
     """In a process of its own: beyond the stack's end it might write to anything."""
     subprocess.run([sys.executable, "-c", SMALL_STACK], check=True, cwd=Path(__file__).parent)
 

@@ -12,6 +12,8 @@ from gradc.runtime.native import NOTHING, WORD, Function
 
 NEAR = 2
 """LLVM's word for L2."""
+LINE = 64
+"""Bytes that memory gives at once."""
 I32 = ir.IntType(32)
 
 
@@ -47,6 +49,12 @@ class Lanes(Function):
         byte = ir.IntType(8).as_pointer()
         ask = self.module.declare_intrinsic("llvm.prefetch", [byte], ir.FunctionType(NOTHING, [byte, I32, I32, I32]))
         self.call(ask, [self.bitcast(pointer, byte), I32(0), I32(NEAR), I32(1)])
+
+    def line_in(self, memory: Any, size: int) -> Any:
+        """The first place for numbers after the beginning of bytes whose address is a multiple of so many."""
+        place = self.ptrtoint(memory, WORD)
+        place = self.add(place, self.sub(WORD(size), self.urem(place, WORD(size))))
+        return self.inttoptr(place, self.real.as_pointer())
 
     def at(self, pointer: Any, *offsets: Any) -> Any:
         return self.gep(pointer, [functools.reduce(self.add, offsets)])

@@ -54,8 +54,7 @@ def _choose(code: Lanes) -> None:
     ):
         for name, stride, apart, long in (("dots", y0, y1, k), ("sums", y1, y0, length)):
             with code.if_then(narrow.pays(code, rows, k, stride, long)):
-                code.call(code.module.get_global(name), [x, x0, x1, y, apart, c, z0, z1, rows, length, k, add])
-                code.ret(BOOL(1))
-    with code.if_then(panels.pays(code, b0, b1, m, n, k)):
-        code.call(code.module.get_global("panels"), code.function.args)
-        code.ret(BOOL(1))
+                given = [x, x0, x1, y, apart, c, z0, z1, rows, length, k, add]
+                code.ret(code.call(code.module.get_global(name), given))
+    with code.if_then(panels.pays(code, a0, a1, b0, b1, m, n, k)):
+        code.ret(code.call(code.module.get_global("panels"), code.function.args))

@@ -11,9 +11,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradc.runtime.lanes import Lanes, register
+from gradc.runtime.lanes import LINE, Lanes, register
 from gradc.runtime.native import BOOL, NOTHING, WORD
-from gradc.runtime.registers import write_sums
+from gradc.runtime.registers import accumulated, put_part, store
 
 ROWS = 5
 """The most rows of a block."""
@@ -21,8 +21,13 @@ LONG = 16
 """Vectors that an axis must have to be worth it: up to two are loaded at its end for the sake of one number."""
 MOST = 32
 """The most rows of a result."""
-SUMMED = 3200, 1024
-"""Bytes of the axis summed that are taken at a time, for scalar products and for sums of rows: they fit in L1."""
+SUMMED = 50, 16
+"""Vectors full of the axis summed that are taken at a time, for scalar products and for sums of rows.
+
+Rows of A fit in L1 so, and rows of B on as many pages as it knows the places of.
+"""
+TURNS = 4
+"""Turns that are written out, of a block's sums of rows."""
 PANEL = 96
 """How many columns have scalar products with a part of A before the next part of it is taken."""
 
@@ -33,21 +38,23 @@ def columns() -> int:
 
 
 def write(module: ir.Module, real: Any) -> None:
-    """`void dots(...)` and `sums(...)`, of the products whose B has columns, or rows, that lie together.
+    """`bool dots(...)` and `sums(...)`, of the products whose B has columns, or rows, that lie together.
 
     They take `a, a0, a1, b, stride, c, c0, c1, m, n, k, add` as in `gradc.runtime.matrices`; the stride is B's other.
     """
     pointer = real.as_pointer()
     dots = (WORD, pointer, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL, *[WORD] * columns())
-    sums = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, BOOL)
+    sums = (WORD, pointer, WORD, pointer, WORD, pointer, WORD, WORD, BOOL)
+    copied = (pointer, WORD, WORD, WORD, WORD, pointer, WORD, WORD)
     product = (pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, WORD, BOOL)
-    for name, written, arguments in (
-        ("block_of_dots", _block_of_dots, dots),
-        ("block_of_sums", _block_of_sums, sums),
-        ("dots", _dots, product),
-        ("sums", _sums, product),
+    for name, written, result, arguments in (
+        ("block_of_dots", _block_of_dots, NOTHING, dots),
+        ("block_of_sums", _block_of_sums, NOTHING, sums),
+        ("copied_rows", _copy, NOTHING, copied),
+        ("dots", _dots, BOOL, product),
+        ("sums", _sums, BOOL, product),
     ):
-        written(Lanes(module, name, real, NOTHING, *arguments, public=False))
+        written(Lanes(module, name, real, result, *arguments, public=False))
 
 
 def pays(code: Lanes, rows: Any, summed: Any, stride: Any, long: Any) -> Any:
@@ -58,7 +65,7 @@ def pays(code: Lanes, rows: Any, summed: Any, stride: Any, long: Any) -> Any:
 
 
 def _summed(code: Lanes, way: int) -> int:
-    return SUMMED[way] * 8 // code.bits
+    return SUMMED[way] * code.lanes
 
 
 def _block_of_dots(code: Lanes) -> None:
@@ -81,16 +88,18 @@ def _block_of_dots(code: Lanes) -> None:
                 return vector if only is None else code.select(only, vector, code.zero)
 
             x = [loaded(p) for p in theirs]
-            w = [loaded(p) for p in ours]
-            return [code.fused(w[k // columns()], x[k % columns()], total) for k, total in enumerate(sums)]
+            return accumulated(code, map(loaded, ours), x, sums)
 
-        def turn(at: Any, sums: list[Any]) -> list[Any]:
-            for p, offset in zip(theirs, ahead, strict=True):
-                code.fetch(code.at(p, at, offset))
+        def turn(at: Any, number: int | None, sums: list[Any]) -> list[Any]:
+            if not number:  # of the turns that a line is good for
+                for p, offset in zip(theirs, ahead, strict=True):
+                    code.fetch(code.at(p, at, offset))
             return multiplied(at, sums)
 
         over = code.srem(length, lanes)
-        sums = code.carried(code.sub(length, over), code.lanes, [code.zero] * rows * columns(), turn)
+        sums = code.unrolled(
+            code.sub(length, over), code.lanes, LINE // register(), [code.zero] * rows * columns(), turn
+        )
 
         def end(_: Any, sums: list[Any]) -> list[Any]:
             return multiplied(code.sub(length, lanes), sums, code.from_lane(code.sub(lanes, over)))
@@ -113,28 +122,55 @@ def _block_of_dots(code: Lanes) -> None:
 
 
 def _block_of_sums(code: Lanes) -> None:
-    """Sums of `length` rows of B times numbers of some rows of A; the first `skip` columns of C are left alone."""
-    *block, skip, adds = code.function.args
-    write_sums(code, range(1, ROWS + 1), columns(), [*block, WORD(0), skip, adds])
+    """Sums of `length` rows of B times numbers of some rows of A; these lie together, `apart` from one turn's to the
+    next's.
+    """
+    size, a, apart, b, b0, c, c0, length, adds = code.function.args
+    offsets = [WORD(v * code.lanes) for v in range(columns())]
+
+    def write(rows: int) -> None:
+        def turn(at: Any, number: int | None, sums: list[Any]) -> list[Any]:
+            line, row = code.at(a, code.mul(at, apart)), code.at(b, code.mul(at, b0))
+            vectors = [code.vector_at(code.at(row, offset)) for offset in offsets]
+            numbers = (code.spread(code.load(code.at(line, WORD(r)))) for r in range(rows))
+            return accumulated(code, numbers, vectors, sums)
+
+        sums = code.unrolled(length, 1, TURNS, [code.zero] * rows * columns(), turn)
+        by_rows = [sums[r * columns() : (r + 1) * columns()] for r in range(rows)]
+        store(code, by_rows, lambda r, v: code.at(c, code.mul(WORD(r), c0), offsets[v]), adds)
+
+    code.known(size, range(1, ROWS + 1), write)
+    code.ret_void()
+
+
+def _copy(code: Lanes) -> None:
+    """So many rows of A, of `length`: its numbers lie `row` apart, those of one row `column`."""
+    a, a0, a1, rows, length, out, row, column = code.function.args
+    zero, one = WORD(0), WORD(1)
+    with code.each(zero, rows, one) as r, code.each(zero, length, one) as q:
+        number = code.load(code.at(a, code.mul(r, a0), code.mul(q, a1)))
+        code.store(number, code.at(out, code.mul(r, row), code.mul(q, column)))
+    code.ret_void()
 
 
 def _dots(code: Lanes) -> None:
-    """C = A B, where the columns of B lie together; so do rows of A, once they are copied if they do not."""
+    """C = A B, where the columns of B lie together; so do rows of A, once they are copied if they do not.
+
+    False, and nothing done, if there is no memory for that; as `_sums`.
+    """
     a, a0, a1, b, b1, c, c0, c1, m, n, k, add = code.function.args
     zero, one, step = WORD(0), WORD(1), WORD(columns())
-    room = code.alloca(code.real, MOST * _summed(code, 0))
     panels, parts, blocks = code.parts(n, PANEL), code.parts(k, _summed(code, 0)), code.parts(m, ROWS)
     together = code.icmp_signed("==", a1, one)
+    room = _room(code, code.select(together, zero, m), _summed(code, 0))
     with code.each(zero, panels, one) as panel, code.each(zero, parts, one) as part:
         first, number = code.part(n, panel, panels)
         start, length = code.part(k, part, parts)
         last = code.add(first, number)
         adds = code.or_(add, code.icmp_signed("!=", part, zero))
         rows = code.at(a, code.mul(start, a1))
-        with code.if_then(code.not_(together)), code.each(zero, m, one) as r, code.each(zero, length, one) as q:
-            code.store(
-                code.load(code.at(rows, code.mul(r, a0), code.mul(q, a1))), code.at(room, code.mul(r, length), q)
-            )
+        with code.if_then(code.not_(together)):
+            code.call(code.module.get_global("copied_rows"), [rows, a0, a1, m, length, room, length, one])
         rows, apart = code.select(together, rows, room), code.select(together, a0, length)
         with code.each(first, last, step) as j, code.each(zero, blocks, one) as block:
             i, size = code.part(m, block, blocks)
@@ -143,7 +179,8 @@ def _dots(code: Lanes) -> None:
             given = [size, code.at(rows, code.mul(i, apart)), apart, code.at(b, code.mul(j, b1), start), b1]
             asked = _shares(code, block, blocks, code.mul(step, b1))
             code.call(code.module.get_global("block_of_dots"), [*given, place, c0, c1, length, left, adds, *asked])
-    code.ret_void()
+    code.released(room)
+    code.ret(BOOL(1))
 
 
 def _shares(code: Lanes, block: Any, blocks: Any, ahead: Any) -> list[Any]:
@@ -156,29 +193,32 @@ def _sums(code: Lanes) -> None:
     """C = A B, where the rows of B lie together; those of C too, or they are put together first."""
     a, a0, a1, b, b0, c, c0, c1, m, n, k, add = code.function.args
     zero, one, width = WORD(0), WORD(1), WORD(columns() * code.lanes)
-    room = code.alloca(code.real, ROWS * columns() * code.lanes)
+    block_of_sums = code.module.get_global("block_of_sums")
+    corner = code.alloca(code.real, ROWS * columns() * code.lanes)
     parts, blocks = code.parts(k, _summed(code, 1)), code.parts(m, ROWS)
     together = code.icmp_signed("==", c1, one)
+    numbers = _room(code, m, _summed(code, 1))
     with code.each(zero, parts, one) as part:
         start, length = code.part(k, part, parts)
         adds = code.or_(add, code.icmp_signed("!=", part, zero))
+        copied = [code.at(a, code.mul(start, a1)), a0, a1, m, length, numbers, one, m]
+        code.call(code.module.get_global("copied_rows"), copied)
         with code.each(zero, n, width) as j, code.each(zero, blocks, one) as block:
             i, size = code.part(m, block, blocks)
             first = code.least(j, code.sub(n, width))
-            skip = code.sub(j, first)
-            factors = [
-                *(size, code.at(a, code.mul(i, a0), code.mul(start, a1)), a0, a1),
-                *(code.at(b, code.mul(start, b0), first), b0),
-            ]
+            factors = size, code.at(numbers, i), m, code.at(b, code.mul(start, b0), first), b0
             place = code.at(c, code.mul(i, c0), code.mul(first, c1))
-            block_of_sums = code.module.get_global("block_of_sums")
-            with code.if_else(together) as (then, otherwise):
+            before = code.sub(j, first)
+            with code.if_else(code.and_(together, code.icmp_signed("==", before, zero))) as (then, otherwise):
                 with then:
-                    code.call(block_of_sums, [*factors, place, c0, length, skip, adds])
+                    code.call(block_of_sums, [*factors, place, c0, length, adds])
                 with otherwise:
-                    code.call(block_of_sums, [*factors, room, width, length, zero, BOOL(0)])
-                    with code.each(skip, width, one) as q, code.each(zero, size, one) as r:
-                        number = code.at(place, code.mul(r, c0), code.mul(q, c1))
-                        before, total = code.load(number), code.load(code.at(room, code.mul(r, width), q))
-                        code.store(code.select(adds, code.fadd(before, total), total), number)
-    code.ret_void()
+                    code.call(block_of_sums, [*factors, corner, width, length, BOOL(0)])
+                    put_part(code, corner, width, place, c0, c1, (zero, size), (before, width), adds)
+    code.released(numbers)
+    code.ret(BOOL(1))
+
+
+def _room(code: Lanes, rows: Any, most: int) -> Any:
+    """Memory for rows of so many numbers at most."""
+    return code.bitcast(code.reserved(code.mul(rows, WORD(most * code.bits // 8))), code.real.as_pointer())

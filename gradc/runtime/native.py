@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from llvmlite import binding, ir
 from gradc.runtime import cache
 
 WORD, BOOL, NOTHING = ir.IntType(64), ir.IntType(1), ir.VoidType()
+BYTES = ir.IntType(8).as_pointer()
 
 
 def kept(name: str, files: Sequence[str], text: Callable[[], str]) -> Any:
@@ -48,6 +51,17 @@ def object_code(text: str) -> bytes:
     return code
 
 
+def _memory() -> dict[str, int]:
+    """C's functions that give memory and take it back: they need no lock of Python's."""
+    library = ctypes.CDLL(None) if os.name == "posix" else ctypes.CDLL("ucrtbase")
+    found = {name: ctypes.cast(library[name], ctypes.c_void_p).value for name in ("malloc", "free")}
+    return {name: address for name, address in found.items() if address is not None}
+
+
+for _name, _address in _memory().items():
+    binding.add_symbol(_name, _address)
+
+
 def engine(code: bytes) -> Any:
     """What has the functions of this machine code; they live as long as it."""
     made = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
@@ -65,11 +79,28 @@ class Function(ir.IRBuilder):  # type: ignore[misc]
             made.linkage = "internal"
         super().__init__(made.append_basic_block())
 
+    def reserved(self, size: Any) -> Any:
+        """The address of so many bytes that are free to write to until `released`; without them false is returned."""
+        memory = self.call(self._known("malloc", BYTES, WORD), [self.most(size, WORD(1))])
+        with self.if_then(self.icmp_unsigned("==", memory, BYTES(None))):
+            self.ret(BOOL(0))
+        return memory
+
+    def released(self, memory: Any) -> None:
+        self.call(self._known("free", NOTHING, BYTES), [self.bitcast(memory, BYTES)])
+
+    def _known(self, name: str, result: ir.Type, *arguments: ir.Type) -> Any:
+        kind = ir.FunctionType(result, arguments)
+        return self.module.globals.get(name) or ir.Function(self.module, kind, name)
+
     def less(self, a: Any, b: Any) -> Any:
         return self.icmp_signed("<", a, b)
 
     def least(self, a: Any, b: Any) -> Any:
         return self.select(self.less(a, b), a, b)
+
+    def most(self, a: Any, b: Any) -> Any:
+        return self.select(self.less(a, b), b, a)
 
     def parts(self, length: Any, most: int) -> Any:
         """How many parts of so many at most there are."""
@@ -113,6 +144,26 @@ class Function(ir.IRBuilder):  # type: ignore[misc]
         self.branch(test)
         self.position_at_end(after)
         return held
+
+    def unrolled(
+        self, count: Any, step: int, turns: int, start: Sequence[Any], turn: Callable[[Any, int | None, list[Any]], Any]
+    ) -> list[Any]:
+        """What becomes of values by a turn at 0, step, 2 step ... below `count`, a multiple of the step.
+
+        So many turns are written out. Each is told its number among them; the last ones, which are none of these, None.
+        """
+        size = step * turns
+        whole = self.sub(count, self.srem(count, WORD(size)))
+
+        def several(at: Any, values: list[Any]) -> list[Any]:
+            for k in range(turns):
+                values = turn(self.add(at, WORD(k * step)), k, values)
+            return values
+
+        def last(at: Any, values: list[Any]) -> Any:
+            return turn(self.add(whole, at), None, values)
+
+        return self.carried(self.sub(count, whole), step, self.carried(whole, size, start, several), last)
 
     def known(self, size: Any, sizes: Iterable[int], write: Callable[[int], None]) -> None:
         """Code for each size there may be, of which one is run."""

@@ -1,8 +1,9 @@
-"""Products of large matrices, a panel of columns at a time, while the next panel is asked for from memory.
+"""Products of large matrices: blocks of the result in registers, made of factors that are copied into lines.
 
-Blocks of the result are so large that multiplications outweigh loads, and so small that all of it stays in registers.
-Their columns are vectors of rows of B, their rows numbers of A. Both are read as they lie, but for a B whose columns
-lie together: of that one panel is copied at a time. BLAS copies all of both, a sixth of its time where rows are few.
+Blocks are so large that multiplications outweigh loads, and so small that all of a block stays in registers. Its
+columns are vectors of rows of B, its rows numbers of A. What a turn of its sums needs lies together, in the order of
+turns: a line of numbers of A, one of vectors of B. So much of A is copied as fits in L2, and a panel of columns of B at
+a time, which fits in L1; meanwhile the next panel is asked for from memory.
 """
 
 from __future__ import annotations
@@ -12,116 +13,156 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradc.runtime.lanes import Lanes, register
+from gradc.runtime.lanes import LINE, Lanes, register
 from gradc.runtime.native import BOOL, NOTHING, WORD
-from gradc.runtime.registers import write_sums
+from gradc.runtime.registers import accumulated, put_part, store
 
 VECTORS = 3
 """The most vectors of a row of a block."""
-SUMMED, TALL = 512, 512
-"""How much of the axis that is summed, and how many rows of A, are taken at a time: what fits in L2."""
-COPIED = 192
-"""How much of the axis that is summed is copied at a time: 36 kilobytes, since the copy is on a thread's stack."""
+SUMMED, TALL = 200, 128
+"""How much of the axis that is summed, and how many rows of A, are copied at a time."""
 LARGE, SHORT = 1 << 20, 256
 """The fewest multiplications of a product, and the longest that its shortest axis may be, for panels to pay."""
-LINE = 64
-"""Bytes that memory gives at once."""
+TURNS = 8
+"""Turns of a block's sums that are written out."""
 
 
-def rows() -> tuple[int, int]:
+def rows() -> int:
     """How many rows a block has: there are half as many registers where they are shorter."""
-    return (4, 8) if register() == 64 else (2, 4)
+    return 8 if register() == 64 else 4
 
 
 def write(module: ir.Module, real: Any) -> None:
-    """`void panels(a, a0, a1, b, b0, b1, c, c0, m, n, k, add)`, as in `gradc.runtime.matrices`."""
+    """`bool panels(a, a0, a1, b, b0, b1, c, c0, m, n, k, add)`, as in `gradc.runtime.matrices`."""
     pointer = real.as_pointer()
-    block = (WORD, pointer, WORD, WORD, pointer, WORD, pointer, WORD, WORD, WORD, WORD, BOOL, pointer, WORD, WORD)
+    block = (pointer, pointer, pointer, WORD, WORD, BOOL, pointer, WORD, WORD)
     for vectors in range(1, VECTORS + 1):
         _block(Lanes(module, f"block_of_{vectors}", real, NOTHING, *block, public=False), vectors)
-    _copy(Lanes(module, "copied", real, NOTHING, pointer, WORD, WORD, WORD, pointer, public=False))
+    _copy(Lanes(module, "copied", real, NOTHING, pointer, WORD, WORD, WORD, WORD, WORD, pointer, public=False))
     product = (*(pointer, WORD, WORD) * 2, pointer, WORD, WORD, WORD, WORD, BOOL)
-    _panels(Lanes(module, "panels", real, NOTHING, *product, public=False))
+    _panels(Lanes(module, "panels", real, BOOL, *product, public=False))
 
 
-def pays(code: Lanes, b0: Any, b1: Any, m: Any, n: Any, k: Any) -> Any:
-    """Whether such a product pays: BLAS does without copies for small ones, and is as fast for large ones.
+def pays(code: Lanes, a0: Any, a1: Any, b0: Any, b1: Any, m: Any, n: Any, k: Any) -> Any:
+    """Whether such a product pays: BLAS is as fast for small ones, and for large ones.
 
-    A block must fit in, and one axis of B be without gaps.
+    A block must fit in, and each factor have an axis without gaps.
     """
-    sizes = (m, max(rows())), (n, VECTORS * code.lanes), (k, code.lanes), (code.mul(m, code.mul(n, k)), LARGE)
+    sizes = (
+        (m, code.lanes),
+        (n, VECTORS * code.lanes),
+        (k, max(TURNS, code.lanes)),
+        (code.mul(m, code.mul(n, k)), LARGE),
+    )
     tests = [code.icmp_signed(">=", size, WORD(least)) for size, least in sizes]
     tests.append(code.icmp_signed("<=", code.least(m, code.least(n, k)), WORD(SHORT)))
-    tests.append(code.or_(*(code.icmp_signed("==", stride, WORD(1)) for stride in (b0, b1))))
+    for strides in ((a0, a1), (b0, b1)):
+        tests.append(code.or_(*(code.icmp_signed("==", stride, WORD(1)) for stride in strides)))
     return functools.reduce(code.and_, tests)
 
 
 def _block(code: Lanes, vectors: int) -> None:
-    """A block of sums; meanwhile it asks for what lies `ahead`, and for the block's own place.
+    """A block of sums over lines of A and B; meanwhile it asks for what lies `ahead`, and for the block's own place.
 
-    What lies ahead is asked for once a turn, at two strides: of eight turns, and of all eights times 8.
+    What lies ahead is asked for at two places in eight turns, `inner` apart, at a stride of `outer` a turn.
     """
-    *block, ahead, inner, outer = code.function.args
+    ours, panel, c, c0, length, adds, ahead, inner, outer = code.function.args
 
-    def meanwhile(at: Any) -> None:
-        rest = code.and_(at, WORD(7))
-        code.fetch(code.at(ahead, code.mul(rest, inner), code.mul(code.sub(at, rest), outer)))
+    def place(row: int, vector: int) -> Any:
+        return code.at(c, code.mul(WORD(row), c0), WORD(vector * code.lanes))
 
-    write_sums(code, rows(), vectors, block, first=code.fetch, meanwhile=meanwhile)
+    for row in range(rows()):
+        for vector in range(vectors):
+            code.fetch(place(row, vector))
+
+    def turn(at: Any, number: int | None, sums: list[Any]) -> list[Any]:
+        if number in (0, TURNS // 2):
+            code.fetch(code.at(ahead, code.mul(code.sub(at, WORD(number)), outer), inner if number else WORD(0)))
+        theirs = code.at(panel, code.mul(at, WORD(VECTORS * code.lanes)))
+        x = [code.vector_at(code.at(theirs, WORD(v * code.lanes))) for v in range(vectors)]
+        line = code.at(ours, code.mul(at, WORD(code.lanes)))
+        return accumulated(code, (code.spread(code.load(code.at(line, WORD(r)))) for r in range(rows())), x, sums)
+
+    sums = code.unrolled(length, 1, TURNS, [code.zero] * rows() * vectors, turn)
+    by_rows = [sums[r * vectors : (r + 1) * vectors] for r in range(rows())]
+    store(code, by_rows, place, adds)
+    code.ret_void()
 
 
 def _copy(code: Lanes) -> None:
-    """`length` rows of a panel of so many vectors, whose columns lie together: its rows lie together then."""
-    b, b1, vectors, length, out = code.function.args
-    lanes, width = WORD(code.lanes), WORD(VECTORS * code.lanes)
-    with code.each(WORD(0), length, lanes) as p, code.each(WORD(0), vectors, WORD(1)) as v:
-        first = code.least(p, code.sub(length, lanes))
-        columns = code.at(b, first, code.mul(code.mul(v, lanes), b1))
-        place = code.at(out, code.mul(first, width), code.mul(v, lanes))
-        found = [code.vector_at(code.at(columns, code.mul(WORD(r), b1))) for r in range(code.lanes)]
-        for r, row in enumerate(code.transposed(found)):
-            code.put(row, code.at(place, WORD(r * VECTORS * code.lanes)))
+    """`length` lines of `vectors` vectors each, of `width` numbers: what lies `along` becomes line after line.
+
+    The numbers of a line lie `across`; one of these strides is 1.
+    """
+    source, along, across, vectors, length, width, out = code.function.args
+    zero, one, lanes = WORD(0), WORD(1), WORD(code.lanes)
+    with code.if_else(code.icmp_signed("==", across, one)) as (then, otherwise):
+        with then, code.each(zero, length, one) as p, code.each(zero, vectors, one) as v:
+            offset = code.mul(v, lanes)
+            vector = code.vector_at(code.at(source, code.mul(p, along), offset))
+            code.put(vector, code.at(out, code.mul(p, width), offset))
+        with otherwise, code.each(zero, length, lanes) as p, code.each(zero, vectors, one) as v:
+            first = code.least(p, code.sub(length, lanes))
+            columns = code.at(source, first, code.mul(code.mul(v, lanes), across))
+            place = code.at(out, code.mul(first, width), code.mul(v, lanes))
+            found = [code.vector_at(code.at(columns, code.mul(WORD(r), across))) for r in range(code.lanes)]
+            for r, row in enumerate(code.transposed(found)):
+                code.put(row, code.at(place, code.mul(WORD(r), width)))
     code.ret_void()
 
 
 def _panels(code: Lanes) -> None:
+    """False, and nothing done, if there is no memory for the copies."""
     a, a0, a1, b, b0, b1, c, c0, m, n, k, add = code.function.args
     zero, one, lanes, width = (WORD(x) for x in (0, 1, code.lanes, VECTORS * code.lanes))
-    few, many = map(WORD, rows())
-    room = code.alloca(code.real, COPIED * VECTORS * code.lanes)
-    room.align = LINE
+    copied = code.module.get_global("copied")
+    room = code.alloca(code.real, rows() * VECTORS * code.lanes)
+    memory = code.reserved(WORD((VECTORS * code.lanes + TALL + code.lanes) * SUMMED * code.bits // 8 + LINE))
+    panel = code.line_in(memory, LINE)
+    ours = code.at(panel, WORD(VECTORS * code.lanes * SUMMED))
     by_rows = code.icmp_signed("==", b1, one)
-    parts = code.select(by_rows, code.parts(k, SUMMED), code.parts(k, COPIED))
-    stretches = code.parts(m, TALL)
-    # the blocks share out the panel to come: a line of each row, or eight columns
-    inner = code.select(by_rows, b0, b1)
-    share = code.select(by_rows, WORD(8 * LINE // code.bits), code.mul(WORD(8), b1))
+    parts, stretches = code.parts(k, SUMMED), code.parts(m, TALL)
     with code.each(zero, parts, one) as part, code.each(zero, stretches, one) as stretch:
         start, length = code.part(k, part, parts)
         top, height = code.part(m, stretch, stretches)
         adds = code.or_(add, code.icmp_signed("!=", part, zero))
+        last = code.sub(height, lanes)
+        with code.each(zero, height, lanes) as i:
+            first = code.at(a, code.mul(code.add(top, code.least(i, last)), a0), code.mul(start, a1))
+            code.call(copied, [first, a1, a0, one, length, lanes, code.at(ours, code.mul(i, length))])
         with code.each(zero, n, width) as j:
             vectors = code.least(WORD(VECTORS), code.parts(code.sub(n, j), code.lanes))
-            first = code.least(j, code.sub(n, code.mul(vectors, lanes)))
-            given = code.at(b, code.mul(start, b0), code.mul(first, b1))
+            left = code.least(j, code.sub(n, code.mul(vectors, lanes)))
+            given = code.at(b, code.mul(start, b0), code.mul(left, b1))
+            code.call(copied, [given, b0, b1, vectors, length, width, panel])
             following = code.at(given, code.mul(width, b1))
-            with code.if_then(code.not_(by_rows)):
-                code.call(code.module.get_global("copied"), [given, b1, vectors, length, room])
-            panel, apart = code.select(by_rows, given, room), code.select(by_rows, b0, width)
 
             def write(vectors: int) -> None:
                 function = code.module.get_global(f"block_of_{vectors}")
-                with code.each(zero, height, many) as i:
-                    left = code.sub(height, i)
-                    size = code.select(code.less(few, left), many, few)
-                    row = code.least(i, code.sub(height, size))
-                    done = code.sub(i, row), code.sub(j, first)
-                    row = code.add(top, row)
-                    ours = code.at(a, code.mul(row, a0), code.mul(start, a1))
-                    place = code.at(c, code.mul(row, c0), first)
-                    ahead = code.at(following, code.mul(code.and_(code.sdiv(i, many), WORD(3)), share))
-                    products = [size, ours, a0, a1, panel, apart, place, c0, length, *done, adds]
-                    code.call(function, [*products, ahead, inner, b0])
+                with code.each(zero, height, lanes) as i, code.each(zero, lanes, WORD(rows())) as r:
+                    row = code.add(code.least(i, last), r)
+                    place = code.at(c, code.mul(code.add(top, row), c0), left)
+                    numbers = code.at(ours, code.mul(i, length), r)
+                    ahead = _ahead(code, code.sdiv(code.add(i, r), WORD(rows())), by_rows, b0, b1)
+                    asked = code.at(following, ahead), code.select(by_rows, b0, b1), b0
+                    above, before = code.sub(i, row), code.sub(j, left)
+                    new = code.and_(code.icmp_signed("<=", above, zero), code.icmp_signed("==", before, zero))
+                    with code.if_else(new) as (then, otherwise):
+                        with then:
+                            code.call(function, [numbers, panel, place, c0, length, adds, *asked])
+                        with otherwise:
+                            code.call(function, [numbers, panel, room, width, length, BOOL(0), *asked])
+                            ends = (code.most(above, zero), WORD(rows())), (before, WORD(vectors * code.lanes))
+                            put_part(code, room, width, place, c0, one, *ends, adds)
 
             code.known(vectors, range(1, VECTORS + 1), write)
-    code.ret_void()
+    code.released(memory)
+    code.ret(BOOL(1))
+
+
+def _ahead(code: Lanes, block: Any, by_rows: Any, b0: Any, b1: Any) -> Any:
+    """Where a block begins to ask for the panel to come: the blocks share out the lines of eight rows, or columns."""
+    share = code.mul(block, WORD(2))
+    eights = code.and_(code.sdiv(share, WORD(8)), WORD(3))
+    beside = code.mul(eights, code.select(by_rows, WORD(8 * LINE // code.bits), code.mul(WORD(8), b1)))
+    return code.add(code.mul(code.and_(share, WORD(7)), code.select(by_rows, b0, b1)), beside)

@@ -1,4 +1,4 @@
-"""A block of a product in registers: vectors of rows of B times numbers of rows of A, added up."""
+"""A block of a product in registers: its sums, and where they go."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from gradc.runtime.lanes import Lanes
 from gradc.runtime.native import WORD
 
 
-def write_sums(
-    code: Lanes,
-    sizes: Iterable[int],
-    vectors: int,
-    block: Sequence[Any],
-    first: Callable[[Any], None] = lambda place: None,
-    meanwhile: Callable[[Any], None] = lambda at: None,
-) -> None:
-    """The body of a function with the arguments `size, a, a0, a1, b, b0, c, c0, length, above, before, adds`.
+def accumulated(code: Lanes, numbers: Iterable[Any], vectors: Sequence[Any], sums: Sequence[Any]) -> list[Any]:
+    """The sums, row by row of numbers, with a product more in each.
 
-    C = sums of `length` rows of B times numbers of `size` rows of A, one of `sizes`; added to C or not. The rows of C
-    `above` and its columns `before` are left alone: they are there already. `first` is done with each vector's place in
-    C, `meanwhile` at each turn.
+    Numbers are asked for as their row comes: LLVM holds as many at once as are there, and sums have to give way.
     """
-    size, a, a0, a1, b, b0, c, c0, length, above, before, adds = block
-    offsets = [WORD(v * code.lanes) for v in range(vectors)]
+    found: list[Any] = []
+    for number in numbers:
+        found += [code.fused(number, vector, sums[len(found) + v]) for v, vector in enumerate(vectors)]
+    return found
 
-    def write(rows: int) -> None:
-        ours = [code.at(a, code.mul(WORD(r), a0)) for r in range(rows)]
-        places = [[code.at(c, code.mul(WORD(r), c0), offset) for offset in offsets] for r in range(rows)]
-        for place in (p for row in places for p in row):
-            first(place)
 
-        def turn(at: Any, sums: list[Any]) -> list[Any]:
-            meanwhile(at)
-            x = [code.vector_at(code.at(b, code.mul(at, b0), offset)) for offset in offsets]
-            w = [code.spread(code.load(code.at(p, code.mul(at, a1)))) for p in ours]
-            return [code.fused(w[k // vectors], x[k % vectors], total) for k, total in enumerate(sums)]
+def store(code: Lanes, sums: Sequence[Sequence[Any]], place: Callable[[int, int], Any], adds: Any) -> None:
+    """Puts rows of sums into a result, by the place of each vector, or adds them to it."""
+    with code.if_else(adds) as (then, otherwise):
+        with then:
+            for r, row in enumerate(sums):
+                for v, total in enumerate(row):
+                    code.put(code.fadd(code.vector_at(place(r, v)), total), place(r, v))
+        with otherwise:
+            for r, row in enumerate(sums):
+                for v, total in enumerate(row):
+                    code.put(total, place(r, v))
 
-        sums = code.carried(length, 1, [code.zero] * rows * vectors, turn)
-        everywhere = code.spread(adds)
-        new = [code.from_lane(code.sub(before, offset)) for offset in offsets]
-        for r in range(rows):
-            with code.if_then(code.icmp_signed("<=", above, WORD(r))):
-                for v, place in enumerate(places[r]):
-                    old, total = code.vector_at(place), sums[r * vectors + v]
-                    total = code.select(everywhere, code.fadd(old, total), total)
-                    code.put(code.select(new[v], total, old), place)
 
-    code.known(size, sizes, write)
-    code.ret_void()
+def put_part(
+    code: Lanes,
+    block: Any,
+    width: Any,
+    place: Any,
+    c0: Any,
+    c1: Any,
+    rows: tuple[Any, Any],
+    columns: tuple[Any, Any],
+    adds: Any,
+) -> None:
+    """Puts rows and columns, from the first below the last, of a block with so wide rows in its place, or adds them."""
+    one = WORD(1)
+    with code.each(*rows, one) as r, code.each(*columns, one) as q:
+        number = code.at(place, code.mul(r, c0), code.mul(q, c1))
+        old, new = code.load(number), code.load(code.at(block, code.mul(r, width), q))
+        code.store(code.select(adds, code.fadd(old, new), new), number)
