@@ -153,14 +153,19 @@ def test_products_by_panels(dtype: str, left: Place, right: Place) -> None:
 
 
 @VECTORS
-def test_panels_of_short_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize("width", [32, 64])
+def test_products_with_vectors_of_other_processors(monkeypatch: pytest.MonkeyPatch, bits: int, width: int) -> None:
+    """LLVM makes two vectors of one that is too long."""
     for module in (lanes, narrow, panels, matrices):
-        monkeypatch.setattr(module, "register", lambda: 32)
-    made = engine(object_code(matrices.text(64)))
-    run, rng = called(made.get_function_address(matrices.SYMBOLS[64]), 8), np.random.default_rng(0)
-    for (m, n, k), left, right in itertools.product(PANELS, (by_rows, transposed), (by_rows, transposed)):
-        a, b = rng.normal(size=(m, k)), rng.normal(size=(k, n))
-        assert check(run, left(a), right(b), inside, True) is (m * n * k >= panels.LARGE), (m, n, k)
+        monkeypatch.setattr(module, "register", lambda: width)
+    made = engine(object_code(matrices.text(bits)))
+    run = called(made.get_function_address(matrices.SYMBOLS[bits]), bits // 8)
+    dtype, rng, few = f"float{bits}", np.random.default_rng(0), [(7, 3, LONG + 3), (7, 2 * LONG + 3, 67), (LONG, 5, 9)]
+    for (m, n, k), left, right in itertools.product((*PANELS, *few), (by_rows, transposed), (by_rows, transposed)):
+        a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+        done = check(run, left(a), right(b), inside, True)
+        assert done is (m * n * k >= panels.LARGE) or min(m, n) <= narrow.MOST, (m, n, k)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the names of x86's registers")
