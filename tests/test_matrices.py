@@ -218,6 +218,36 @@ def test_numbers_that_are_not_finite_stay_in_their_rows_and_columns() -> None:
     assert np.isinf(out[:82, 99]).all()
 
 
+@VECTORS
+@pytest.mark.parametrize("enough", [True, False])
+def test_memory_for_copies_is_given_back_and_need_not_be_there(enough: bool) -> None:
+    library = ctypes.CDLL(None) if os.name == "posix" else ctypes.CDLL("ucrtbase")
+    library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    given: list[int | None] = []
+    taken: list[int] = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_size_t)
+    def malloc(size: int) -> int | None:
+        given.append(library.malloc(ctypes.c_size_t(size)) if enough else None)
+        return given[-1]
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    def free(memory: int) -> None:
+        taken.append(memory)
+        library.free(memory)
+
+    text = matrices.text(64)
+    for name, function in (("malloc", malloc), ("free", free)):
+        text = text.replace(f'@"{name}"', f'@"counted_{name}_{enough}"')
+        binding.add_symbol(f"counted_{name}_{enough}", ctypes.cast(function, ctypes.c_void_p).value)
+    made = engine(object_code(text))
+    run = called(made.get_function_address(matrices.SYMBOLS[64]), 8)
+    for m, n, k in [(90, 90, 140), (3, LONG, 67), (3, 7, LONG)]:
+        assert check(run, np.ones((m, k)), np.ones((k, n)), by_rows, True) is enough
+    assert len(given) == 3
+    assert taken == (given if enough else [])
+
+
 SMALL_STACK = """
 import threading
 import numpy as np
