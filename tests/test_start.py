@@ -125,7 +125,7 @@ def objects_in(place: Path) -> list[Path]:
 def test_damaged_object_code_is_built_again(damage: str, built: tuple[str, set[str], Path], filled: Path) -> None:
     first = built[0]
     files = objects_in(filled)
-    assert len(files) == 2
+    assert len(files) == 3  # two entry points, and gradc's own code that keeps memory
     whole = {file: file.read_bytes() for file in files}
     for file, data in whole.items():
         middle = len(data) // 2

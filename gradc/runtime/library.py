@@ -22,6 +22,7 @@ def sources(fast: bool) -> list[str]:
         "extremes.py",
         "indexing.py",
         "storage.py",
+        "reuse.py",
         "sweeps.py",
         "products.py",
         "native.py",

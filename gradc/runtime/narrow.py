@@ -221,4 +221,4 @@ def _sums(code: Lanes) -> None:
 
 def _room(code: Lanes, rows: Any, most: int) -> Any:
     """Memory for rows of so many numbers at most."""
-    return code.bitcast(code.reserved(code.mul(rows, WORD(most * code.bits // 8))), code.real.as_pointer())
+    return code.bitcast(code.reserved(code.mul(rows, WORD(most * code.bits // 8)), BOOL(0)), code.real.as_pointer())

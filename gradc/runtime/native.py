@@ -79,11 +79,11 @@ class Function(ir.IRBuilder):  # type: ignore[misc]
             made.linkage = "internal"
         super().__init__(made.append_basic_block())
 
-    def reserved(self, size: Any) -> Any:
-        """The address of so many bytes that are free to write to until `released`; without them false is returned."""
+    def reserved(self, size: Any, otherwise: Any) -> Any:
+        """The address of so many bytes that are free to write to until `released`; without them, returns otherwise."""
         memory = self.call(self._known("malloc", BYTES, WORD), [self.most(size, WORD(1))])
         with self.if_then(self.icmp_unsigned("==", memory, BYTES(None))):
-            self.ret(BOOL(0))
+            self.ret(otherwise)
         return memory
 
     def released(self, memory: Any) -> None:

@@ -109,10 +109,12 @@ def _define(symbol: str) -> bool:
 
 
 def _own(symbol: str) -> int | None:
-    from gradc.runtime import matrices  # with LLVM
+    from gradc.runtime import matrices, reuse  # with LLVM
 
     if symbol in blas.NAMES:
         return blas.symbols()[symbol]
+    if symbol in (reuse.TAKE, reuse.PUT_BACK):
+        return reuse.symbols()[symbol]
     bits = next((b for b, name in matrices.SYMBOLS.items() if name == symbol), None)
     return matrices.address(bits) if bits else pool.symbols().get(symbol)
 

@@ -117,7 +117,8 @@ def _panels(code: Lanes) -> None:
     zero, one, lanes, width = (WORD(x) for x in (0, 1, code.lanes, VECTORS * code.lanes))
     copied = code.module.get_global("copied")
     room = code.alloca(code.real, rows() * VECTORS * code.lanes)
-    memory = code.reserved(WORD((VECTORS * code.lanes + TALL + code.lanes) * SUMMED * code.bits // 8 + LINE))
+    most = (VECTORS * code.lanes + TALL + code.lanes) * SUMMED
+    memory = code.reserved(WORD(most * code.bits // 8 + LINE), BOOL(0))
     panel = code.line_in(memory, LINE)
     ours = code.at(panel, WORD(VECTORS * code.lanes * SUMMED))
     by_rows = code.icmp_signed("==", b1, one)

@@ -12,7 +12,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-BYTES = ir.IntType(8).as_pointer()
+from gradc.runtime import reuse
+from gradc.runtime.native import BYTES
+
 LARGE = 1 << 22
 """Arrays from so many bytes on are asked to be in huge pages."""
 ALIGNMENT = 64
@@ -30,7 +32,8 @@ def new(context: Any, builder: Any, array: Any, lengths: Sequence[Any]) -> Any:
             context.call_conv.return_user_exc(builder, ValueError, ("an array is too large",))
         strides.insert(0, builder.extract_value(product, 0))
     bytes_, *strides = strides
-    memory = context.nrt.meminfo_alloc_aligned(builder, bytes_, ALIGNMENT)
+    memory = builder.call(reuse.memory(builder.module, ALIGNMENT), [bytes_])
+    cgutils.guard_memory_error(context, builder, memory, msg="an array is too large")
     data = builder.bitcast(context.nrt.meminfo_data(builder, memory), made.data.type)
     shape, apart = (cgutils.pack_array(builder, v, ty=context.get_value_type(types.intp)) for v in (lengths, strides))
     populate_array(made, data=data, shape=shape, strides=apart, itemsize=size, meminfo=memory)
