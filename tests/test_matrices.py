@@ -290,7 +290,9 @@ def test_other_products_are_left_to_others(m: int, n: int, k: int) -> None:
 
 def test_a_factor_with_gaps_along_both_axes_is_left_to_others() -> None:
     run, c = compiled("float64"), np.full((90, 90), np.nan)
-    assert not run(np.ones((90, 200)), np.ones((200, 180))[:, ::2], c, False)
+    gaps = np.ones((180, 400))[::2, ::2]
+    assert not run(gaps, np.ones((200, 90)), c, False)
+    assert not run(np.ones((90, 200)), gaps.T, c, False)
     assert np.isnan(c).all()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import random
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +49,18 @@ def test_views_keep_the_memory() -> None:
     others = [gradient(ENOUGH) for _ in range(reuse.SLOTS)]
     others[0][:] = 7.0
     assert (view == 2.0).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system how much memory this process has")
+@pytest.mark.parametrize(("size", "kept"), [(reuse.MOST, True), (reuse.MOST + 2**21, False)])
+def test_only_so_large_results_are_kept(size: int, kept: bool) -> None:
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = [gradient(size // 8)]
+    most = pages()
+    before.clear()
+    assert (most - pages() < size // 2 // mmap.PAGESIZE) is kept
 
 
 class Counted:
