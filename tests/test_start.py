@@ -141,6 +141,27 @@ def test_damaged_object_code_is_built_again(damage: str, built: tuple[str, set[s
     assert fresh(CALL, filled) == (first, {"llvmlite"})
 
 
+LARGE = """
+import gradc, numpy as np
+for dtype in ("float64", "float32"):
+    sums = gradc.compile("W: param[h, d]\\nx: data[n, d]\\nsum(tanh(x @ W.T) @ W)", dtype=dtype)
+    print(sums.grad(np.ones((40, 60)), np.ones((500, 60))).W.sum())
+    print(gradc.compile("x: param[n]\\nsum(x**2)", dtype=dtype).grad(np.ones(2_000_000)).x.sum())
+"""
+
+
+@LINUX
+def test_numbas_own_cache_serves_where_there_is_no_object_code(tmp_path: Path) -> None:
+    """As on systems whose object code cannot be loaded without Numba."""
+    first, _ = fresh(LARGE, tmp_path)
+    for file in objects_in(tmp_path):
+        file.unlink()
+    assert "numba" in fresh(LARGE, tmp_path)[1]
+    for file in objects_in(tmp_path):
+        file.unlink()
+    assert fresh(LARGE, tmp_path)[0] == first
+
+
 MATRICES = """
 import gradc, numpy as np
 from gradc.runtime import matrices

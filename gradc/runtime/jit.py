@@ -129,6 +129,7 @@ class Compiled:
         loaded = load(module.body, self.name, file)
         jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
         library.put_in(vars(loaded), module, self.settings.fast, jit)
+        library.declare(module)
 
         def operation(o: Operation) -> Any:
             _run(module.operation(o, "_operation"), loaded)

@@ -53,6 +53,20 @@ def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[
         namespace[name] = own["kernel"](jit(namespace[name]))
 
 
+def declare(module: Module) -> None:
+    """Tells LLVM what a module calls in gradc's own machine code: what Numba has in its cache calls it too."""
+    from gradc.runtime import reuse
+
+    matrices = any(r.has_matrices for r in module.routines)
+    if matrices:
+        from gradc.runtime import products
+
+        for bits in (64, 32) if module.dtype == "float32" else (64,):
+            products.declare(bits)
+    if matrices or any(name in module.body for name in ("empty(", "zeros(")):
+        reuse.declare()
+
+
 def _own(module: Module) -> dict[str, Any]:
     from gradc.runtime import extremes, storage
 

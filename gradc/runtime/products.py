@@ -51,13 +51,18 @@ def _gemm(typing, flip_a, flip_b, m, n, k, a, lead_a, b, lead_b, beta, c, lead_c
     return signature, codegen
 
 
+def declare(bits: int) -> None:
+    """Tells LLVM where the function of `gradc.runtime.matrices` is: what Numba has in its cache calls it too."""
+    binding.add_symbol(matrices.SYMBOLS[bits], matrices.address(bits))
+
+
 @intrinsic
 def _own(typing, a, a0, a1, b, b0, b1, c, c0, m, n, k, add):  # type: ignore[no-untyped-def]
     """What `gradc.runtime.matrices` does for such a product, if it does."""
     bits = c.dtype.bitwidth
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        binding.add_symbol(matrices.SYMBOLS[bits], matrices.address(bits))
+        declare(bits)
         *given, adds = values
         given.append(builder.trunc(adds, ir.IntType(1)) if adds.type != ir.IntType(1) else adds)
         function = ir.FunctionType(ir.IntType(1), [v.type for v in given])

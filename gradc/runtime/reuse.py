@@ -36,6 +36,12 @@ def symbols() -> dict[str, int]:
     return found
 
 
+def declare() -> None:
+    """Tells LLVM where both are: what Numba has in its cache calls them too."""
+    for symbol, address in symbols().items():
+        binding.add_symbol(symbol, address)
+
+
 def text() -> str:
     """The functions as LLVM has them. Any thread may be in them: what is in a slot is exchanged, never looked at."""
     module = ir.Module("gradc_reuse")
@@ -111,8 +117,7 @@ def memory(module: ir.Module, alignment: int) -> Any:
     name = "gradc_memory"
     if name in module.globals:
         return module.globals[name]
-    for symbol, address in symbols().items():
-        binding.add_symbol(symbol, address)
+    declare()
     function = ir.Function(module, ir.FunctionType(BYTES, [WORD]), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
