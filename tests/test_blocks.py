@@ -8,25 +8,27 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cases import CASES
+from llvmlite.binding import TargetMachine
 from test_start import LINUX, fresh
 
 import gradc
 from gradc.emit.batches import Line, batched
 from gradc.emit.blocks import LIMIT, with_blocks
-from gradc.emit.llvm import SIZE, print_block
+from gradc.emit.llvm import SIZE, BlockText
 from gradc.emit.pairs import side_by_side
 from gradc.evaluate import evaluate_value
-from gradc.loops import Accumulate, Apply, Assign, Expr, Name, Routine, Sweep
+from gradc.loops import Accumulate, Apply, Assign, Block, Expr, Name, Routine, Sweep
 from gradc.ops import OPS
 from gradc.runtime import objects
 from gradc.runtime.jit import Compiled, Settings, flags
+from gradc.runtime.translate import Translator
 from gradc.version import VERSION
 
 NEVER = 10**9
@@ -207,26 +209,32 @@ def test_long_programs_go_past_the_front_end() -> None:
     assert report.ok, str(report)
 
 
+def printed(block: Block, straight: bool = True) -> BlockText:
+    return BlockText(block, "f", [1] * len(block.arrays), "{}*", SIZE, straight, lambda operation: False)
+
+
 def test_cost_is_linear() -> None:
     """Per statement the text is of one length, in functions of at most SIZE statements."""
     per_statement = []
     for n in (1000, 4000):
         r = routine(gradc.compile(chain(n), cache=False))
         _, (block,) = with_blocks(r)
-        code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE, True, lambda operation: False)
-        functions = re.findall(r"^define internal", code.text, re.MULTILINE)
-        assert len(functions) == -(-len(side_by_side(block.body)) // SIZE)
-        assert len(code.slots) < len(block.body)
-        assert len(re.findall(r"^declare", code.text, re.MULTILINE)) < 10
-        per_statement.append(len(code.text) / len(block.body))
+        text = printed(block)
+        parts = list(text.parts(2))
+        functions = [len(re.findall(r"^define", part, re.MULTILINE)) for part in parts]
+        assert sum(functions) == -(-len(side_by_side(block.body)) // SIZE)
+        assert set(functions[:-1]) == {2}
+        assert len(text.slots) < len(block.body)
+        assert all(len(re.findall(r"^declare", part, re.MULTILINE)) < 10 for part in parts)
+        per_statement.append(sum(map(len, parts)) / len(block.body))
     assert per_statement[1] == pytest.approx(per_statement[0], rel=0.1)
 
 
 def test_a_function_fetches_each_constant_once() -> None:
     _, (block,) = with_blocks(routine(gradc.compile(chain(1000), cache=False)))
     for straight in (True, False):
-        code = print_block(block, "f", [1] * len(block.arrays), "{}*", SIZE, straight, lambda operation: False)
-        functions = re.findall(r'^define internal void @"f[.].*?^}', code.text, re.MULTILINE | re.DOTALL)
+        code = "\n".join(printed(block, straight).parts(8))
+        functions = re.findall(r'^define void @"f[.].*?^}', code, re.MULTILINE | re.DOTALL)
         assert len(functions) > 1
         for function in functions:
             head, *body = function.splitlines()
@@ -302,31 +310,50 @@ def test_functions_of_a_scalar_that_changes_stay_where_they_are() -> None:
     )
 
 
-def test_a_sine_and_the_cosine_of_its_adjoint_are_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What blocks are printed as, part by part."""
     made: list[str] = []
 
-    def spy(*args: Any) -> Any:
-        code = print_block(*args)
-        made.append(code.text)
-        return code
+    def spy(self: BlockText, together: int) -> Iterator[str]:
+        for part in parts(self, together):
+            made.append(part)
+            yield part
 
-    monkeypatch.setattr("gradc.runtime.blocks.print_block", spy)
+    parts = BlockText.parts
+    monkeypatch.setattr(BlockText, "parts", spy)
+    return made
+
+
+def test_a_sine_and_the_cosine_of_its_adjoint_are_one_call(texts: list[str]) -> None:
     sums = "\n".join(f"u{k + 1} = sin(u{k}) + sin(v{k})\nv{k + 1} = u{k}*v{k} - sin(2*u{k})" for k in range(LIMIT // 2))
     gradc.compile(f"u0: param\nv0: param\n{sums}\nu{LIMIT // 2}", cache=False).value_and_grad(0.5, 0.25)
-    calls = re.findall(r'call .*"(\S+)"\(', made[0])
+    calls = re.findall(r'call .*"(\S+)"\(', "".join(texts))
     together, apart = (sum(("+" in name) is both for name in calls) for both in (True, False))
     assert LIMIT // 2 <= together <= 3 * LIMIT // 2
     assert apart < LIMIT // 10
 
 
-def test_operations_are_optimised_though_the_block_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long ones compute on vectors, short ones are no calls; what the block computes stands as it was printed."""
+@pytest.fixture
+def within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where object code is not kept apart, blocks are part of the code around them."""
     monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(objects, "loadable", lambda: False)
+
+
+SUMS = "\n".join(f"u = sin(u) + sin(2*u) - abs(v - u)\nv = abs(v)*sin(v) - {k}" for k in range(LIMIT // 2))
+SHORT_AND_LONG = f"u: param\nv: param\n{SUMS}\nu*v"
+
+
+@pytest.mark.usefixtures("within")
+def test_operations_are_optimised_though_the_block_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long ones compute on vectors, short ones are no calls; what the block computes stands as it was printed."""
     made: list[str] = []
     dump = objects.dump
-    monkeypatch.setattr(objects, "dump", lambda result: made.append(result.library.get_llvm_str()) or dump(result))
-    sums = "\n".join(f"u = sin(u) + sin(2*u) - abs(v - u)\nv = abs(v)*sin(v) - {k}" for k in range(LIMIT // 2))
-    gradc.compile(f"u: param\nv: param\n{sums}\nu*v")(0.5, 0.25)
+    monkeypatch.setattr(
+        objects, "dump", lambda result, *rest: made.append(result.library.get_llvm_str()) or dump(result, *rest)
+    )
+    gradc.compile(SHORT_AND_LONG)(0.5, 0.25)
     functions = re.split(r"^(?=define )", made[0], flags=re.MULTILINE)
     (vectors,) = (f for f in functions if ".operation1.vector" in f.splitlines()[0])
     assert "fmul <4 x double>" in vectors
@@ -334,6 +361,64 @@ def test_operations_are_optimised_though_the_block_is_not(tmp_path: Path, monkey
     called = re.findall(r"call [^@]*@\S*\.(\w+)\(", block)
     assert Counter(called) == {"vector": LIMIT // 2, "f64": LIMIT}
     assert block.count("@llvm.fabs.f64") == LIMIT
+
+
+def test_short_operations_are_no_calls_in_objects_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    emit = TargetMachine.emit_object
+
+    def spy(self: TargetMachine, module: Any) -> Any:
+        made.append(str(module))
+        return emit(self, module)
+
+    monkeypatch.setattr(TargetMachine, "emit_object", spy)
+    gradc.compile(SHORT_AND_LONG, cache=False)(0.5, 0.25)
+    assert len(made) == 1
+    called = re.findall(r"call [^@]*@\S*\.(\w+)\(", made[0])
+    assert Counter(called) == {"vector": LIMIT // 2, "f64": LIMIT}
+    assert "optnone" in made[0]
+
+
+@pytest.mark.usefixtures("within")
+def test_blocks_apart_and_within_the_code_give_the_same_bits() -> None:
+    text = chain(1000)
+    function, other = gradc.compile(text), gradc.compile(text, cache=False)
+    for k in range(20):
+        point = list(np.random.default_rng(k).normal(size=4))
+        assert _bits(function, point) == _bits(other, point)
+
+
+def test_parts_are_translated_while_others_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is begun, in another thread, before the last one is there."""
+    events: list[tuple[str, bool]] = []
+    begun = threading.Event()
+    parts, translated = BlockText.parts, Translator._object
+
+    def writing(self: BlockText, together: int) -> Iterator[str]:
+        for part in parts(self, 1):
+            events.append(("written", threading.current_thread() is threading.main_thread()))
+            yield part
+            assert begun.wait(60)
+
+    def translating(self: Translator, *args: Any) -> bytes:
+        events.append(("translated", threading.current_thread() is threading.main_thread()))
+        begun.set()
+        return translated(self, *args)
+
+    monkeypatch.setattr(BlockText, "parts", writing)
+    monkeypatch.setattr(Translator, "_object", translating)
+    gradc.compile(chain(1000), cache=False).value_and_grad([0.3, -0.2, 0.7], 0.4)
+    assert events[:2] == [("written", True), ("translated", False)]
+    assert Counter(events).keys() == {("written", True), ("translated", False)}
+    assert len(events) > 4
+
+
+def test_text_that_is_wrong_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = BlockText.parts
+    monkeypatch.setattr(BlockText, "parts", lambda self, n: (part.replace("fadd", "fad") for part in parts(self, n)))
+    with pytest.raises(RuntimeError, match="expected instruction opcode"):
+        gradc.compile(chain(400), cache=False).value_and_grad([0.3, -0.2, 0.7], 0.4)
+    assert not [t for t in threading.enumerate() if t.name.startswith("gradc-translate")]
 
 
 def test_calls_at_once_have_tapes_of_their_own() -> None:

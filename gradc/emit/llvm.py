@@ -9,7 +9,7 @@ a call of an `Operation`, which is compiled from its Python text like any other 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -38,60 +38,77 @@ class Operation(Struct, frozen=True):
     value: Apply
 
 
-class Code(Struct, frozen=True):
-    """The text of a block: a function of a tape and arrays, and where on the tape its scalars are.
-
-    `vectors` is the text of the functions by which it calls operations on vectors.
-    """
-
-    text: str
-    vectors: str
-    slots: dict[str, int]
-
-
 Define = Callable[[Operation], bool]
 """Told of every operation before it is first called; whether it is long, so that calls of it are better batched."""
 
 
-def print_block(
-    block: Block, name: str, ranks: Sequence[int], pointer: str, size: int, straight: bool, define: Define
-) -> Code:
-    """The block as function `name(tape, data, lengths of all axes but the first, data, ...)`.
+class BlockText:
+    """The text of a block: a function `name(tape, data, lengths of all axes but the first, data, ...)`.
 
     `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`; `size` is how many
     statements one LLVM function gets. Those of a `straight` block, which runs once, are translated as they stand.
+    `slots` says where on the tape its scalars are.
     """
-    body = side_by_side(block.body)
-    chunks = [body[k : k + size] for k in range(0, len(body), size)]
-    crossing = [n for chunk in chunks for n in read_first(chunk).values()]
-    slots = {n: k for k, n in enumerate(dict.fromkeys(n.name for n in (*block.reads, *block.writes, *crossing)))}
-    params = [f"{pointer.format('double')} noalias %tape"]
-    arrays = {a.name: f"%a{k}" for k, a in enumerate(block.arrays)}
-    for a, rank in zip(block.arrays, ranks, strict=True):
-        data = arrays[a.name]
-        params += [f"{pointer.format(STORED[a.type])} {data}", *(f"i64 {data}.{k}" for k in range(1, rank))]
-    arguments = ", ".join(p.replace(" noalias", "") for p in params)
-    operations = _Operations(name, define)
-    called: dict[Vectors, None] = {}
-    texts = []
-    attributes = "noinline optnone" if straight else "noinline"
-    for k, chunk in enumerate(chunks):
-        function = _Function(slots, arrays, pointer, operations)
-        written = function.body(chunk)
+
+    def __init__(
+        self, block: Block, name: str, ranks: Sequence[int], pointer: str, size: int, straight: bool, define: Define
+    ) -> None:
+        self.name, self.pointer = name, pointer
+        self.attributes = "noinline optnone nounwind" if straight else "noinline nounwind"
+        body = side_by_side(block.body)
+        self.chunks = [body[k : k + size] for k in range(0, len(body), size)]
+        crossing = [n for chunk in self.chunks for n in read_first(chunk).values()]
+        names = dict.fromkeys(n.name for n in (*block.reads, *block.writes, *crossing))
+        self.slots = {n: k for k, n in enumerate(names)}
+        params = [f"{pointer.format('double')} noalias %tape"]
+        self.arrays = {a.name: f"%a{k}" for k, a in enumerate(block.arrays)}
+        for a, rank in zip(block.arrays, ranks, strict=True):
+            data = self.arrays[a.name]
+            params += [f"{pointer.format(STORED[a.type])} {data}", *(f"i64 {data}.{k}" for k in range(1, rank))]
+        self.params = ", ".join(params)
+        self.operations = _Operations(name, define)
+        self.called: dict[Vectors, None] = {}
+
+    def parts(self, together: int) -> Iterator[str]:
+        """Its functions, so many at a time, with declarations of what they call."""
+        for first in range(0, len(self.chunks), together):
+            declared: dict[str, None] = {}
+            functions = []
+            for k, chunk in enumerate(self.chunks[first : first + together], first):
+                calls, text = self._function(f"{self.name}.{k}", chunk)
+                declared |= dict.fromkeys(calls)
+                functions.append(text)
+            yield "\n\n".join([*declared, *functions])
+
+    def whole(self) -> str:
+        """The function that calls the others."""
+        names = [f"{self.name}.{k}" for k in range(len(self.chunks))]
+        arguments = self.params.replace(" noalias", "")
+        declared = [f'declare void @"{name}"({arguments})' for name in names]
+        calls = [f'call void @"{name}"({arguments})' for name in names]
+        head = f'define void @"{self.name}"({self.params}) nounwind {{'
+        return "\n".join([*declared, head, *calls, "ret void", "}"])
+
+    def vectors(self) -> str:
+        """The functions by which the parts so far call operations on vectors, if they do."""
+        if not self.called:
+            return ""
+        operations = [_declaration(o) for o in self.operations.long.values()]
+        return "\n\n".join([*operations, *(vectors.definition(self.pointer) for vectors in self.called), LOOP])
+
+    def _function(self, name: str, chunk: Sequence[Plain]) -> tuple[list[str], str]:
+        """Declarations of what the function of these statements calls, and the function."""
+        function = _Function(self.slots, self.arrays, self.pointer, self.operations)
+        written, vectors = function.body(chunk), list[Vectors]()
         if function.may_be_reordered:
             lines, vectors = batched(written)
-            called |= dict.fromkeys(vectors)
+            self.called |= dict.fromkeys(vectors)
         else:
             lines = [line.text for line in written]
-        table, loads = _loaded(f"{name}.{k}.constants", function.constants, pointer)
-        head = f'define internal void @"{name}.{k}"({", ".join(params)}) {attributes} nounwind {{'
-        texts.append("\n".join([table, head, *loads, *lines, "ret void", "}"]))
-    calls = [f'call void @"{name}.{k}"({arguments})' for k in range(len(chunks))]
-    texts.append("\n".join([f'define void @"{name}"({", ".join(params)}) nounwind {{', *calls, "ret void", "}"]))
-    texts += [_declaration(o) for o in operations.known.values()]
-    texts += [vectors.declaration() for vectors in called]
-    defined = [*(_declaration(o) for o in operations.long), *(vectors.definition(pointer) for vectors in called)]
-    return Code("\n\n".join(texts), "\n\n".join([*defined, LOOP]), slots)
+        table, loads = _loaded(f"{name}.constants", function.constants, self.pointer)
+        declared = [*map(_declaration, function.operations_called.values()), *(v.declaration() for v in vectors)]
+        head = f'define void @"{name}"({self.params}) {self.attributes} {{'
+        return declared, "\n".join([table, head, *loads, *lines, "ret void", "}"])
 
 
 def _loaded(name: str, constants: Mapping[str, str], pointer: str) -> tuple[str, list[str]]:
@@ -115,7 +132,7 @@ class _Operations:
     def __init__(self, block: str, define: Define) -> None:
         self.block, self.define = block, define
         self.known: dict[tuple[object, ...], Operation] = {}
-        self.long: list[Operation] = []
+        self.long: dict[str, Operation] = {}
 
     def of(self, e: Apply) -> Operation:
         """Whole numbers are part of the operation: an exponent of 2 is no function of two arguments."""
@@ -126,7 +143,7 @@ class _Operations:
             name = f"{self.block}.operation{len(self.known) + 1}"
             o = self.known[key] = Operation(name, params, Apply(e.op, args, e.type))
             if self.define(o) and {e.type, *(p.type for p in params)} == {"float"}:
-                self.long.append(o)
+                self.long[name] = o
         return self.known[key]
 
 
@@ -149,6 +166,7 @@ class _Function:
         self.fixed = False
         self.fetched: set[str] = set()
         self.constants: dict[str, str] = {}
+        self.operations_called: dict[str, Operation] = {}
 
     def body(self, chunk: Sequence[Plain]) -> list[Line]:
         last = {s.target.name: s for s in chunk if isinstance(s.target, Name)}
@@ -315,11 +333,12 @@ class _Function:
 
     def _call(self, e: Apply) -> str:
         operation = self.operations.of(e)
+        self.operations_called[operation.name] = operation
         given = [a for a in e.args if not _is_whole(a)]
         operands = [self._value(a, _type(a)) for a in given]
         arguments = ", ".join([f"{TYPES[_type(a)]} {x}" for a, x in zip(given, operands, strict=True)])
         text = f'call {TYPES[e.type]} @"{operation.name}"({arguments})'
-        if operation not in self.operations.long:
+        if operation.name not in self.operations.long:
             return self._register(text, *operands)
         return self._register(f"{text} noinline", *operands, call=(operation.name, arguments))
 

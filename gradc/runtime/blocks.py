@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from gradc.emit.llvm import SIZE, Code, Operation, print_block
+from gradc.emit.llvm import SIZE, BlockText, Operation
 from gradc.loops import Block, Name
 
 LONG = 20
@@ -15,20 +15,23 @@ LONG = 20
 FULLY = 3
 """LLVM's level for operations: they are short, and all that a long program does."""
 
+TOGETHER = 8
+"""Functions of a block that LLVM is given at once: it waits for Python's lock between."""
+
 Compile = Callable[[Operation], Any]
 """From a scalar function to Numba's dispatcher of it."""
 
 
-def callable_block(block: Block, straight: bool, compiled: Compile) -> Any:
+def callable_block(block: Block, straight: bool, compiled: Compile, apart: list[bytes] | None) -> Any:
     """What Numba's code calls as `block.name`, with the block's scalars and arrays, for the scalars it writes.
 
-    A `straight` block runs once a call.
+    A `straight` block runs once a call. Its object code is added to what is `apart`, if that is not None.
     """
     from numba.extending import intrinsic
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         with optimised(FULLY):  # the operations, whatever is made of the code around
-            return _Call(block, straight, compiled, context, builder).made(sig, args[0])
+            return _Call(block, straight, compiled, apart, context, builder).made(sig, args[0])
 
     @intrinsic
     def call(typing: Any, *given: Any) -> Any:
@@ -75,14 +78,17 @@ def optimised(level: int) -> Iterator[None]:
 class _Call:
     """The call of one block in the code of a function: scalars onto a tape, the block's function, scalars off it."""
 
-    def __init__(self, block: Block, straight: bool, compiled: Compile, context: Any, builder: Any) -> None:
+    def __init__(
+        self, block: Block, straight: bool, compiled: Compile, apart: list[bytes] | None, context: Any, builder: Any
+    ) -> None:
         from llvmlite import ir
 
-        self.block, self.straight, self.compiled = block, straight, compiled
+        self.block, self.straight, self.compiled, self.apart = block, straight, compiled, apart
         self.context, self.builder = context, builder
         self.name = f"{builder.function.name}.{block.name}"
-        self.library = context.codegen().create_library(f"{self.name}.operations")
-        self.operations = self.library.create_ir_module(self.library.name)
+        self.code = context.active_code_library
+        self.short: list[Any] = []
+        self.long: list[Any] = []
         self.word, self.double = ir.IntType(64), ir.DoubleType()
         self.ir = ir
 
@@ -91,10 +97,14 @@ class _Call:
         kinds = sig.args[0].types[len(self.block.reads) :]
         pointer = str(self.double.as_pointer()).replace("double", "{}")
         ranks = [kind.ndim for kind in kinds]
-        code = print_block(self.block, self.name, ranks, pointer, SIZE, self.straight, self._define)
-        self._link(code)
-        with self._tape(len(code.slots)) as tape:
-            results = self._called(code, tape, sig, values)
+        text = BlockText(self.block, self.name, ranks, pointer, SIZE, self.straight, self._define)
+        if self.apart is None:
+            self._link(text)
+        else:
+            self.apart += self._objects(text)
+        self.code._final_module.link_in(self._parsed(text.whole()))
+        with self._tape(len(text.slots)) as tape:
+            results = self._called(text.slots, tape, sig, values)
         return self.context.make_tuple(self.builder, sig.return_type, results)
 
     @contextmanager
@@ -129,12 +139,12 @@ class _Call:
         made.linkage, made.initializer = "internal", self.ir.Constant(kind, None)
         return made
 
-    def _called(self, code: Code, tape: Any, sig: Any, values: list[Any]) -> list[Any]:
+    def _called(self, slots: Mapping[str, int], tape: Any, sig: Any, values: list[Any]) -> list[Any]:
         """What the block writes for these values of its scalars and arrays."""
         block, builder, count = self.block, self.builder, len(self.block.reads)
 
         def place(n: Name) -> Any:
-            return builder.gep(tape, [self.ir.Constant(self.word, code.slots[n.name])])
+            return builder.gep(tape, [self.ir.Constant(self.word, slots[n.name])])
 
         for n, value in zip(block.reads, values[:count], strict=True):
             builder.store(self._to_word(value, n.type), place(n))
@@ -160,38 +170,70 @@ class _Call:
 
     def _define(self, operation: Operation) -> bool:
         """A function of the operation's name that calls what Numba makes of its Python text; whether that is long."""
-        context, module = self.context, self.operations
+        context = self.context
         kinds = tuple(_numba(p.type) for p in operation.params)
         dispatcher = self.compiled(operation)
         dispatcher.compile(kinds)
         compiled = dispatcher.overloads[kinds]
-        self.library.add_linking_library(compiled.library)
+        body = compiled.library.get_function(compiled.fndesc.llvm_func_name)
+        long = sum(1 for block in body.blocks for _ in block.instructions) > LONG
+        library = context.codegen().create_library(operation.name)
+        library.enable_object_caching()
+        module = library.create_ir_module(operation.name)
         wanted = _numba(operation.value.type)
         own = self.ir.FunctionType(context.get_value_type(wanted), [context.get_value_type(k) for k in kinds])
         function = self.ir.Function(module, own, operation.name)
+        if not long:
+            function.attributes.add("alwaysinline")
         builder = self.ir.IRBuilder(function.append_basic_block("entry"))
         callee = context.declare_function(module, compiled.fndesc)
         found = compiled.signature.return_type
         _, result = context.call_conv.call_function(builder, callee, found, kinds, function.args)
         builder.ret(context.cast(builder, result, found, wanted))
-        body = compiled.library.get_function(compiled.fndesc.llvm_func_name)
-        long = sum(1 for block in body.blocks for _ in block.instructions) > LONG
-        if not long:
-            function.attributes.add("alwaysinline")
+        library.add_ir_module(module)
+        library.add_linking_library(compiled.library)
+        (self.long if long else self.short).append(library)
         return long
 
-    def _link(self, code: Code) -> None:
+    def _link(self, text: BlockText) -> None:
         """Adds the block to the code around it, and its operations, which have been through LLVM's passes by then."""
-        if self.operations.functions:
-            self.library.add_ir_module(self.operations)
-            self.library.add_llvm_module(self._parsed(code.vectors))
-            self.context.active_code_library.add_linking_library(self.library)
-        self.context.active_code_library._final_module.link_in(self._parsed(code.text))
+        for part in text.parts(TOGETHER):
+            self.code._final_module.link_in(self._parsed(part))
+        for library in (*self.short, *self.long, *self._vectors(text)):
+            self.code.add_linking_library(library)
+
+    def _objects(self, text: BlockText) -> list[bytes]:
+        """Object code of the block, made of each part while the next one is written, and of its long operations."""
+        from gradc.runtime.translate import Translator, load
+
+        codegen = self.context.codegen()
+        with Translator(codegen) as translator:
+            for part in text.parts(TOGETHER):
+                translator.add(self._headed(part), [short._get_module_for_linking() for short in self.short])
+            libraries = [*self.long, *self._vectors(text)]
+            for library in libraries:
+                library._ensure_finalized()
+            made = translator.made()
+        load(codegen, made)  # what they call is there by now
+        return [*made, *(library._get_compiled_object() for library in libraries)]
+
+    def _vectors(self, text: BlockText) -> list[Any]:
+        """The functions by which the block calls long operations on vectors, as a library."""
+        functions = text.vectors()
+        if not functions:
+            return []
+        library = self.context.codegen().create_library(f"{self.name}.vectors")
+        library.enable_object_caching()
+        library.add_llvm_module(self._parsed(functions))
+        for operation in self.long:
+            library.add_linking_library(operation)
+        return [library]
 
     def _parsed(self, text: str) -> Any:
         from llvmlite import binding
 
+        return binding.parse_assembly(self._headed(text))
+
+    def _headed(self, text: str) -> str:
         own = self.builder.module
-        return binding.parse_assembly(
-            f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n{text}'
-        )
+        return f'target triple = "{own.triple}"\ntarget datalayout = "{own.data_layout}"\n{text}'

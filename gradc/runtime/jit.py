@@ -136,15 +136,17 @@ class Compiled:
             return jit(loaded._operation)
 
         straight = not routine.has_loops  # there LLVM finds next to nothing to do better
+        apart: list[bytes] | None = [] if blocks and straight and (objects.loadable() or not self.cached) else None
         for block in blocks:
-            setattr(loaded, block.name, callable_block(block, straight, operation))
+            setattr(loaded, block.name, callable_block(block, straight, operation, apart))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
         with indexing.from_the_start(), whole_vectors(), optimised(0) if blocks and straight else nullcontext():
-            compiled: Any = numba.njit(signature, cache=self.cached, **options)(getattr(loaded, name))
+            kept = self.cached and apart is None  # Numba would keep a part
+            compiled: Any = numba.njit(signature, cache=kept, **options)(getattr(loaded, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]
         (result,) = compiled.overloads.values()
-        data = objects.dump(result) if self.cached else None
+        data = objects.dump(result, apart or ()) if self.cached else None
         if data is not None:
             cache.write(self.name, name, data)
         entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch

@@ -19,6 +19,7 @@ def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
     runtime = (
         "blocks.py",
+        "translate.py",
         "extremes.py",
         "indexing.py",
         "storage.py",
@@ -32,7 +33,7 @@ def sources(fast: bool) -> list[str]:
         "algebra.py",
     )
     own = [Path(__file__).with_name(name) for name in runtime]
-    own += [Path(emit.__file__).with_name(name) for name in ("blocks.py", "llvm.py", "batches.py")]
+    own += [Path(emit.__file__).with_name(name) for name in ("blocks.py", "pairs.py", "llvm.py", "batches.py")]
     return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
 
 

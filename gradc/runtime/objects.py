@@ -13,7 +13,8 @@ import json
 import pickle
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,18 @@ SYMBOL = struct.Struct("<IBBHQQ")
 """An entry of an ELF symbol table: name, info, other, section, value, size."""
 
 
-def dump(result: Any) -> bytes | None:
-    """A compile result of Numba's as bytes for `load`. None if it cannot be loaded so: not ELF, or constants other
-    than dtypes, or Numba has kept no object code, or keeps it elsewhere than the versions known here.
+def loadable() -> bool:
+    """Whether this system's object code is of the kind that is kept here: ELF."""
+    from llvmlite import binding
+
+    return bool(binding.get_object_format() == "ELF")
+
+
+def dump(result: Any, apart: Sequence[bytes]) -> bytes | None:
+    """A compile result of Numba's as bytes for `load`, with object code that was made apart.
+
+    None if it cannot be loaded so: not ELF, or constants other than dtypes, or Numba has kept no object code, or keeps
+    it elsewhere than the versions known here.
     """
     try:
         code: bytes = result.library._get_compiled_object()
@@ -38,13 +48,16 @@ def dump(result: Any) -> bytes | None:
     dtypes = all(isinstance(c, np.dtype) for consts in environments.values() for c in consts)
     if result.reload_init or not dtypes or not code.startswith(b"\x7fELF\x02\x01"):
         return None
+    codes = [code, *apart]
+    defined, undefined = (set[str]().union(*names) for names in zip(*map(_symbols, codes), strict=True))
     head = {
+        "sizes": [len(code) for code in codes],
         "wrapper": wrapper,
         "environment": result.environment.env_name,
         "environments": {name: [c.str for c in consts] for name, consts in environments.items()},
-        "symbols": sorted(_undefined(code)),
+        "symbols": sorted(undefined - defined),
     }
-    return json.dumps(head).encode() + b"\n" + code
+    return b"".join([json.dumps(head).encode(), b"\n", *codes])
 
 
 def load(data: bytes, name: str) -> Callable[..., Any]:
@@ -54,13 +67,14 @@ def load(data: bytes, name: str) -> Callable[..., Any]:
     """
     from llvmlite import binding
 
-    line, _, code = data.partition(b"\n")
+    line, _, rest = data.partition(b"\n")
     head = json.loads(line)
     engine = _engine()  # makes the symbols of the process known
     missing = [s for s in head["symbols"] if not binding.address_of_symbol(s) and not _define(s)]
     if missing:
         raise LookupError(f"symbols {', '.join(missing)}")
-    engine.add_object_file(binding.ObjectFileRef.from_data(code))
+    for end, size in zip(accumulate(head["sizes"]), head["sizes"], strict=True):
+        engine.add_object_file(binding.ObjectFileRef.from_data(rest[end - size : end]))
     engine.finalize_object()
     dynfunc = extension("numba._dynfunc")
     environments = {}
@@ -76,15 +90,17 @@ def load(data: bytes, name: str) -> Callable[..., Any]:
     return function
 
 
-def _undefined(code: bytes) -> Iterator[str]:
-    """Names of the symbols that an object file takes from elsewhere."""
+def _symbols(code: bytes) -> tuple[set[str], set[str]]:
+    """Names of the symbols that an object file defines, and of those it takes from elsewhere."""
     from llvmlite import binding
 
     sections = {s.name(): s.data() for s in binding.ObjectFileRef.from_data(code).sections()}
     names = sections[b".strtab"]
+    found: tuple[set[str], set[str]] = set(), set()
     for start, _, _, section, _, _ in SYMBOL.iter_unpack(sections[b".symtab"]):
-        if start and not section:
-            yield names[start : names.index(b"\0", start)].decode()
+        if start:
+            found[not section].add(names[start : names.index(b"\0", start)].decode())
+    return found
 
 
 def _engine() -> Any:
