@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, overload
 
 from gradc.collector import paused, tidy
-from gradc.derive import derive
 from gradc.errors import ParseError, Source, Span, UnsupportedError
-from gradc.frontends import function as python
-from gradc.frontends import text as frontend
 from gradc.frontends.symbolic import Symbolic, is_sympy, symbolic
 from gradc.function import Function
 from gradc.program import Program
+from gradc.runtime import recall
+
+if TYPE_CHECKING:  # the pipeline is imported when it is started: not for a function that the cache has
+    from gradc.derive import Derived
+    from gradc.frontends.function import PythonProgram
 
 
 class Options(TypedDict, total=False):
@@ -72,22 +74,37 @@ def compile(
 
 
 def restore(origin: Origin, options: dict[str, Any]) -> Function:
-    """A Function from its source and checked options."""
+    """A Function from its source and checked options; with what the cache has of it from an earlier process."""
+    may_be_kept = options["cache"] and options["backend"] == "numba" and not isinstance(origin, Symbolic)
+    kept = recall.name(repr(origin), options) if may_be_kept else None
+    outline = recall.outline(kept) if kept else None
+    if outline is not None:
+        return Function(outline, lambda: _derived(origin, options), origin, options, restore, kept)
+    return Function.of(_derived(origin, options), origin, options, restore, kept)
+
+
+def _derived(origin: Origin, options: dict[str, Any]) -> Derived:
+    from gradc.derive import derive
+
     tidy()
     with paused():
-        program = _program(origin)
-        derived = derive(program, options["wrt"])
-    return Function(derived, origin, options, restore)
+        return derive(_program(origin), options["wrt"])
 
 
 def _program(origin: Origin) -> Program:
     if isinstance(origin, Symbolic):
         return origin.program()
-    return python.program(origin) if isinstance(origin, python.PythonProgram) else parse(*origin[::-1])
+    if isinstance(origin, tuple):
+        return parse(*origin[::-1])
+    from gradc.frontends import function
+
+    return function.program(origin)
 
 
 def parse(text: str, name: str = "<text>") -> Program:
     """A program or a plain expression. Raises ParseError, ShapeError or UnsupportedError."""
+    from gradc.frontends import text as frontend
+
     if name == EXPRESSION and not frontend.is_expression(text, name):
         raise ParseError("expected one expression", Span(Source(name, text), 1, 1), "declarations go into a program")
     if name == EXPRESSION:
@@ -98,7 +115,9 @@ def parse(text: str, name: str = "<text>") -> Program:
 def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
     """(name, text) of a source, or a function by its text."""
     if callable(source):
-        return python.read(source)
+        from gradc.frontends import function
+
+        return function.read(source)
     named = isinstance(source, str) and source.endswith(".gradc") and not {"\n", "\0"} & set(source)
     if isinstance(source, os.PathLike) or named:
         data = Path(source).read_bytes()
@@ -136,6 +155,6 @@ def _checked(**options: Any) -> dict[str, Any]:
     return options
 
 
-Origin = tuple[str, str] | python.PythonProgram | Symbolic
+Origin: TypeAlias = "tuple[str, str] | PythonProgram | Symbolic"
 """What a Function is made of again from a pickle: (name, text), a function by its text, or a SymPy expression."""
 EXPRESSION, TEXT = "<expression>", "<text>"

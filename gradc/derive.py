@@ -13,7 +13,8 @@ from gradc.build import Builder
 from gradc.errors import UnsupportedError, did_you_mean
 from gradc.ir import Node, reachable
 from gradc.loops import Routine
-from gradc.program import Program, Value
+from gradc.outline import outline
+from gradc.program import Outline, Program, Value
 from gradc.rewrite import condense, share_exponentials, stabilise, without_stops
 from gradc.schedule.names import LIBRARY, spelling
 from gradc.schedule.plan import routine
@@ -32,6 +33,10 @@ class Derived(Struct, frozen=True, dict=True):
         """All nodes of value and gradient, in topological order."""
         roots = [self.value, *(self.gradient or {}).values()]
         return reachable(v.node for v in roots)
+
+    @cached_property
+    def outline(self) -> Outline:
+        return outline(self.program, self.nodes, self.wrt, self.gradient is not None)
 
     @cached_property
     def spelling(self) -> dict[str, str]:

@@ -7,25 +7,27 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from gradc.batch import batch
-from gradc.check import Report, check_gradient
 from gradc.collector import paused
-from gradc.derive import Derived
-from gradc.emit.python import Module, emit
 from gradc.errors import InputError, UnsupportedError
 from gradc.extents import Index
 from gradc.ir import Node, format_graph, reachable
-from gradc.loops import Routine
-from gradc.program import Input, Program
+from gradc.program import Input, Outline, Program
+from gradc.runtime import recall
 from gradc.runtime.inputs import Inputs
-from gradc.runtime.jit import Compiled, Settings, python
-from gradc.scipy_bridge import Problem
 from gradc.version import VERSION
+
+if TYPE_CHECKING:  # what makes a function is imported where that is needed: not for one that the cache has
+    import numpy.typing as npt
+
+    from gradc.check import Report
+    from gradc.derive import Derived
+    from gradc.emit.python import Module
+    from gradc.loops import Routine
+    from gradc.scipy_bridge import Problem
 
 OUT = "make it with empty_gradient(...)"
 SINGLE_RTOL = 1e-3
@@ -61,14 +63,38 @@ class Function:
     once. Every call raises InputError, naming the input, for inputs that are missing, misshapen or not numbers.
     """
 
-    def __init__(self, derived: Derived, origin: Any, options: dict[str, Any], restore: Restore) -> None:
-        """`restore(origin, options)` makes the function again, from a pickle."""
-        self._derived, self._origin, self._options, self._restore = derived, origin, options, restore
+    def __init__(
+        self,
+        outline: Outline,
+        derive: Callable[[], Derived],
+        origin: Any,
+        options: dict[str, Any],
+        restore: Restore,
+        kept: str | None = None,
+    ) -> None:
+        """`derive()` is asked for what calls do not need, or for what no earlier process has `kept` under this name.
+
+        `restore(origin, options)` makes the function again, from a pickle.
+        """
+        self._outline, self._derive, self._kept = outline, derive, kept
+        self._origin, self._options, self._restore = origin, options, restore
         self._lock = threading.RLock()
-        self._inputs = Inputs(derived.program, derived.nodes, self.dtype)
-        self._gradient_type = _named_tuple(derived.wrt)
+        self._inputs = Inputs(outline, self.dtype)
+        self._gradient_type = _named_tuple(outline.wrt)
         self._mapped: dict[frozenset[str], Function] = {}
         self._routines: dict[str, Routine] = {}
+
+    @classmethod
+    def of(
+        cls, derived: Derived, origin: Any, options: dict[str, Any], restore: Restore, kept: str | None = None
+    ) -> Function:
+        """The function of a derived program."""
+        return cls(derived.outline, lambda: derived, origin, options, restore, kept)
+
+    @cached_property
+    def _derived(self) -> Derived:
+        with self._lock:
+            return self._derive()
 
     # evaluation
 
@@ -111,6 +137,8 @@ class Function:
         There is a value and a gradient for each row: `values` has the shape (rows,), every field of the gradient the
         shape (rows, ...), also by what is shared. Raises UnsupportedError for array results.
         """
+        from gradc.batch import batch
+
         self._check_gradient()
         values = self._inputs.bind(args, inputs)
         pairs = zip(self.signature, values, strict=True)
@@ -122,7 +150,7 @@ class Function:
         with self._lock:
             if batched not in self._mapped:
                 derived = batch(self._derived, batched)
-                self._mapped[batched] = Function(derived, self._origin, self._options, self._restore)
+                self._mapped[batched] = Function.of(derived, self._origin, self._options, self._restore)
         return self._mapped[batched].value_and_grad(*values)
 
     def check(self, /, *args: Any, seed: int = 0, **inputs: Any) -> Report:
@@ -131,6 +159,8 @@ class Function:
         A float32 gradient is compared, to three digits, with differences of the loss in float64: those of a loss in
         float32 have no digits to spare.
         """
+        from gradc.check import check_gradient
+
         if not isinstance(seed, int) or seed < 0:
             raise InputError(f"seed: expected an integer from 0 on, given {seed!r}")
         values = self._inputs.ready(args, inputs)
@@ -138,7 +168,7 @@ class Function:
         gradient = dict(zip(self.wrt, self.grad(*values), strict=True))
         if self.dtype == "float64":
             return check_gradient(lambda point: float(self(**point)), gradient, named, self.wrt, seed=seed)
-        wide = Function(self._derived, self._origin, self._options | {"dtype": "float64"}, self._restore)
+        wide = Function.of(self._derived, self._origin, self._options | {"dtype": "float64"}, self._restore)
         method = "central differences in float64"
         return check_gradient(
             lambda point: float(wide(**point)), gradient, named, self.wrt, seed=seed, rtol=SINGLE_RTOL, method=method
@@ -149,6 +179,8 @@ class Function:
 
         `fixed` gives the data; params given there are where `x0` starts, others start at their default, or at 0.
         """
+        from gradc.scipy_bridge import Problem
+
         return Problem(self.value_and_grad, self.program, self.wrt, fixed)
 
     # looking inside
@@ -165,12 +197,12 @@ class Function:
     @property
     def wrt(self) -> tuple[str, ...]:
         """The names the loss is differentiated by."""
-        return self._derived.wrt
+        return self._outline.wrt
 
     @property
     def signature(self) -> tuple[Input, ...]:
         """The declared inputs: name, kind, shape, default."""
-        return self.program.inputs
+        return self._outline.inputs
 
     @property
     def graph(self) -> GraphView:
@@ -195,6 +227,8 @@ class Function:
 
     def _emitted(self, *names: str) -> Module:
         """A module with these entry points."""
+        from gradc.emit.python import emit
+
         with self._lock, paused():
             routines = [self._routine(name) for name in names]
             p = self.program
@@ -225,10 +259,19 @@ class Function:
         """An entry point to call. What it does not need is neither scheduled nor printed."""
         o = self._options
         with self._lock, paused():
+            found = recall.entry(self._kept, name) if self._kept else None
+            if found is not None:
+                return found
+            from gradc.runtime.jit import Compiled, Settings, python
+
             if o["backend"] == "python":
                 return python(self._module)[name]
             settings = Settings(o["cache"], o["fast_math_library"], None if o["threads"] == "auto" else o["threads"])
-            return Compiled(self._emitted(name), self.signature, settings, VERSION).entry(name)
+            compiled = Compiled(self._emitted(name), self.signature, settings, VERSION)
+            entry = compiled.entry(name)
+            if self._kept:
+                recall.keep(self._kept, self._outline, name, compiled.code)
+            return entry
 
     @cached_property
     def _value(self) -> Callable[..., Any]:
@@ -241,7 +284,7 @@ class Function:
 
     def _check_gradient(self) -> None:
         """Raises UnsupportedError if the result has no gradient."""
-        if self._derived.gradient is None:
+        if not self._outline.has_gradient:
             shape = ", ".join(str(a.extent) if isinstance(a, Index) else "1" for a in self._derived.value.axes)
             raise UnsupportedError(
                 f"the result has shape ({shape}): only a number has a gradient", hint="reduce it: sum(...), mean(...)"

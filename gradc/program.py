@@ -129,6 +129,20 @@ class Program(Struct):
                     yield name, i.name, axis
 
 
+class Outline(Struct, frozen=True):
+    """What a call needs to know of a program: its inputs, what must hold for them, what it is differentiated by.
+
+    `requirements` are checked against the sizes of each call; `ranges` are index inputs and the lengths they must be
+    below. `has_gradient` says whether the result is a number.
+    """
+
+    inputs: tuple[Input, ...]
+    requirements: tuple[Requirement, ...]
+    ranges: tuple[tuple[str, Poly], ...]
+    wrt: tuple[str, ...]
+    has_gradient: bool
+
+
 def axes_of(shape: tuple[Poly, ...]) -> tuple[Index, ...]:
     """The canonical indices of an array: the k-th axis of a length always has the k-th index of that length."""
     seen: dict[Poly, int] = {}

@@ -311,14 +311,14 @@ def test_new(run: Run) -> None:
 
 def test_cache(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path / "kept"))
-    assert run("cache").out == f"{tmp_path / 'kept'}\n0 programs, 0 bytes\n"
+    assert run("cache").out == f"{tmp_path / 'kept'}\n0 entries, 0 bytes\n"
     assert run("eval", "-e", "x", "--at", "x=1").code == 0
     directory, amount = run("cache").out.splitlines()
     assert directory == str(tmp_path / "kept")
-    assert amount.startswith("1 program, ")
+    assert amount.startswith("2 entries, ")
     assert amount.endswith(" kB")
     assert run("cache", "--clear").out == f"{directory}\ndeleted {amount}\n"
-    assert run("cache").out == f"{directory}\n0 programs, 0 bytes\n"
+    assert run("cache").out == f"{directory}\n0 entries, 0 bytes\n"
 
 
 # mistakes

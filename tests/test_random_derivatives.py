@@ -58,7 +58,7 @@ def with_directions(program: Program) -> Program:
 
 
 def derived_again(first: Function) -> Function:
-    return Function(along(first._derived), first._origin, first._options, first._restore)
+    return Function.of(along(first._derived), first._origin, first._options, first._restore)
 
 
 def check(program: Program) -> None:

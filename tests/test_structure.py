@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gradc"
 FLOORS = {
     0: ("errors", "kinds", "extents", "division", "ops", "version", "resources", "collector"),
-    1: ("ir", "numerics", "algebra", "build", "bounds", "linear", "pieces", "program", "evaluate", "kinks"),
+    1: ("ir", "numerics", "algebra", "build", "bounds", "linear", "pieces", "program", "outline", "evaluate", "kinks"),
     2: ("lower",),
     3: ("rewrite", "autodiff"),
     4: ("frontends", "loops", "count", "schedule", "derive", "batch"),

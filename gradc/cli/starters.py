@@ -45,7 +45,7 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete it.")] = F
     """Print where compiled code is kept, and how much there is."""
     count, size = compiled.usage()
     output.line(str(compiled.directory()))
-    what = f"{count} program{'' if count == 1 else 's'}, {_size(size)}"
+    what = f"{count} {'entry' if count == 1 else 'entries'}, {_size(size)}"
     if clear:
         compiled.clear()
         what = f"deleted {what}"

@@ -31,7 +31,12 @@ def directory() -> Path:
 
 def digest(parts: Sequence[str]) -> str:
     """The name of an entry: a hash of the texts it is made from and of the machine."""
-    return hashlib.sha256("\0".join([*parts, *_machine()]).encode()).hexdigest()[:32]
+    return hashed([*parts, *_machine()])
+
+
+def hashed(parts: Sequence[str]) -> str:
+    """The name of an entry that is the same for every machine."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 @functools.cache
@@ -117,7 +122,7 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _part(name: str, part: str) -> Path:
-    return directory() / name / f"gradc_{name}.{part}.o"
+    return directory() / name / f"gradc_{name}.{part}"
 
 
 def temporary(name: str, text: str) -> Path:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from gradc.bounds import in_range, index_input, integer_poly, places_of_bounds
-from gradc.errors import InputError, Span, did_you_mean
-from gradc.extents import ONE, ZERO, Atom, Entry, Index, Poly
-from gradc.ir import Node
-from gradc.program import Input, Program, Provenance, Requirement
+from gradc.errors import InputError, did_you_mean
+from gradc.extents import Atom, Poly
+from gradc.program import Input, Outline, Requirement
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 FITTING = 0x0001 | 0x0100
 """NumPy's flags of an array that compiled code takes as it is: C-ordered and aligned."""
@@ -23,16 +23,13 @@ Accepted = tuple[list[tuple[int, ...]] | None, dict[Atom, Any], list[tuple[int, 
 class Inputs:
     """Turns what a caller passes into what the compiled code takes, or raises InputError."""
 
-    def __init__(self, program: Program, nodes: Sequence[Node], dtype: str = "float64") -> None:
-        inputs = self.inputs = program.inputs
+    def __init__(self, outline: Outline, dtype: str = "float64") -> None:
+        inputs, required, ranges = outline.inputs, outline.requirements, outline.ranges
+        self.inputs = inputs
         self.names = tuple(i.name for i in inputs)
         self.named = frozenset(self.names)
-        reads = [n for n in nodes if n.op == "read" and n.guard is None]
-        bounds = places_of_bounds(frozenset().union(*(n.indices for n in nodes)))
-        required = dict.fromkeys((*program.requirements, *_positions(reads, bounds, program.provenance)))
         self.requirements = [r for r in required if not (r.left - r.right).entries]
         self.of_elements = [r for r in required if (r.left - r.right).entries]
-        ranges = _index_ranges(reads, bounds)
         self.ranges = [(name, length) for name, length in ranges if not length.entries]
         self.ranges_of_elements = [(name, length) for name, length in ranges if length.entries]
         checked = required or ranges
@@ -189,40 +186,3 @@ def _require(r: Requirement, known: Mapping[Atom, Any]) -> None:
 
 def _shape(i: Input) -> str:
     return f"{i.name}[{', '.join(map(str, i.shape))}]"
-
-
-def _positions(
-    reads: Sequence[Node], bounds: Sequence[tuple[Entry, Index, Poly]], provenance: Provenance
-) -> list[Requirement]:
-    """What must hold for positions that are made of sizes and index scalars alone to be in range."""
-    places: list[tuple[Index, Poly, Span | None]] = []
-    for _, axis, at in bounds:
-        if not at.indices and at.element is None:
-            places.append((axis, at, None))
-    for n in reads:
-        for axis, e in zip(n.axes, n.subscripts, strict=True):
-            poly = integer_poly(e)
-            if poly is not None and in_range(e, axis) == "call" and index_input(e) is None:
-                origin = provenance.origins.get(n)
-                places.append((axis, poly, origin.span if origin else None))
-    found: dict[Requirement, None] = {}
-    for axis, poly, span in places:
-        message = f"index {poly} is out of range for an axis of length {axis.extent}"
-        for high, low in ((poly, ZERO), (axis.extent - ONE, poly)):
-            if not (high - low).is_nonnegative():
-                found[Requirement(high, "at least", low, message, span)] = None
-    return list(found)
-
-
-def _index_ranges(reads: Sequence[Node], bounds: Sequence[tuple[Entry, Index, Poly]]) -> list[tuple[str, Poly]]:
-    """Which index inputs subscript axes of which lengths, where the call can check it beforehand."""
-    found: dict[tuple[str, Poly], None] = {}
-    for _, axis, at in bounds:
-        if at.element is not None:
-            found[at.element.name, axis.extent] = None
-    for n in reads:
-        for axis, e in zip(n.axes, n.subscripts, strict=True):
-            name = index_input(e)
-            if name is not None and in_range(e, axis) == "call":
-                found[name, axis.extent] = None
-    return list(found)

@@ -7,7 +7,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from gradc.emit.llvm import SIZE, Operation
 from gradc.emit.python import Module
 from gradc.loops import Routine
 from gradc.program import Input
-from gradc.runtime import blas, cache, indexing, library, objects, pool
+from gradc.runtime import cache, indexing, library, objects
 from gradc.runtime.blocks import callable_block, optimised
+from gradc.runtime.code import Code
 from gradc.runtime.wide import whole_vectors
 
 FLAGS = frozenset({"reassoc", "contract"})
@@ -81,24 +82,19 @@ class Compiled:
         self.module, self.inputs, self.settings, self.cached = module, inputs, settings, settings.cached
         own = library.sources(settings.fast)
         self.name = cache.digest([module.key, version, f"{settings.limit} {SIZE}", *sorted(FLAGS), *own])
+        has_matrices = any(r.has_matrices for r in module.routines)
+        self.code = Code(self.name, has_matrices, settings.threads if module.kernels else None)
 
     def entry(self, name: str) -> Callable[..., Any]:
         """One entry point. A damaged cache entry is rebuilt."""
         try:
-            return self._in_surroundings(self._loaded(name) or self._compile(name))
+            found = self.code.kept(name) if self.cached else None
+            return found or self.code.in_surroundings(self._compile(name))
         except Exception:  # whatever a damaged file makes Numba raise; what is wrong otherwise is raised again below
             if not self.cached:
                 raise
             cache.remove(self.name)
-            return self._in_surroundings(self._compile(name))
-
-    def _in_surroundings(self, entry: Callable[..., Any]) -> Callable[..., Any]:
-        """The entry point with the threads it may have, its own and those of BLAS."""
-        if any(r.has_matrices for r in self.module.routines):
-            entry = _within(blas.one_thread, entry)
-        if self.module.kernels and self.settings.threads is not None:
-            entry = _within(functools.partial(pool.limited, self.settings.threads), entry)
-        return entry
+            return self.code.in_surroundings(self._compile(name))
 
     def _file(self) -> Path:
         """Where the text is kept; a temporary place if the cache cannot be written to."""
@@ -108,14 +104,6 @@ class Compiled:
             except OSError:
                 self.cached = False
         return cache.temporary(self.name, self.module.text)
-
-    def _loaded(self, name: str) -> Callable[..., Any] | None:
-        """An entry point from the object code in the cache, if there is any for it and this process can load it."""
-        data = cache.read(self.name, name) if self.cached else None
-        try:
-            return objects.load(data, name) if data is not None else None
-        except LookupError:
-            return None
 
     def _compile(self, name: str) -> Callable[..., Any]:
         """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
@@ -148,17 +136,9 @@ class Compiled:
         (result,) = compiled.overloads.values()
         data = objects.dump(result, apart or ()) if self.cached else None
         if data is not None:
-            cache.write(self.name, name, data)
+            cache.write(self.name, f"{name}.o", data)
         entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
         return entry
-
-
-def _within(surroundings: Callable[[], AbstractContextManager[None]], entry: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*values: Any) -> Any:
-        with surroundings():
-            return entry(*values)
-
-    return run
 
 
 def _type(i: Input, dtype: str) -> Any:

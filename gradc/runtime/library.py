@@ -18,6 +18,8 @@ from gradc.runtime import vectors
 def sources(fast: bool) -> list[str]:
     """The text of what is compiled into modules, on which their machine code depends."""
     runtime = (
+        "jit.py",
+        "objects.py",
         "blocks.py",
         "translate.py",
         "extremes.py",

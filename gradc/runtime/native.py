@@ -25,7 +25,7 @@ def kept(name: str, files: Sequence[str], text: Callable[[], str]) -> Any:
     sources = [Path(__file__).with_name(file).read_text(encoding="utf-8") for file in ("native.py", *files)]
     entry = cache.digest([name, *sources])
     try:
-        code = cache.read(entry, name)
+        code = cache.read(entry, f"{name}.o")
     except ValueError:
         cache.remove(entry)
         code = None
@@ -33,7 +33,7 @@ def kept(name: str, files: Sequence[str], text: Callable[[], str]) -> Any:
         code = object_code(text())
         with suppress(OSError):
             cache.entry(entry, f'"""Machine code of gradc itself: {name}."""\n')
-            cache.write(entry, name, code)
+            cache.write(entry, f"{name}.o", code)
     return engine(code)
 
 

@@ -1,0 +1,81 @@
+"""Functions of earlier processes, found by what their user wrote: nothing is parsed, derived or printed for them.
+
+Under a hash of the program, the options and all of gradc's own files, the cache has the outline of a program and, for
+each entry point that was called and each machine, where the machine code is.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradc
+from gradc import resources
+from gradc.program import Outline
+from gradc.runtime import cache
+from gradc.runtime.code import Code
+
+OUTLINE = "outline"
+TEXT = '"""What calls of a program need to know, and where its machine code is."""\n'
+
+
+def name(written: str, options: Mapping[str, Any]) -> str:
+    """What a program is kept under; `written` is all that its user wrote."""
+    return cache.hashed([written, repr(sorted(options.items())), _gradc()])
+
+
+@functools.cache
+def _gradc() -> str:
+    """A hash of all files that take part in making a function."""
+    package = Path(gradc.__file__).parent
+    files = [*sorted(package.rglob("*.py")), *sorted(resources.path("templates").iterdir())]
+    found = hashlib.sha256()
+    for file in files:
+        data = file.read_bytes()
+        found.update(f"{file.name} {len(data)} ".encode() + data)
+    return found.hexdigest()
+
+
+def outline(name: str) -> Outline | None:
+    """The outline kept under this name, if there is one."""
+    data = _read(name, OUTLINE)
+    return None if data is None else pickle.loads(data)
+
+
+def entry(name: str, entry: str) -> Callable[..., Any] | None:
+    """An entry point kept under this name, if this process can load it."""
+    data = _read(name, _place(entry))
+    if data is None:
+        return None
+    code: Code = pickle.loads(data)
+    try:
+        return code.kept(entry)
+    except ValueError:
+        return None
+
+
+def keep(name: str, outline: Outline, entry: str, code: Code) -> None:
+    """Keeps what `outline` and `entry` give a later process, if the cache can be written to."""
+    try:
+        cache.entry(name, TEXT)
+    except OSError:
+        return
+    cache.write(name, OUTLINE, pickle.dumps(outline))
+    cache.write(name, _place(entry), pickle.dumps(code))
+
+
+def _place(entry: str) -> str:
+    return f"{entry}.{cache.digest([])[:8]}"
+
+
+def _read(name: str, part: str) -> bytes | None:
+    """A part of what is kept; what has been damaged goes."""
+    try:
+        return cache.read(name, part)
+    except ValueError:
+        cache.remove(name)
+        return None
