@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -162,26 +164,48 @@ def test_what_another_version_has_kept_is_not_known(
 ) -> None:
     gradc.compile("x: param\nx*x")(3.0)
     if change == "gradc":
-        monkeypatch.setattr(recall, "_gradc", lambda: "another")
+        monkeypatch.setattr(recall, "_files", lambda: "another")
     else:
         monkeypatch.setattr(cache, "_machine", lambda: ("another",))
     assert gradc.compile("x: param\nx*x")(3.0) == 9.0
     assert len(derived) == 2
 
 
-def test_every_file_of_gradc_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of gradc that is taken for the one imported."""
     package = Path(gradc.__file__).parent
-    copy = shutil.copytree(package, tmp_path / "gradc", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(gradc, "__file__", str(copy / "__init__.py"))
-    whole = recall._gradc.__wrapped__()
-    assert whole == recall._gradc.__wrapped__()
+    made = shutil.copytree(package, tmp_path / "gradc", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(gradc, "__file__", str(made / "__init__.py"))
+    monkeypatch.setattr(recall, "IMPORTED", time.time() + 1000)
+    return made
+
+
+def test_every_file_of_files_counts(copy: Path) -> None:
+    whole = recall._files.__wrapped__()
+    assert whole == recall._files.__wrapped__()
     for file in ("algebra.py", "autodiff/reverse.py", "runtime/vectors/exponential.py"):
         text = (copy / file).read_text()
         (copy / file).write_text(text + "\n")
-        assert recall._gradc.__wrapped__() != whole
+        assert recall._files.__wrapped__() not in (whole, None)
         (copy / file).write_text(text)
     (copy / "autodiff/more.py").write_text("")
-    assert recall._gradc.__wrapped__() != whole
+    assert recall._files.__wrapped__() not in (whole, None)
+
+
+@LINUX
+@pytest.mark.parametrize("newer", ["algebra.py", "runtime/vectors/exponential.py"])
+def test_files_changed_since_they_were_imported_tell_nothing(
+    newer: str, copy: Path, place: Path, derived: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that runs what they were before must keep nothing under what they are."""
+    later = time.time() + 2000
+    os.utime(copy / newer, (later, later))
+    monkeypatch.setattr(recall, "_files", recall._files.__wrapped__)
+    for _ in range(2):
+        assert gradc.compile("x: param\nx*x")(3.0) == 9.0
+    assert len(derived) == 2
+    assert not list(place.rglob("*.outline"))
 
 
 @pytest.mark.parametrize("options", [{"cache": False}, {"backend": "python"}], ids=str)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import pickle
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,29 @@ from gradc import resources
 from gradc.program import Outline
 from gradc.runtime import cache
 from gradc.runtime.code import Code
+from gradc.version import VERSION
 
+IMPORTED = time.time()
 OUTLINE = "outline"
 TEXT = '"""What calls of a program need to know, and where its machine code is."""\n'
 
 
-def name(written: str, options: Mapping[str, Any]) -> str:
-    """What a program is kept under; `written` is all that its user wrote."""
-    return cache.hashed([written, repr(sorted(options.items())), _gradc()])
+def name(written: str, options: Mapping[str, Any]) -> str | None:
+    """What a program is kept under; `written` is all that its user wrote. None if nothing can be told of gradc itself."""
+    files = _files()
+    return files and cache.hashed([written, repr(sorted(options.items())), VERSION, files])
 
 
 @functools.cache
-def _gradc() -> str:
-    """A hash of all files that take part in making a function."""
+def _files() -> str | None:
+    """A hash of all files that take part in making a function. None if they are not what this process has imported."""
     package = Path(gradc.__file__).parent
     files = [*sorted(package.rglob("*.py")), *sorted(resources.path("templates").iterdir())]
     found = hashlib.sha256()
     for file in files:
+        times = file.stat()
+        if max(times.st_mtime, times.st_ctime) > IMPORTED:
+            return None
         data = file.read_bytes()
         found.update(f"{file.name} {len(data)} ".encode() + data)
     return found.hexdigest()
