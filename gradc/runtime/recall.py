@@ -27,7 +27,7 @@ TEXT = '"""What calls of a program need to know, and where its machine code is."
 
 
 def name(written: str, options: Mapping[str, Any]) -> str | None:
-    """What a program is kept under; `written` is all that its user wrote. None if nothing can be told of gradc itself."""
+    """What a program is kept under; `written` is all that its user wrote. None if this process keeps nothing."""
     files = _files()
     return files and cache.hashed([written, repr(sorted(options.items())), VERSION, files])
 
