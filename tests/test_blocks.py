@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -419,6 +420,38 @@ def test_text_that_is_wrong_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(RuntimeError, match="expected instruction opcode"):
         gradc.compile(chain(400), cache=False).value_and_grad([0.3, -0.2, 0.7], 0.4)
     assert not [t for t in threading.enumerate() if t.name.startswith("gradc-translate")]
+
+
+ENDING = """
+import {module}, gradc
+text = "x: param\\nt0 = x\\n" + "".join(f"t{{k + 1}} = sin(t{{k}})*x + {{k}}\\n" for k in range(400)) + "t400"
+def work():
+    print("result", gradc.compile(text, cache=False)(0.5) > 399)
+{begin}
+"""
+
+
+@pytest.mark.parametrize("begin", ["atexit.register(work)", "threading.Thread(target=work).start()"])
+def test_long_programs_are_compiled_while_the_interpreter_ends(begin: str, tmp_path: Path) -> None:
+    code = ENDING.format(module=begin.split(".")[0], begin=begin)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "GRADC_CACHE_DIR": str(tmp_path)},
+    )
+    assert (done.stdout, done.stderr) == ("result True\n", "")
+
+
+def test_long_programs_are_compiled_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    point = [0.3, -0.2, 0.7, 0.4]
+    expected = _bits(gradc.compile(chain(400), cache=False), point)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert _bits(gradc.compile(chain(400), cache=False), point) == expected
 
 
 def test_calls_at_once_have_tapes_of_their_own() -> None:

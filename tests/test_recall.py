@@ -238,6 +238,30 @@ def test_what_is_damaged_is_made_again(damaged: str, damage: str, place: Path, d
     assert len(derived) == 2 or damage == "gone"
 
 
+@LINUX
+@pytest.mark.parametrize("part", ["*.outline", "*.value_and_grad.????????", "*.value_and_grad.o"])
+def test_parts_of_another_program_are_not_taken(part: str, place: Path) -> None:
+    texts = ["x: param\nsin(x)*x + 1", "x: param[2]\nsum(sin(x)*x) + 2"]
+    inputs: list[Any] = [0.5, np.array([0.5, 1.5])]
+    expected = [repr(gradc.compile(text).value_and_grad(x)) for text, x in zip(texts, inputs, strict=True)]
+    one, other = sorted(place.rglob(part))
+    shutil.copy(one, other)
+    for text, x, result in zip(texts, inputs, expected, strict=True):
+        assert repr(gradc.compile(text).value_and_grad(x)) == result
+
+
+@LINUX
+def test_nothing_is_left_behind_where_nothing_can_be_put(place: Path) -> None:
+    text = "x: param\nx*x"
+    assert gradc.compile(text)(3.0) == 9.0
+    (file,) = place.rglob("*.value.o")
+    file.unlink()
+    file.mkdir()
+    names = sorted(p.name for p in file.parent.iterdir())
+    assert gradc.compile(text)(3.0) == 9.0
+    assert sorted(p.name for p in file.parent.iterdir()) == names
+
+
 def test_without_object_code_everything_is_made_again(derived: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As on systems whose object code cannot be loaded without Numba."""
     monkeypatch.setattr(objects, "dump", lambda *_: None)

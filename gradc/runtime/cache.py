@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -101,7 +102,7 @@ def read(name: str, part: str) -> bytes | None:
         checksum, _, data = _part(name, part).read_bytes().partition(b"\n")
     except OSError:
         return None
-    if _checksum(data) != checksum:
+    if _checksum(name, part, data) != checksum:
         raise ValueError("a damaged file in the cache")
     return data
 
@@ -109,16 +110,15 @@ def read(name: str, part: str) -> bytes | None:
 def write(name: str, part: str, data: bytes) -> None:
     """Keeps data in an entry, all of it or nothing, if the entry can be written to."""
     file = _part(name, part)
-    try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
-            made.write(_checksum(data) + b"\n" + data)
-        Path(made.name).replace(file)
-    except OSError:
-        return
+    with suppress(OSError), tempfile.TemporaryDirectory(dir=file.parent) as place:
+        made = Path(place) / file.name
+        made.write_bytes(_checksum(name, part, data) + b"\n" + data)
+        made.replace(file)
 
 
-def _checksum(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest().encode()
+def _checksum(name: str, part: str, data: bytes) -> bytes:
+    """Of the data and of what it is: one part is not taken for another."""
+    return hashlib.sha256(f"{name} {part} ".encode() + data).hexdigest().encode()
 
 
 def _part(name: str, part: str) -> Path:

@@ -5,8 +5,9 @@ LLVM works without Python's lock. It is the writing of text that needs it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -18,8 +19,14 @@ class Translator:
 
     def __init__(self, codegen: Any) -> None:
         self.codegen = codegen
-        self.thread = ThreadPoolExecutor(1, "gradc-translate")
-        self.objects: list[Future[bytes]] = []
+        self.given: SimpleQueue[tuple[str, Sequence[Any]] | None] = SimpleQueue()
+        self.objects: list[bytes] = []
+        self.error: BaseException | None = None
+        self.thread: threading.Thread | None = threading.Thread(target=self._work, name="gradc-translate", daemon=True)
+        try:
+            self.thread.start()
+        except RuntimeError:  # there are no more threads, as when the interpreter ends
+            self.thread = None
 
     def __enter__(self) -> Translator:
         return self
@@ -27,14 +34,36 @@ class Translator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.thread.shutdown(cancel_futures=True)
+        self.error = self.error or error
+        self._end()
 
     def add(self, text: str, operations: Sequence[Any]) -> None:
         """What is defined in these modules is compiled into the text where it says so."""
-        self.objects.append(self.thread.submit(self._object, text, tuple(operations)))
+        if self.thread is None:
+            self.objects.append(self._object(text, operations))
+        else:
+            self.given.put((text, operations))
 
     def made(self) -> list[bytes]:
-        return [each.result() for each in self.objects]
+        """The objects of all texts. Raises what stopped one of them."""
+        self._end()
+        if self.error is not None:
+            raise self.error
+        return self.objects
+
+    def _end(self) -> None:
+        if self.thread is not None:
+            self.given.put(None)
+            self.thread.join()
+
+    def _work(self) -> None:
+        """Makes objects until there is nothing more to come; after an error nothing is made."""
+        while (work := self.given.get()) is not None:
+            if self.error is None:
+                try:
+                    self.objects.append(self._object(*work))
+                except BaseException as error:
+                    self.error = error
 
     def _object(self, text: str, operations: Sequence[Any]) -> bytes:
         module = binding.parse_assembly(text)
