@@ -220,7 +220,7 @@ def test_check_of_a_wrong_gradient_exits_with_1(run: Run, logistic: str, monkeyp
     def spoiled(value: Any, gradient: Any, *rest: Any, **settings: Any) -> Report:
         return check_gradient(value, {**gradient, "w": gradient["w"] * [1, 1.001, 1]}, *rest, **settings)
 
-    monkeypatch.setattr("gradc.function.check_gradient", spoiled)
+    monkeypatch.setattr("gradc.check.check_gradient", spoiled)
     ended = run("check", logistic, "--random", "1", "--dim", "n=7", "--dim", "d=3")
     assert (ended.code, ended.err) == (1, "")
     assert ended.out.startswith("gradient check failed: w[1] is wrong")
