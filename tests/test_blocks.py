@@ -543,3 +543,8 @@ print(repr(value), gradient.x.tobytes().hex())
     first, seen = fresh(call, tmp_path)
     assert "numba" in seen
     assert fresh(call, tmp_path) == (first, {"llvmlite"})
+    (code,) = tmp_path.rglob("*.value_and_grad.o")
+    code.unlink()  # all there is of it: what Numba keeps would lack the blocks
+    again, seen = fresh(call, tmp_path)
+    assert (again, "numba" in seen) == (first, True)
+    assert fresh(call, tmp_path) == (first, {"llvmlite"})

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from test_start import LINUX, fresh
 import gradc
 from gradc.api import parse
 from gradc.derive import derive
-from gradc.runtime import cache, objects, recall
+from gradc.runtime import blas, cache, objects, pool, recall
 
 PROGRAM = """
 w: param[d]
@@ -118,7 +119,30 @@ def test_other_options_are_another_program(options: dict[str, Any], derived: lis
 
 
 @LINUX
-@pytest.mark.parametrize("other", ["x: param\nx*x*x", "x: param \nx*x", "x: param = 1.0\nx*x"])
+def test_what_surrounds_calls_is_the_same(derived: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads a call may have, and those of BLAS."""
+    entered: list[Any] = []
+
+    @contextmanager
+    def spy(*args: Any) -> Iterator[None]:
+        entered.append(args)
+        yield
+
+    monkeypatch.setattr(pool, "limited", spy)
+    monkeypatch.setattr(blas, "one_thread", spy)
+    rows, matrices = "x: data[n]\nw: param\nsum(sin(w*x))", "a: param[n, n]\nsum(a @ a @ a)"
+    x, a = np.arange(5.0), np.eye(3)
+    for _ in range(2):
+        gradc.compile(rows, threads=2)(x, 1.0)
+        gradc.compile(rows)(x, 1.0)
+        gradc.compile("x: param\nx*x", threads=2)(1.0)
+        gradc.compile(matrices)(a)
+    assert entered == 2 * [(2,), ()]
+    assert len(derived) == 4
+
+
+@LINUX
+@pytest.mark.parametrize("other", ["x: param\nx*x*x", "x: param \nx*x", "x: param = 1.0\nx*x", "X: param\nX*X"])
 def test_other_texts_are_other_programs(other: str, derived: list[str]) -> None:
     assert gradc.compile("x: param\nx*x")(3.0) == 9.0
     assert gradc.compile(other)(3.0) == (27.0 if "x*x*x" in other else 9.0)
