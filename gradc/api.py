@@ -118,6 +118,8 @@ def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
         from gradc.frontends import function
 
         return function.read(source)
+    if isinstance(source, str):
+        source = str.__str__(source)  # and not one of a subclass, with ways of its own
     named = isinstance(source, str) and source.endswith(".gradc") and not {"\n", "\0"} & set(source)
     if isinstance(source, os.PathLike) or named:
         data = Path(source).read_bytes()
@@ -139,11 +141,11 @@ def _read(source: str | os.PathLike[str] | Callable[..., Any]) -> Origin:
 def _checked(**options: Any) -> dict[str, Any]:
     wrt, threads = options["wrt"], options["threads"]
     if isinstance(wrt, str):
-        options["wrt"] = (wrt,)
+        options["wrt"] = (str.__str__(wrt),)
     elif wrt is not None:
         if not isinstance(wrt, Iterable):
             raise UnsupportedError(f"wrt={shown(wrt)}", hint="give a list of names")
-        options["wrt"] = tuple(str(name) for name in wrt)
+        options["wrt"] = tuple(str.__str__(str(name)) for name in wrt)
     if options["dtype"] not in ("float64", "float32"):
         raise UnsupportedError(f"dtype {shown(options['dtype'])} is not known", hint='use "float64" or "float32"')
     if options["backend"] not in ("numba", "python"):

@@ -83,6 +83,8 @@ class Function:
         self._gradient_type = _named_tuple(outline.wrt)
         self._mapped: dict[frozenset[str], Function] = {}
         self._routines: dict[str, Routine] = {}
+        self._program: Derived | None = None
+        self._whole: Module | None = None
 
     @classmethod
     def of(
@@ -91,10 +93,12 @@ class Function:
         """The function of a derived program."""
         return cls(derived.outline, lambda: derived, origin, options, restore, kept)
 
-    @cached_property
+    @property
     def _derived(self) -> Derived:
+        """Made when it is first asked for. Here, and for what else is made of it, there is one lock only."""
         with self._lock:
-            return self._derive()
+            self._program = self._program or self._derive()
+            return self._program
 
     # evaluation
 
@@ -220,10 +224,13 @@ class Function:
         """The generated Python: a module that runs without gradc."""
         return self._module.text
 
-    @cached_property
+    @property
     def _module(self) -> Module:
         """All entry points."""
-        return self._emitted("value", *(["value_and_grad"] if self._derived.gradient else []))
+        with self._lock:
+            entries = ["value", *(["value_and_grad"] if self._derived.gradient else [])]
+            self._whole = self._whole or self._emitted(*entries)
+            return self._whole
 
     def _emitted(self, *names: str) -> Module:
         """A module with these entry points."""

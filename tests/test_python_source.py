@@ -334,3 +334,23 @@ def test_what_cannot_be_called_is_not_taken_for_something_else(function: Callabl
     with pytest.raises(gradc.UnsupportedError, match="from outside") as caught:
         gradc.compile(function)
     assert hint in (caught.value.hint or "")
+
+
+def times(factor: float) -> Any:
+    def scaled(v: Any) -> Any:
+        return factor * v
+
+    return scaled
+
+
+twice, thrice = times(2.0), times(3.0)
+
+
+def mixed(x: gradc.param) -> Any:
+    return twice(x) + 10.0 * thrice(x) + twice(thrice(x))
+
+
+def test_functions_that_one_def_has_made_keep_what_is_theirs() -> None:
+    function = gradc.compile(mixed, cache=False)
+    assert function.value_and_grad(3.0) == (mixed(3.0), (38.0,))
+    assert pickle.loads(pickle.dumps(function))(3.0) == mixed(3.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from cases import CASES
 from test_start import LINUX, fresh
 
 import gradc
+from gradc import resources
 from gradc.api import parse
 from gradc.derive import derive
 from gradc.runtime import blas, cache, objects, pool, recall
@@ -230,6 +232,91 @@ def test_files_changed_since_they_were_imported_tell_nothing(
         assert gradc.compile("x: param\nx*x")(3.0) == 9.0
     assert len(derived) == 2
     assert not list(place.rglob("*.outline"))
+
+
+@LINUX
+def test_files_changed_before_something_is_kept_are_noticed(copy: Path, place: Path, derived: list[str]) -> None:
+    """A module that is imported late may have been another one when the files were hashed."""
+    recall._files.cache_clear()
+    assert gradc.compile("x: param\nx*x")(3.0) == 9.0
+    function = gradc.compile("x: param\nx*x*x")
+    later = time.time() + 2000
+    os.utime(copy / "frontends/text.py", (later, later))
+    assert function(3.0) == 27.0
+    recall._files.cache_clear()
+    assert len(list(place.rglob("*.outline"))) == 1
+
+
+@pytest.mark.parametrize("beside", ["a link to nothing", "a directory", "no templates"])
+def test_other_files_beside_gradcs_own_do_no_harm(
+    beside: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates = shutil.copytree(resources.path("templates"), tmp_path / "templates")
+    monkeypatch.setattr(resources, "path", lambda name: tmp_path / name)
+    (copy / ".#algebra.py").symlink_to("nobody@host.1")
+    (templates / ".checkpoints").mkdir()
+    if beside == "no templates":
+        shutil.rmtree(templates)
+    assert (recall._files.__wrapped__() is None) is (beside == "no templates")
+
+
+class Other(str):
+    """A text that says something else of itself."""
+
+    def __repr__(self) -> str:
+        return "Other(...)"
+
+    def endswith(self, *args: Any) -> bool:
+        return True
+
+
+def test_a_text_is_what_it_is_made_of() -> None:
+    for text, result in (("x: param\nx*x", 9.0), ("x: param\nx*x*x", 27.0)):
+        for _ in range(2):
+            assert gradc.compile(Other(text))(3.0) == result
+            assert gradc.compile(text, wrt=[Other("x")])(3.0) == result
+
+
+@LINUX
+def test_what_cannot_be_read_is_made_again(place: Path, derived: list[str]) -> None:
+    text = "x: param\nx*x"
+    kept = gradc.compile(text)._kept
+    assert kept is not None
+    assert gradc.compile(text)(3.0) == 9.0
+    cache.write(kept, recall.OUTLINE, pickle.dumps(Other).replace(b"Other", b"Never"))
+    assert gradc.compile(text)(3.0) == 9.0
+    assert gradc.compile(text)(3.0) == 9.0
+    assert len(derived) == 3
+
+
+@pytest.mark.parametrize("backend", ["numba", "python"])
+def test_threads_that_ask_for_all_of_a_function_at_once(backend: str) -> None:
+    """What is made for one waits for nothing that waits for it."""
+    text = "x: param[n]\nsum(sin(x)*exp(x))"
+    gradc.compile(text)([1.0, 2.0])
+    asked: list[Callable[[gradc.Function], Any]] = [
+        lambda f: str(f.graph),
+        lambda f: f.value_and_grad([1.0, 2.0]),
+        lambda f: f.source,
+        lambda f: f([1.0, 2.0]),
+        lambda f: f.program,
+    ]
+    for _ in range(5):
+        function = gradc.compile(text, backend=backend)
+        together = threading.Barrier(len(asked))
+        done: list[int] = []
+
+        def ask(k: int) -> None:
+            together.wait()  # noqa: B023
+            asked[k](function)  # noqa: B023
+            done.append(k)  # noqa: B023
+
+        threads = [threading.Thread(target=ask, args=(k,), daemon=True) for k in range(len(asked))]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(120)
+        assert sorted(done) == list(range(len(asked)))
 
 
 @pytest.mark.parametrize("options", [{"cache": False}, {"backend": "python"}], ids=str)

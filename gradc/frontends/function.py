@@ -10,6 +10,7 @@ import linecache
 import re
 import types
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -68,13 +69,14 @@ class PythonProgram(Struct, frozen=True):
 def read(function: Callable[..., Any]) -> PythonProgram:
     """The source of a function and of the functions it calls. Raises UnsupportedError where there is none."""
     found: dict[str, Written] = {}
+    keys = _Keys()
     waiting = [function]
     while waiting:
         f = waiting.pop()
-        if _key(f) not in found:
-            found[_key(f)], called = _written(f)
+        if keys.of(f) not in found:
+            found[keys.of(f)], called = _written(f, keys)
             waiting += called
-    return PythonProgram(_key(function), tuple(found.items()))
+    return PythonProgram(keys.of(function), tuple(found.items()))
 
 
 def program(source: PythonProgram) -> Program:
@@ -127,13 +129,25 @@ def _define_outer(statements: Statements, source: PythonProgram) -> None:
 # reading
 
 
-def _key(function: Callable[..., Any]) -> str:
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__name__)
-    return f"{name} {code.co_filename}:{code.co_firstlineno}" if code else name
+class _Keys:
+    """A key for each function. Those that one `def` has made differ in what their names mean, and are counted."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[str, Callable[..., Any]]] = {}
+        self.made: Counter[str] = Counter()
+
+    def of(self, function: Callable[..., Any]) -> str:
+        if id(function) not in self.known:
+            code = getattr(function, "__code__", None)
+            name = getattr(function, "__qualname__", type(function).__name__)
+            place = f"{name} {code.co_filename}:{code.co_firstlineno}" if code else name
+            self.made[place] += 1
+            key = place if self.made[place] == 1 else f"{place} {self.made[place]}"
+            self.known[id(function)] = key, function  # which is kept, so that no other one gets its id
+        return self.known[id(function)][0]
 
 
-def _written(function: Callable[..., Any]) -> tuple[Written, list[types.FunctionType]]:
+def _written(function: Callable[..., Any], keys: _Keys) -> tuple[Written, list[types.FunctionType]]:
     """The text of a function, with what its free names mean, and the functions among them."""
     _check_kind(function)
     assert isinstance(function, types.FunctionType)
@@ -155,7 +169,7 @@ def _written(function: Callable[..., Any]) -> tuple[Written, list[types.Function
             helpers[free] = value
         else:
             foreign[free] = TYPE_NAME.__get__(type(value))
-    called = {free: _key(f) for free, f in helpers.items()}
+    called = {free: keys.of(f) for free, f in helpers.items()}
     defaults = {name: number for name, value in _defaults(function).items() if (number := _number(value)) is not None}
     tables = (tuple(found.items()) for found in (defaults, numbers, spelt, called, foreign))
     return Written(file, text, *tables), list(helpers.values())  # type: ignore[arg-type]

@@ -35,39 +35,49 @@ def name(written: str, options: Mapping[str, Any]) -> str | None:
 @functools.cache
 def _files() -> str | None:
     """A hash of all files that take part in making a function. None if they are not what this process has imported."""
-    package = Path(gradc.__file__).parent
-    files = [*sorted(package.rglob("*.py")), *sorted(resources.path("templates").iterdir())]
     found = hashlib.sha256()
-    for file in files:
-        times = file.stat()
-        if max(times.st_mtime, times.st_ctime) > IMPORTED:
-            return None
-        data = file.read_bytes()
-        found.update(f"{file.name} {len(data)} ".encode() + data)
-    return found.hexdigest()
+    try:
+        for file in _paths():
+            data = file.read_bytes()
+            found.update(f"{file.name} {len(data)} ".encode() + data)
+        return found.hexdigest() if _unchanged() else None
+    except OSError:
+        return None
+
+
+def _paths() -> list[Path]:
+    package = Path(gradc.__file__).parent
+    return [p for p in (*sorted(package.rglob("*.py")), *sorted(resources.path("templates").iterdir())) if p.is_file()]
+
+
+def _unchanged() -> bool:
+    """Whether no file has been changed since this process has begun to import them."""
+    return all(max(p.stat().st_mtime, p.stat().st_ctime) <= IMPORTED for p in _paths())
 
 
 def outline(name: str) -> Outline | None:
     """The outline kept under this name, if there is one."""
-    data = _read(name, OUTLINE)
-    return None if data is None else pickle.loads(data)
+    found = _read(name, OUTLINE)
+    return found if isinstance(found, Outline) else None
 
 
 def entry(name: str, entry: str) -> Callable[..., Any] | None:
     """An entry point kept under this name, if this process can load it."""
-    data = _read(name, _place(entry))
-    if data is None:
-        return None
-    code: Code = pickle.loads(data)
+    code = _read(name, _place(entry))
     try:
-        return code.kept(entry)
+        return code.kept(entry) if isinstance(code, Code) else None
     except ValueError:
         return None
 
 
 def keep(name: str, outline: Outline, entry: str, code: Code) -> None:
-    """Keeps what `outline` and `entry` give a later process, if the cache can be written to."""
+    """Keeps what `outline` and `entry` give a later process, if the cache can be written to.
+
+    Not if a file of gradc's has changed meanwhile: it may have been imported only then.
+    """
     try:
+        if not _unchanged():
+            return
         cache.entry(name, TEXT)
     except OSError:
         return
@@ -79,10 +89,11 @@ def _place(entry: str) -> str:
     return f"{entry}.{cache.digest([])[:8]}"
 
 
-def _read(name: str, part: str) -> bytes | None:
-    """A part of what is kept; what has been damaged goes."""
+def _read(name: str, part: str) -> Any:
+    """A part of what is kept; what cannot be read goes."""
     try:
-        return cache.read(name, part)
-    except ValueError:
+        data = cache.read(name, part)
+        return None if data is None else pickle.loads(data)
+    except Exception:  # whatever a damaged file makes pickle raise; the program is then made again
         cache.remove(name)
         return None
