@@ -83,8 +83,8 @@ class Function:
         self._gradient_type = _named_tuple(outline.wrt)
         self._mapped: dict[frozenset[str], Function] = {}
         self._routines: dict[str, Routine] = {}
-        self._program: Derived | None = None
-        self._whole: Module | None = None
+        self._made: Derived | None = None
+        self._printed: Module | None = None
 
     @classmethod
     def of(
@@ -97,8 +97,8 @@ class Function:
     def _derived(self) -> Derived:
         """Made when it is first asked for. Here, and for what else is made of it, there is one lock only."""
         with self._lock:
-            self._program = self._program or self._derive()
-            return self._program
+            self._made = self._made or self._derive()
+            return self._made
 
     # evaluation
 
@@ -228,9 +228,9 @@ class Function:
     def _module(self) -> Module:
         """All entry points."""
         with self._lock:
-            entries = ["value", *(["value_and_grad"] if self._derived.gradient else [])]
-            self._whole = self._whole or self._emitted(*entries)
-            return self._whole
+            entries = ["value", "value_and_grad"] if self._outline.has_gradient else ["value"]
+            self._printed = self._printed or self._emitted(*entries)
+            return self._printed
 
     def _emitted(self, *names: str) -> Module:
         """A module with these entry points."""
