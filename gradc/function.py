@@ -222,7 +222,8 @@ class Function:
     @property
     def source(self) -> str:
         """The generated Python: a module that runs without gradc."""
-        return self._module.text
+        with self._lock, paused():
+            return self._module.text
 
     @property
     def _module(self) -> Module:
@@ -234,12 +235,12 @@ class Function:
 
     def _emitted(self, *names: str) -> Module:
         """A module with these entry points."""
-        from gradc.emit.python import emit
+        from gradc.emit.python import Module
 
         with self._lock, paused():
-            routines = [self._routine(name) for name in names]
+            routines = tuple(self._routine(name) for name in names)
             p = self.program
-            return emit(p.title, VERSION, p.inputs, routines, self._derived.spelling, self.dtype)
+            return Module(p.title, VERSION, p.inputs, routines, self._derived.spelling, self.dtype)
 
     def _routine(self, name: str) -> Routine:
         """One entry point, scheduled once. That of the gradient comes first, whoever asks: the order numbers nodes."""
@@ -274,7 +275,7 @@ class Function:
             if o["backend"] == "python":
                 return python(self._module)[name]
             settings = Settings(o["cache"], o["fast_math_library"], None if o["threads"] == "auto" else o["threads"])
-            compiled = Compiled(self._emitted(name), self.signature, settings, VERSION)
+            compiled = Compiled(self._emitted(name), self.signature, settings)
             entry = compiled.entry(name)
             if self._kept:
                 recall.keep(self._kept, self._outline, name, compiled.code)

@@ -30,7 +30,6 @@ from gradc.ops import OPS
 from gradc.runtime import objects
 from gradc.runtime.jit import Compiled, Settings, flags
 from gradc.runtime.translate import Translator
-from gradc.version import VERSION
 
 NEVER = 10**9
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, np.inf, -np.inf, np.nan, 1e308, -1e308, 5e-324, 1e-300, 710.0, -745.5)
@@ -83,10 +82,7 @@ def routine(function: gradc.Function, name: str = "value_and_grad") -> Routine:
 
 def both(function: gradc.Function, limit: int = 0) -> list[Callable[..., Any]]:
     """Value and gradient as compiled by Numba's front end alone, and in blocks."""
-    made = [
-        Compiled(function._module, function.signature, Settings(False, limit=bound), VERSION)
-        for bound in (NEVER, limit)
-    ]
+    made = [Compiled(function._module, function.signature, Settings(False, limit=bound)) for bound in (NEVER, limit)]
     return [m.entry("value_and_grad") for m in made]
 
 

@@ -19,11 +19,13 @@ import numpy as np
 import pytest
 import scipy.optimize
 from cases import CASES
+from msgspec.structs import fields, replace
 
 import gradc
+from gradc.emit.python import Module
+from gradc.program import Input
 from gradc.runtime import cache
 from gradc.runtime.jit import Compiled, Settings
-from gradc.version import VERSION
 
 LOGISTIC = CASES["logistic"].path
 
@@ -170,9 +172,8 @@ def test_unusable_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.Monk
     function = gradc.compile("x: param\nx*x*x")
     if place.startswith("an entry"):
         directory.mkdir()
-        (directory / Compiled(function._module, function.signature, Settings(), VERSION).name).write_text(
-            "not an entry"
-        )
+        compiled = Compiled(function._emitted("value"), function.signature, Settings())
+        (directory / compiled.name).write_text("not an entry")
     assert function(3.0) == 27.0
 
 
@@ -478,6 +479,26 @@ def test_computed_index_out_of_range_is_an_input_error() -> None:
     assert guarded.value_and_grad([1.0, 2.0, 3.0])[1].x.tolist() == [2.0, 4.0, 2.0]
 
 
+def test_equal_keys_are_of_equal_texts() -> None:
+    """What is printed is no part of the key: all that the text is made of is."""
+    module = gradc.compile("x: param[n]\nlog: param\nsum(x*log)", cache=False)._module
+    other = gradc.compile("x: param[n]\nlog: param\nsum(x*log) + 1", cache=False)._module
+    assert module.key == gradc.compile("x: param[n]\nlog: param\nsum(x*log)")._module.key
+    changes: dict[str, Any] = {
+        "title": "another",
+        "version": "0.0.0",
+        "inputs": (*module.inputs[:1], Input("log", "param", (), 2.0)),
+        "routines": other.routines,
+        "spelling": {"zeros": "zeros_"},
+        "dtype": "float32",
+    }
+    assert changes.keys() == {f.name for f in fields(Module)}
+    for name, value in changes.items():
+        changed = replace(module, **{name: value})
+        assert changed.text != module.text, name
+        assert changed.key != module.key, name
+
+
 def test_what_is_missing_is_named() -> None:
     function = gradc.compile("x: param\nsin(x)", cache=False)
     with pytest.raises(AttributeError, match="no attribute 'gradient'"):
@@ -485,7 +506,7 @@ def test_what_is_missing_is_named() -> None:
     with pytest.raises(AttributeError, match="hessian is not supported yet"):
         function.hessian  # noqa: B018
     assert not hasattr(function, "hessian")
-    with patch("gradc.emit.python.emit", side_effect=AttributeError("of something else")):
+    with patch("gradc.emit.python.Module", side_effect=AttributeError("of something else")):
         with pytest.raises(AttributeError, match="of something else"):
             function.source  # noqa: B018
         with pytest.raises(AttributeError, match="of something else"):

@@ -21,7 +21,7 @@ import gradc
 from gradc import resources
 from gradc.api import parse
 from gradc.derive import derive
-from gradc.runtime import blas, cache, objects, pool, recall
+from gradc.runtime import blas, cache, files, objects, pool, recall
 
 PROGRAM = """
 w: param[d]
@@ -190,7 +190,7 @@ def test_what_another_version_has_kept_is_not_known(
 ) -> None:
     gradc.compile("x: param\nx*x")(3.0)
     if change == "gradc":
-        monkeypatch.setattr(recall, "_files", lambda: "another")
+        monkeypatch.setattr(files, "state", lambda: "another")
     else:
         monkeypatch.setattr(cache, "_machine", lambda: ("another",))
     assert gradc.compile("x: param\nx*x")(3.0) == 9.0
@@ -203,20 +203,20 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = Path(gradc.__file__).parent
     made = shutil.copytree(package, tmp_path / "gradc", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(gradc, "__file__", str(made / "__init__.py"))
-    monkeypatch.setattr(recall, "IMPORTED", time.time() + 1000)
+    monkeypatch.setattr(files, "IMPORTED", time.time() + 1000)
     return made
 
 
 def test_every_file_of_files_counts(copy: Path) -> None:
-    whole = recall._files.__wrapped__()
-    assert whole == recall._files.__wrapped__()
+    whole = files.state.__wrapped__()
+    assert whole == files.state.__wrapped__()
     for file in ("algebra.py", "autodiff/reverse.py", "runtime/vectors/exponential.py"):
         text = (copy / file).read_text()
         (copy / file).write_text(text + "\n")
-        assert recall._files.__wrapped__() not in (whole, None)
+        assert files.state.__wrapped__() not in (whole, None)
         (copy / file).write_text(text)
     (copy / "autodiff/more.py").write_text("")
-    assert recall._files.__wrapped__() not in (whole, None)
+    assert files.state.__wrapped__() not in (whole, None)
 
 
 @LINUX
@@ -227,7 +227,7 @@ def test_files_changed_since_they_were_imported_tell_nothing(
     """A process that runs what they were before must keep nothing under what they are."""
     later = time.time() + 2000
     os.utime(copy / newer, (later, later))
-    monkeypatch.setattr(recall, "_files", recall._files.__wrapped__)
+    monkeypatch.setattr(files, "state", files.state.__wrapped__)
     for _ in range(2):
         assert gradc.compile("x: param\nx*x")(3.0) == 9.0
     assert len(derived) == 2
@@ -237,13 +237,13 @@ def test_files_changed_since_they_were_imported_tell_nothing(
 @LINUX
 def test_files_changed_before_something_is_kept_are_noticed(copy: Path, place: Path, derived: list[str]) -> None:
     """A module that is imported late may have been another one when the files were hashed."""
-    recall._files.cache_clear()
+    files.state.cache_clear()
     assert gradc.compile("x: param\nx*x")(3.0) == 9.0
     function = gradc.compile("x: param\nx*x*x")
     later = time.time() + 2000
     os.utime(copy / "frontends/text.py", (later, later))
     assert function(3.0) == 27.0
-    recall._files.cache_clear()
+    files.state.cache_clear()
     assert len(list(place.rglob("*.outline"))) == 1
 
 
@@ -257,7 +257,7 @@ def test_other_files_beside_gradcs_own_do_no_harm(
     (templates / ".checkpoints").mkdir()
     if beside == "no templates":
         shutil.rmtree(templates)
-    assert (recall._files.__wrapped__() is None) is (beside == "no templates")
+    assert (files.state.__wrapped__() is None) is (beside == "no templates")
 
 
 class Other(str):

@@ -21,7 +21,7 @@ from llvmlite import ir
 
 import gradc
 from gradc.emit import scalars
-from gradc.runtime import native, vectors
+from gradc.runtime import files, native, vectors
 from gradc.runtime.jit import FLAGS, Compiled, Settings
 from gradc.runtime.vectors import exponential, library
 from gradc.runtime.vectors import values as values_
@@ -311,16 +311,15 @@ def test_what_is_replaced() -> None:
     assert namespace == before | {"exp_": fast("exp"), "softplus_": fast("softplus")}
 
 
-def test_the_name_of_a_cache_entry_holds_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_cache_entry_holds_what_is_compiled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     function = gradc.compile("exp(x)")
 
     def name(option: bool) -> str:
-        return Compiled(function._module, function.signature, Settings(fast=option), "1").name
+        return Compiled(function._module, function.signature, Settings(fast=option)).name
 
     on, off = name(True), name(False)
-    monkeypatch.setattr(vectors, "sources", lambda: ("edited",))
-    assert len({on, off, name(True)}) == 3
-    assert name(False) == off
+    monkeypatch.setattr(files, "state", lambda: "edited")
+    assert len({on, off, name(True), name(False)}) == 4
 
 
 def test_machine_code_in_the_cache_brings_what_it_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

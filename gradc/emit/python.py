@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,17 +41,17 @@ TEMPLATE = "module.py.jinja"
 
 
 class Module(Struct, frozen=True, dict=True):
-    """An emitted module: its routines, and what the template makes a text of when somebody wants it.
+    """A module of these routines, printed when somebody wants its text.
 
-    `helpers` are the library's, as they are spelt there.
+    `spelling`: what library names are called where the user has taken them.
     """
 
-    parts: Mapping[str, Any]
-    helpers: dict[str, str]
+    title: str
+    version: str
     inputs: tuple[Input, ...]
     routines: tuple[Routine, ...]
     spelling: Mapping[str, str]
-    dtype: str
+    dtype: str = "float64"
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -64,64 +64,65 @@ class Module(Struct, frozen=True, dict=True):
 
     @property
     def key(self) -> str:
-        """All the text depends on: modules of equal keys have equal texts."""
-        return repr(self.parts) + (resources.path("templates") / TEMPLATE).read_text(encoding="utf-8")
+        """All the text depends on, beside gradc itself: modules of equal keys have equal texts."""
+        names = sorted(self.spelling.items())
+        return repr((self.title, self.version, [str(i) for i in self.inputs], self.routines, names, self.dtype))
+
+    @cached_property
+    def helpers(self) -> dict[str, str]:
+        """The helpers of the library's that the text carries, by how they are spelt in it."""
+        _, used = self._printed
+        return {self.spelling.get(h, h): h for h in HELPERS if h in used}
 
     @cached_property
     def text(self) -> str:
-        return _environment().get_template(TEMPLATE).render(self.parts)
+        entries, used = self._printed
+        imports = sorted(used & IMPORTS)
+        spelling = self.spelling
+        return (
+            _environment()
+            .get_template(TEMPLATE)
+            .render(
+                title=_docstring(self.title) or "Generated gradient code.",
+                version=self.version,
+                dtype=self.dtype,
+                exact=any(r.exact for r in self.routines),
+                inputs=[str(i) for i in self.inputs],
+                counts=[(r.name, operations(r)) for r in self.routines],
+                imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
+                c_imports=[
+                    f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
+                ],
+                builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
+                helpers=[_helper(name, spelling, self.dtype) for name in self.helpers.values()],
+                entries=entries,
+                functions=[*self.helpers, *self.kernels, *self.entries],
+            )
+        )
 
     @property
     def body(self) -> str:
         """The part of the text that defines the functions."""
         return self.text[: self.text.index("\n\ntry:\n    from numba import njit")] + "\n"
 
+    @cached_property
+    def _printed(self) -> tuple[list[str], set[str]]:
+        """The functions, and the names that they need of the library."""
+        printer = Printer(self.spelling, self.dtype)
+        entries = [_entry(printer, self.inputs, r) for r in self.routines]
+        used = _closure(printer.used)
+        if printer.single and not used.isdisjoint(HELPERS):
+            used.add("float32")
+        return entries, used
+
     def only(self, routine: Routine) -> Module:
         """A module of one of the routines, or of another form of it."""
-        entry = _entry(Printer(self.spelling, self.dtype), self.inputs, routine)
-        return replace(self, parts={**self.parts, "entries": [entry]}, routines=(routine,))
+        return replace(self, routines=(routine,))
 
-    def operation(self, operation: Operation, name: str) -> str:
-        """A scalar function as a Python function of this name."""
-        value = Printer(self.spelling, self.dtype).expr(operation.value)
-        return f"def {name}({', '.join(p.name for p in operation.params)}):\n{INDENT}return {value}"
-
-
-def emit(
-    title: str,
-    version: str,
-    inputs: Sequence[Input],
-    routines: Sequence[Routine],
-    spelling: Mapping[str, str],
-    dtype: str = "float64",
-) -> Module:
-    """One module with these entry points. `spelling`: what library names are called where the user has taken them."""
-    printer = Printer(spelling, dtype)
-    entries = [_entry(printer, inputs, r) for r in routines]
-    used = _closure(printer.used)
-    helpers = [f for f in HELPERS if f in used]
-    if helpers and printer.single:
-        used.add("float32")
-    imports = sorted(used & IMPORTS)
-    kernels = [s.kernel for r in routines for s in r.body if isinstance(s, Sweep)]
-    parts = {
-        "title": _docstring(title) or "Generated gradient code.",
-        "version": version,
-        "dtype": dtype,
-        "exact": any(r.exact for r in routines),
-        "inputs": [str(i) for i in inputs],
-        "counts": [(r.name, operations(r)) for r in routines],
-        "imports": [_imported(name, spelling) for name in imports if name not in C_NAMES],
-        "c_imports": [
-            f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
-        ],
-        "builtins": [f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-        "helpers": [_helper(name, spelling, dtype) for name in helpers],
-        "entries": entries,
-        "functions": [spelling.get(h, h) for h in helpers] + kernels + [r.name for r in routines],
-    }
-    spelt = {spelling.get(h, h): h for h in helpers}
-    return Module(parts, spelt, tuple(inputs), tuple(routines), spelling, dtype)
+    def operation(self, operation: Operation) -> Module:
+        """A module of a scalar function."""
+        inputs = tuple(Input(p.name, "data" if p.type == "float" else "index") for p in operation.params)
+        return replace(self, inputs=inputs, routines=(Routine("operation", (), operation.value, None, {}),))
 
 
 IMPORTS = (NUMPY - {"round"}) | ARRAYS | C_NAMES

@@ -22,7 +22,15 @@ Compile = Callable[[Operation], Any]
 """From a scalar function to Numba's dispatcher of it."""
 
 
-def callable_block(block: Block, straight: bool, compiled: Compile, apart: list[bytes] | None) -> Any:
+class Apart:
+    """Object code that is not part of the module which calls it, and what is to be done while LLVM makes it."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self.meanwhile = meanwhile
+        self.objects: list[bytes] = []
+
+
+def callable_block(block: Block, straight: bool, compiled: Compile, apart: Apart | None) -> Any:
     """What Numba's code calls as `block.name`, with the block's scalars and arrays, for the scalars it writes.
 
     A `straight` block runs once a call. Its object code is added to what is `apart`, if that is not None.
@@ -79,7 +87,7 @@ class _Call:
     """The call of one block in the code of a function: scalars onto a tape, the block's function, scalars off it."""
 
     def __init__(
-        self, block: Block, straight: bool, compiled: Compile, apart: list[bytes] | None, context: Any, builder: Any
+        self, block: Block, straight: bool, compiled: Compile, apart: Apart | None, context: Any, builder: Any
     ) -> None:
         from llvmlite import ir
 
@@ -101,7 +109,7 @@ class _Call:
         if self.apart is None:
             self._link(text)
         else:
-            self.apart += self._objects(text)
+            self.apart.objects += self._objects(text, self.apart.meanwhile)
         self.code._final_module.link_in(self._parsed(text.whole()))
         with self._tape(len(text.slots)) as tape:
             results = self._called(text.slots, tape, sig, values)
@@ -202,7 +210,7 @@ class _Call:
         for library in (*self.short, *self.long, *self._vectors(text)):
             self.code.add_linking_library(library)
 
-    def _objects(self, text: BlockText) -> list[bytes]:
+    def _objects(self, text: BlockText, meanwhile: Callable[[], object]) -> list[bytes]:
         """Object code of the block, made of each part while the next one is written, and of its long operations."""
         from gradc.runtime.translate import Translator, load
 
@@ -210,6 +218,7 @@ class _Call:
         with Translator(codegen) as translator:
             for part in text.parts(TOGETHER):
                 translator.add(self._headed(part), [short._get_module_for_linking() for short in self.short])
+            meanwhile()
             libraries = [*self.long, *self._vectors(text)]
             for library in libraries:
                 library._ensure_finalized()

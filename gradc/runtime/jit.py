@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -14,12 +13,12 @@ from typing import Any
 from msgspec import Struct
 
 from gradc.emit.blocks import LIMIT, with_blocks
-from gradc.emit.llvm import SIZE, Operation
+from gradc.emit.llvm import Operation
 from gradc.emit.python import Module
 from gradc.loops import Routine
 from gradc.program import Input
-from gradc.runtime import cache, indexing, library, objects
-from gradc.runtime.blocks import callable_block, optimised
+from gradc.runtime import cache, files, indexing, library, objects
+from gradc.runtime.blocks import Apart, callable_block, optimised
 from gradc.runtime.code import Code
 from gradc.runtime.wide import whole_vectors
 
@@ -58,7 +57,7 @@ def python(module: Module) -> dict[str, Callable[..., Any]]:
         with np.errstate(all="ignore"):
             return plain(entry(*values))
 
-    name = hashlib.sha256(module.text.encode()).hexdigest()[:32]
+    name = cache.hashed([module.text])
     loaded = load(module.body, name, cache.temporary(name, module.text))
     return {entry: functools.partial(run, getattr(loaded, entry)) for entry in module.entries}
 
@@ -78,10 +77,11 @@ class Settings(Struct, frozen=True):
 class Compiled:
     """The entry points of a module, each compiled, or loaded from the cache, when it is first called."""
 
-    def __init__(self, module: Module, inputs: Sequence[Input], settings: Settings, version: str) -> None:
-        self.module, self.inputs, self.settings, self.cached = module, inputs, settings, settings.cached
-        own = library.sources(settings.fast)
-        self.name = cache.digest([module.key, version, f"{settings.limit} {SIZE}", *sorted(FLAGS), *own])
+    def __init__(self, module: Module, inputs: Sequence[Input], settings: Settings) -> None:
+        self.module, self.inputs, self.settings = module, inputs, settings
+        own = files.state()
+        self.cached = settings.cached and own is not None
+        self.name = cache.digest([module.key, f"{settings.limit} {settings.fast}", own or ""])
         has_matrices = any(r.has_matrices for r in module.routines)
         self.code = Code(self.name, has_matrices, settings.threads if module.kernels else None)
 
@@ -96,6 +96,7 @@ class Compiled:
             cache.remove(self.name)
             return self.code.in_surroundings(self._compile(name))
 
+    @functools.cached_property
     def _file(self) -> Path:
         """Where the text is kept; a temporary place if the cache cannot be written to."""
         if self.cached:
@@ -109,32 +110,36 @@ class Compiled:
         """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
 
-        file = self._file()
         routine = next(r for r in self.module.routines if r.name == name)
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": flags(routine), "nogil": True}
         short, blocks = (routine, ()) if self.module.dtype == "float32" else with_blocks(routine, self.settings.limit)
-        module = self.module.only(short) if blocks else self.module
-        loaded = load(module.body, self.name, file)
+        straight = not routine.has_loops  # there LLVM finds next to nothing to do better
+        separate = blocks and straight and (objects.loadable() or not self.cached)
+        apart = Apart(lambda: self._file) if separate else None
         jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-        library.put_in(vars(loaded), module, self.settings.fast, jit)
-        library.declare(module)
+
+        def loaded(module: Module, name: str, file: Path) -> types.ModuleType:
+            made = load(module.body, name, file)
+            library.put_in(vars(made), module, self.settings.fast, jit)
+            return made
 
         def operation(o: Operation) -> Any:
-            _run(module.operation(o, "_operation"), loaded)
-            return jit(loaded._operation)
+            name = f"{self.name}_operation"
+            return jit(loaded(self.module.operation(o), name, Path(name)).operation)
 
-        straight = not routine.has_loops  # there LLVM finds next to nothing to do better
-        apart: list[bytes] | None = [] if blocks and straight and (objects.loadable() or not self.cached) else None
+        module = self.module.only(short) if blocks else self.module
+        entries = loaded(module, self.name, Path(self.name) if separate else self._file)
+        library.declare(module)
         for block in blocks:
-            setattr(loaded, block.name, callable_block(block, straight, operation, apart))
+            setattr(entries, block.name, callable_block(block, straight, operation, apart))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
         with indexing.from_the_start(), whole_vectors(), optimised(0) if blocks and straight else nullcontext():
             kept = self.cached and apart is None  # Numba would keep a part
-            compiled: Any = numba.njit(signature, cache=kept, **options)(getattr(loaded, name))
+            compiled: Any = numba.njit(signature, cache=kept, **options)(getattr(entries, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]
         (result,) = compiled.overloads.values()
-        data = objects.dump(result, apart or ()) if self.cached else None
+        data = objects.dump(result, apart.objects if apart else ()) if self.cached else None
         if data is not None:
             cache.write(self.name, f"{name}.o", data)
         entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch

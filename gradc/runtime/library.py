@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradc import emit
 from gradc.emit.python import Module
 from gradc.linear import REFERENCE
 from gradc.runtime import vectors
-
-
-def sources(fast: bool) -> list[str]:
-    """The text of what is compiled into modules, on which their machine code depends."""
-    runtime = (
-        "jit.py",
-        "objects.py",
-        "blocks.py",
-        "translate.py",
-        "extremes.py",
-        "indexing.py",
-        "storage.py",
-        "reuse.py",
-        "sweeps.py",
-        "products.py",
-        "native.py",
-        "lanes.py",
-        "wide.py",
-        "streams.py",
-        "algebra.py",
-    )
-    own = [Path(__file__).with_name(name) for name in runtime]
-    own += [Path(emit.__file__).with_name(name) for name in ("blocks.py", "pairs.py", "llvm.py", "batches.py")]
-    return [file.read_text(encoding="utf-8") for file in own] + list(vectors.sources() if fast else ())
 
 
 def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[[Any], Any]) -> None:

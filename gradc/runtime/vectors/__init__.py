@@ -6,16 +6,8 @@ llvmlite are imported when that happens, not before.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-
-@functools.cache
-def sources() -> tuple[str, ...]:
-    """The text of this package, on which machine code made with it depends."""
-    return tuple(file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.py")))
 
 
 def replace(namespace: dict[str, Any], helpers: Mapping[str, str]) -> None:
