@@ -6,8 +6,10 @@ An identity keeps the value for every argument, NaN and infinities included, up 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +20,12 @@ from gradc.ir import Graph, Node, Number, Type
 from gradc.numerics import FUNCTIONS
 from gradc.ops import OPS
 
+PLAIN: dict[str, Callable[..., float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
+}
 LOGIC = frozenset({"and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 SMALL_CONDITION = 64
@@ -30,6 +38,20 @@ class Algebra:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._integers: dict[Poly, Node] = {}
+        self._identities: dict[str, Callable[..., Node | None]] = {
+            "neg": self._opposite,
+            "not": self._opposite_condition,
+            "add": self._sum,
+            "sub": self._difference,
+            "mul": self._product,
+            "div": self._quotient,
+            "power": self._power,
+            "maximum": self._only,
+            "minimum": self._only,
+            **{name: partial(self._digit, name) for name in ("floordiv", "mod")},
+            **{name: partial(self._decided, name) for name in COMPARISONS},
+            **{name: partial(self._condition, name) for name in ("and", "or")},
+        }
 
     # leaves
 
@@ -89,12 +111,20 @@ class Algebra:
 
     def op(self, name: str, *args: Node) -> Node:
         """A scalar function of these arguments, simplified."""
-        args = self._promoted(name, args)
-        if args[0].op == "const" and all(a.op == "const" for a in args):
+        if name in LOGIC:
+            args = tuple([self.convert(a, "bool") for a in args])
+        else:
+            for a in args:
+                if a.type != "float":
+                    args = self._promoted(name, args)
+                    break
+        if args[0].op == "const" == args[-1].op and all(a.op == "const" for a in args):
             folded = self._folded(name, args)
             if folded is not None:
                 return folded
-        return self._identity(name, args) or self.graph.node(name, args)
+        identity = self._identities.get(name)
+        simpler = None if identity is None else identity(*args)
+        return self.graph.node(name, args) if simpler is None else simpler
 
     def select(self, condition: Node, a: Node, b: Node) -> Node:
         if condition.op == "const":
@@ -135,10 +165,6 @@ class Algebra:
     # inside
 
     def _promoted(self, name: str, args: tuple[Node, ...]) -> tuple[Node, ...]:
-        if name in LOGIC:
-            return tuple(self.convert(a, "bool") for a in args)
-        if all(a.type == "float" for a in args):
-            return args
         wants_float = OPS[name].result == "float"
         mixed = any(a.type == "float" for a in args)
         done = []
@@ -171,42 +197,29 @@ class Algebra:
         if name in ("add", "sub", "mul", "neg", "floordiv", "mod", "power") and all(isinstance(v, int) for v in values):
             exact = _fold_integers(name, [int(v) for v in values])
             return None if exact is None else self.const(exact)
+        if name in PLAIN and all(type(v) is float for v in values):  # NumPy's come to the same, and take longer
+            return self.const(PLAIN[name](*values))
         with np.errstate(all="ignore"):
             result = FUNCTIONS[name](*values)
         if OPS[name].result == "bool":
             return self.const(bool(result))
         return self.const(int(result) if isinstance(result, np.integer | int) else float(result))
 
-    def _identity(self, name: str, args: tuple[Node, ...]) -> Node | None:
-        a = args[0]
-        b = args[1] if len(args) > 1 else None
-        if name == "neg" and a.op == "neg":
-            return a.args[0]
-        if name == "not" and a.op == "not":
-            return a.args[0]
-        if b is None:
-            return None
-        if name == "add":
-            return self._sum(a, b)
-        if name == "sub":
-            if is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
-                return a
-            if a.op == "neg":
-                return self.op("neg", self.op("add", a.args[0], b))
-            return self.op("add", a, b.args[0]) if b.op == "neg" else None
-        if name == "mul":
-            return self._product(a, b)
-        if name == "div":
-            return self._quotient(a, b)
-        if name in ("floordiv", "mod") and a.type == b.type == "int":
-            return self._digit(name, a, b)
-        if name in COMPARISONS and a.type == b.type == "int":
-            return self._decided(name, a, b)
-        if name == "power":
-            return self._power(a, b)
-        if name in ("maximum", "minimum"):
-            return a if a is b else None
-        return self._condition(name, a, b) if name in ("and", "or") else None
+    def _opposite(self, a: Node) -> Node | None:
+        return a.args[0] if a.op == "neg" else None
+
+    def _opposite_condition(self, a: Node) -> Node | None:
+        return a.args[0] if a.op == "not" else None
+
+    def _only(self, a: Node, b: Node) -> Node | None:
+        return a if a is b else None
+
+    def _difference(self, a: Node, b: Node) -> Node | None:
+        if is_const(b, 0) and a.type == b.type and math.copysign(1, b.value) > 0:
+            return a
+        if a.op == "neg":
+            return self.op("neg", self.op("add", a.args[0], b))
+        return self.op("add", a, b.args[0]) if b.op == "neg" else None
 
     def _condition(self, name: str, a: Node, b: Node) -> Node | None:
         """What `and` or `or` comes to, where one side says something of the other."""
@@ -227,12 +240,16 @@ class Algebra:
 
     def _digit(self, name: str, a: Node, b: Node) -> Node | None:
         """Quotient or remainder of integers made of dims and loop indices, where no division is needed."""
+        if not a.type == b.type == "int":
+            return None
         p, q = integer_poly(a), integer_poly(b)
         known = None if p is None or q is None else digits(p, q)
         return None if known is None else self.integer(known[0] if name == "floordiv" else known[1])
 
     def _decided(self, name: str, a: Node, b: Node) -> Node | None:
         """A comparison of integers made of dims and loop indices that holds everywhere, or nowhere."""
+        if not a.type == b.type == "int":
+            return None
         if name in ("gt", "ge"):
             return self._decided("lt" if name == "gt" else "le", b, a)
         p, q = (integer_poly(e) if is_short(e) else None for e in (a, b))
@@ -264,23 +281,24 @@ class Algebra:
     def _product(self, a: Node, b: Node) -> Node | None:
         if a.op == b.op == "select" and a.args[0] is b.args[0] and a.args[1:] == b.args[:0:-1]:
             return self.op("mul", *a.args[1:])  # one of two and the other of them: sigmoid(x)*sigmoid(-x)
-        if b.op == "const" and a.op != "const":
+        if a.op == "const":
+            if a.value == 1:
+                return self.convert(b, "float") if a.type == "float" and b.type == "int" else b
+            if a.value == -1:
+                return self.op("neg", self.convert(b, "float") if a.type == "float" else b)
+            if a.value == 0 and a.type == b.type == "int":
+                return a
+        elif b.op == "const":
             return self.op("mul", b, a)
-        if is_const(a, 1):
-            return self.convert(b, "float") if a.type == "float" and b.type == "int" else b
-        if is_const(a, -1):
-            return self.op("neg", self.convert(b, "float") if a.type == "float" else b)
-        if is_const(a, 0) and a.type == b.type == "int":
-            return a
         if a.op == "neg":
             return self.op("neg", self.op("mul", a.args[0], b))
         if b.op == "neg":
             return self.op("neg", self.op("mul", a, b.args[0]))
-        if b.op == "mul" and _is_moderate(b.args[0]) and b.type == "float":
+        if b.op == "mul" and b.type == "float" and _is_moderate(b.args[0]):
             if _is_moderate(a):
                 return self.op("mul", self.op("mul", a, b.args[0]), b.args[1])
             return self.op("mul", b.args[0], self.op("mul", a, b.args[1]))
-        if a.op == "mul" and _is_moderate(a.args[0]) and a.type == "float":
+        if a.op == "mul" and a.type == "float" and _is_moderate(a.args[0]):
             return self.op("mul", a.args[0], self.op("mul", a.args[1], b))
         return None
 

@@ -84,8 +84,8 @@ class Node(Struct, frozen=True, eq=False, weakref=True):
     @property
     def value(self) -> Number:
         """The number of a `const`."""
-        assert isinstance(self.attr, bool | int | float)
-        return self.attr
+        assert self.op == "const"
+        return self.attr  # type: ignore[return-value]
 
     @property
     def index(self) -> Index:
@@ -169,7 +169,7 @@ class Graph:
 
     def node(self, op: str, args: tuple[Node, ...] = (), attr: Hashable = None) -> Node:
         """The node with this content: the one there is, or a new one. `a*b` is `b*a`."""
-        bits = struct.pack("<d", attr) if isinstance(attr, float) else attr if attr is None else (type(attr), attr)
+        bits = attr if attr is None else struct.pack("<d", attr) if isinstance(attr, float) else (type(attr), attr)
         turned = op in COMMUTATIVE and args[0].number > args[-1].number
         key = (op, args[::-1] if turned else args, bits)
         found = self._known.get(key)
@@ -284,6 +284,11 @@ def _outer(arrays: tuple[Node, ...], inner: tuple[tuple[Index, ...], ...]) -> fr
 
 
 def _type(op: str, args: tuple[Node, ...], attr: Hashable) -> Type:
+    row = OPS.get(op)
+    if row is not None:
+        if row.result != "same":
+            return row.result
+        return "float" if "float" in [a.type for a in args] else "int"
     if op == "const":
         return "bool" if isinstance(attr, bool) else "int" if isinstance(attr, int) else "float"
     if op in ("dim", "index"):
@@ -294,11 +299,6 @@ def _type(op: str, args: tuple[Node, ...], attr: Hashable) -> Type:
         return attr  # type: ignore[return-value]
     if op == "select":
         return args[1].type
-    if op in OPS:
-        result = OPS[op].result
-        if result != "same":
-            return result
-        return "float" if "float" in [a.type for a in args] else "int"
     return args[0].type
 
 

@@ -231,6 +231,7 @@ class Block(Struct, frozen=True):
 Plain = Assign | Accumulate
 """What nearly all statements are, and is asked for first."""
 Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Linear | Product | Tiles | Sweep | Block
+STRAIGHT = (Assign, Accumulate, Comment)
 Loop = (For, Tiles, Sweep)
 """Statements made of others, as `isinstance` takes them."""
 
@@ -286,6 +287,8 @@ def identity(op: str, type: Type) -> Number:
 
 def inside(s: Stmt) -> tuple[Stmt, ...]:
     """The statements a statement is made of."""
+    if type(s) not in Loop:
+        return ()
     if isinstance(s, Tiles):
         return s.arrays + s.body
     return s.body if isinstance(s, (For, Sweep)) else ()
@@ -327,7 +330,7 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
 
 def lengths(s: Stmt) -> tuple[Poly, ...]:
     """The lengths that stand in a statement itself."""
-    if isinstance(s, Plain | Comment):
+    if isinstance(s, STRAIGHT):
         return ()
     if isinstance(s, For):
         return () if s.bounds else (s.index.extent,)

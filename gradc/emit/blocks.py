@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from gradc.loops import (
+    Accumulate,
     Alloc,
     Assign,
     Block,
@@ -31,7 +32,7 @@ from gradc.loops import (
 LIMIT = 300
 """Runs of more statements than this become blocks."""
 
-IN_A_RUN = Plain | Comment | Alloc
+IN_A_RUN = (Assign, Accumulate, Comment, Alloc)
 
 
 def with_blocks(routine: Routine, limit: int = LIMIT) -> tuple[Routine, tuple[Block, ...]]:
@@ -95,7 +96,7 @@ def _segments(body: Sequence[Stmt]) -> Iterator[list[Stmt]]:
     """The runs of a body and, each by itself, the statements between. Comments and new arrays do not end a run."""
     run: list[Stmt] = []
     for s in body:
-        if isinstance(s, IN_A_RUN):
+        if type(s) in IN_A_RUN:
             run.append(s)
         else:
             yield run
@@ -123,7 +124,7 @@ def read_first(body: Iterable[Plain]) -> dict[str, Name]:
 
 def names_read(s: Stmt) -> list[Name]:
     """The scalars a statement reads itself, once for each time; those of a loop's body are not its own."""
-    return [p for e in expressions_read(s) for p in parts(e) if isinstance(p, Name)]
+    return [p for e in expressions_read(s) for p in parts(e) if type(p) is Name]
 
 
 def expressions_read(s: Stmt) -> tuple[Expr, ...]:

@@ -217,8 +217,9 @@ class _Function:
 
     def _fetched(self, n: Name) -> str:
         self.fetched.add(n.name)
-        slot = self._slot(n.name)
-        word = self._register(f"load double, {self.pointers['float']} {slot}", slot, lazy=True)
+        place, slot = self._slot(n.name)
+        word = f"%r{len(self.lines)}"
+        self.lines.append(Line(f"{place}\n{word} = load double, {self.pointers['float']} {slot}", lazy=True))
         if n.type != "float":
             word = self._register(f"bitcast double {word} to i64", word)
         return self._register(f"trunc i64 {word} to i1", word) if n.type == "bool" else word
@@ -230,29 +231,30 @@ class _Function:
             word = self._register(f"zext i1 {word} to i64", word)
         if n.type != "float":
             word = self._register(f"bitcast i64 {word} to double", word)
-        slot = self._slot(n.name)
-        self._line(f"store volatile double {word}, {self.pointers['float']} {slot}", word, slot)
+        place, slot = self._slot(n.name)
+        self._line(f"{place}\nstore volatile double {word}, {self.pointers['float']} {slot}", word)
 
-    def _slot(self, name: str) -> str:
-        place = f"{self.pointers['float']} %tape, i64 {self.slots[name]}"
-        return self._register(f"getelementptr double, {place}", lazy=True)
+    def _slot(self, name: str) -> tuple[str, str]:
+        """A line that makes the address of a place on the tape, and the address."""
+        address = f"%p{len(self.lines)}"
+        return f"{address} = getelementptr double, {self.pointers['float']} %tape, i64 {self.slots[name]}", address
 
     # expressions
 
     def _value(self, e: Expr, wanted: Type) -> str:
         """The expression's value in the wanted type."""
         if isinstance(e, Name):
-            return self._converted(self._scalar(e), e.type, wanted)
-        if isinstance(e, Const):
+            value = self.values.get(e.name) or self._scalar(e)
+        elif isinstance(e, Apply):
+            value = self._apply(e)
+        elif isinstance(e, Element):
+            value = self._load(e)
+        else:
             constant = _constant(e.value, wanted)
             return self.constants.setdefault(constant, f"%c{len(self.constants)}") if wanted == "float" else constant
-        if isinstance(e, Element):
-            return self._converted(self._load(e), e.type, wanted)
-        return self._converted(self._apply(e), e.type, wanted)
+        return value if e.type == wanted else self._converted(value, e.type, wanted)
 
     def _converted(self, value: str, given: Type, wanted: Type) -> str:
-        if given == wanted:
-            return value
         if wanted == "float":
             return self._register(f"{'uitofp i1' if given == 'bool' else 'sitofp i64'} {value} to double", value)
         if given == "bool":
@@ -273,6 +275,9 @@ class _Function:
         return self._register(f"getelementptr {kind}, {self.pointers[e.type]} {data}, i64 {at}", at, lazy=True)
 
     def _apply(self, e: Apply) -> str:
+        if e.type == "float" and e.op in FLOAT:
+            left, right = [self._value(a, "float") for a in e.args]
+            return self._register(f"{FLOAT[e.op]} double {left}, {right}", left, right)
         if e.op == "select":
             condition, a, b = e.args
             return self._select(condition, a, b, e.type)
@@ -295,8 +300,7 @@ class _Function:
         if e.op == "neg":
             text = f"fneg double {operands[0]}" if e.type == "float" else f"sub i64 0, {operands[0]}"
             return self._register(text, *operands)
-        name = FLOAT[e.op] if e.type == "float" else INTEGER[e.op]
-        return self._register(f"{name} {TYPES[e.type]} {', '.join(operands)}", *operands)
+        return self._register(f"{INTEGER[e.op]} i64 {', '.join(operands)}", *operands)
 
     def _compare(self, e: Apply) -> str:
         real = any(_type(a) == "float" for a in e.args)

@@ -154,7 +154,7 @@ def _names(routine: Routine) -> set[str]:
     exprs = [routine.value, *(routine.gradient or ())]
     for s, _ in routine.statements():
         exprs += expressions(s)
-    return {p.name for e in exprs for p in parts(e) if isinstance(p, Name)}
+    return {p.name for e in exprs for p in parts(e) if type(p) is Name}
 
 
 def _sizes(inputs: Sequence[Input], routine: Routine, used: set[str]) -> list[str]:

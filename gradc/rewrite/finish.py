@@ -19,6 +19,8 @@ def without_stops(build: Builder, provenance: Provenance, roots: list[Node]) -> 
 
 def condense(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
     """Cheaper forms of values whose derivatives are there already: from these the derivatives would lose digits."""
+    if "log_sigmoid" not in build.graph.ops:
+        return roots
     done = rebuild(build, provenance, roots, ("add",), _condensed)
     return [done[r] for r in roots]
 

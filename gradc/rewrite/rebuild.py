@@ -46,9 +46,9 @@ def rebuild(
                 provenance.adjoint_of.setdefault(made, provenance.adjoint_of[old])
         if new is not old:
             provenance.inherit(new, old)
+            done[old] = new
         if ruled and ruled[1]:
             provenance.notes.setdefault(new, ruled[1])
-        done[old] = new
     return done
 
 
