@@ -21,11 +21,17 @@ class Source(Struct, frozen=True, dict=True):
         """The lines as Python's parser counts them: other separators that Unicode knows do not end one."""
         return re.split(r"\r\n|\r|\n", self.text)
 
+    @cached_property
+    def is_ascii(self) -> bool:
+        return self.text.isascii()
+
     def line(self, number: int) -> str:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def span(self, number: int, start: int, end: int | None) -> Span:
         """The bytes of a line from `start` below `end`, or to the line's end: Python's parser counts in bytes."""
+        if end is not None and self.is_ascii:
+            return Span(self, number, start + 1, max(1, end - start))
         text = self.line(number)
         if text.isascii():
             return Span(self, number, start + 1, max(1, (len(text) if end is None else end) - start))

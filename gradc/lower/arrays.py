@@ -37,7 +37,7 @@ class Arrays:
 
     def clear_of_loops(self, value: Value) -> Value:
         """The same array over indices that no surrounding loop uses."""
-        if not any(a in self.reserved for a in value.axes):
+        if not value.axes or not any(a in self.reserved for a in value.axes):
             return value
         axes: list[Index | None] = []
         for a in value.axes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
+from functools import cache
 
 from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, Span, UnsupportedError, did_you_mean
@@ -57,13 +58,13 @@ class Expressions(Calls):
 
     def visit(self, tree: ast.expr) -> Value:
         """The value of an expression that is known not to be nested too deeply."""
-        method: Callable[[ast.expr], Value] | None = getattr(self, f"_{type(tree).__name__.lower()}", None)
+        method: Callable[[ast.expr], Value] | None = getattr(self, _method(type(tree)), None)
         if method is None:
             unknown = (f"{type(tree).__name__} is not part of the language", None)
             message, hint = EXPRESSIONS.get(type(tree), unknown)
             raise UnsupportedError(message, self.span(tree), hint)
         value = method(tree)
-        if not all(a is None or a.extent.is_manageable for a in value.axes):
+        if value.axes and not all(a is None or a.extent.is_manageable for a in value.axes):
             raise ShapeError("the length of this array is too complicated", self.span(tree), "give a length a name")
         return value
 
@@ -204,6 +205,12 @@ class Expressions(Calls):
         if isinstance(tree, ast.Constant) and tree.value is ...:
             return Rest()
         return self.visit(tree)
+
+
+@cache
+def _method(construct: type[ast.expr]) -> str:
+    """The name of the method that lowers a construct."""
+    return f"_{construct.__name__.lower()}"
 
 
 def number_of(value: float | int) -> float | int:

@@ -48,6 +48,8 @@ def _is_plain(n: Node, known: Container[Node]) -> bool:
 
 def dependencies(n: Node, written_out: set[Node]) -> dict[Node, frozenset[Index]]:
     """The scheduled nodes that n needs, each with the indices along which it is read at other places than its own."""
+    if n.op in OPS and written_out.isdisjoint(n.args):
+        return dict.fromkeys(sorted(n.args, key=attrgetter("number")), IN_PLACE)
     found: dict[Node, frozenset[Index]] = {}
     stack = [n]
     while stack:
