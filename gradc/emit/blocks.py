@@ -132,4 +132,4 @@ def expressions_read(s: Stmt) -> tuple[Expr, ...]:
 
 
 def _elements(s: Plain) -> list[Element]:
-    return [p for e in expressions(s) for p in parts(e) if isinstance(p, Element)]
+    return [p for e in expressions(s) for p in parts(e) if type(p) is Element]

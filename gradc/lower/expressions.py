@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from functools import cache
 
 from gradc.bounds import integer_poly
 from gradc.errors import ParseError, ShapeError, Span, UnsupportedError, did_you_mean
@@ -29,6 +28,8 @@ BINARY = {
     ast.Pow: "power",
 }
 COMPARE = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
+LOWERED_BY = {kind: f"_{kind.__name__.lower()}" for kind in ast.expr.__subclasses__()}
+"""The method for each construct, where there is one."""
 CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf}
 
 
@@ -58,7 +59,7 @@ class Expressions(Calls):
 
     def visit(self, tree: ast.expr) -> Value:
         """The value of an expression that is known not to be nested too deeply."""
-        method: Callable[[ast.expr], Value] | None = getattr(self, _method(type(tree)), None)
+        method: Callable[[ast.expr], Value] | None = getattr(self, LOWERED_BY.get(type(tree), ""), None)
         if method is None:
             unknown = (f"{type(tree).__name__} is not part of the language", None)
             message, hint = EXPRESSIONS.get(type(tree), unknown)
@@ -205,12 +206,6 @@ class Expressions(Calls):
         if isinstance(tree, ast.Constant) and tree.value is ...:
             return Rest()
         return self.visit(tree)
-
-
-@cache
-def _method(construct: type[ast.expr]) -> str:
-    """The name of the method that lowers a construct."""
-    return f"_{construct.__name__.lower()}"
 
 
 def number_of(value: float | int) -> float | int:
