@@ -15,7 +15,7 @@ from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.outline import outline
 from gradc.program import Outline, Program, Value
-from gradc.rewrite import condense, share_exponentials, stabilise, without_stops
+from gradc.rewrite import by_totals, condense, share_exponentials, stabilise, without_stops
 from gradc.schedule.names import LIBRARY, spelling
 from gradc.schedule.plan import routine
 
@@ -52,6 +52,7 @@ class Derived(Struct, frozen=True, dict=True):
         build, provenance = Builder(p.graph), p.provenance.copy()
         roots = [self.value, *(self.gradient or {}).values()] if gradient else [self.value]
         nodes = condense(build, provenance, [v.node for v in roots])
+        nodes = by_totals(build, provenance, nodes)
         nodes = share_exponentials(build, provenance, nodes)
         nodes = skip_untaken(build, provenance, without_stops(build, provenance, nodes))
         value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))

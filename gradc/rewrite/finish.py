@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from gradc.algebra import is_const
 from gradc.build import Builder
+from gradc.extents import Index
 from gradc.ir import Node
 from gradc.program import Provenance
 from gradc.rewrite.rebuild import rebuild
 
+FAR = 2.0
+"""From here on the logarithm of a sum has the digits of the sum."""
 LOGISTIC = ("sigmoid", "log_sigmoid", "softplus")
 
 
@@ -38,6 +41,51 @@ def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tu
             note = "log(y) and log(1 - y) of y = sigmoid(z), both from one log1p(exp(-abs(z)))"
             return build.op("sub", build.op("mul", slope, z), tail), note
     return None
+
+
+def by_totals(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+    """log1p(rest) as the logarithm of the whole sum, where that is `FAR` from 1: rest and 1 are a sum of exponentials.
+
+    All digits of a small rest take two sums, and a comparison for every summand. Those are then run only where the one
+    sum does not do. Of sums of rows nothing is gained: some row may need all three.
+    """
+    if "log1p" not in build.graph.ops:
+        return roots
+    done = rebuild(build, provenance, roots, ("log1p", "add"), _by_total)
+    return [done[r] for r in roots]
+
+
+def _by_total(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+    rest = args[0] if op == "log1p" else next((b for a, b in (args, args[::-1]) if is_const(a, 1)), None)
+    found = _beside_the_largest(rest) if rest is not None else None
+    if rest is None or found is None:
+        return None
+    over, exponential, is_largest = found
+    total = build.reduce("sum", over, exponential)
+    if op == "add":
+        return total, ""
+    u, shift = exponential.args[0].args
+    anew = build.op("exp", build.op("neg", build.op("sub", shift, u)))  # the others may be on their way to a gradient
+    beyond = build.reduce("sum", over, build.op("sub", anew, is_largest))
+    small = build.op("log1p", build.op("add", beyond, rest.args[1]))
+    far = build.op("ge", total, build.const(FAR))
+    return build.select(far, build.op("log", total), small), "log(1 + x) computed as log1p(x) where x is small"
+
+
+def _beside_the_largest(rest: Node) -> tuple[frozenset[Index], Node, Node] | None:
+    """The indices, exp(u - shift) and c of sum(exp(u - shift) - c) + (sum(c) - 1), c being 1 for the largest, else 0."""
+    if rest.op != "add" or rest.indices or rest.args[0].op != "reduce" or rest.args[1].op != "sub":
+        return None
+    beyond, (ties, one) = rest.args[0], rest.args[1].args
+    if ties.attr != beyond.attr or ties.op != "reduce" or beyond.kind != "sum" or not is_const(one, 1):
+        return None
+    difference, is_largest = beyond.args[0], ties.args[0]
+    if difference.op != "sub" or difference.args[1] is not is_largest:
+        return None
+    exponential = difference.args[0]
+    if exponential.op != "exp" or exponential.args[0].op != "sub":
+        return None
+    return beyond.over, exponential, is_largest
 
 
 def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gradc.runtime.vectors.values import (
     FLOAT32,
     FLOAT64,
+    Format,
     Integer,
     Real,
     at_least,
@@ -41,46 +42,73 @@ SECOND_ORDER = {
     ),
     FLOAT32: (0.4999999403953552, 0.1666652113199234, 0.04166838899254799, 0.008368736132979393, 0.001381455804221332),
 }
-"""(exp(r) - 1 - r)/r**2 for |r| <= log(2)/2; minimax, within 2**-64 of exp, or 2**-28."""
+"""(exp(r) - 1 - r)/r**2 for |r| <= log(2)/2; minimax, within 2**-61 of exp(r) - 1, or 2**-28 of exp(r)."""
+
+OF_EXP = {
+    FLOAT64: (
+        *(0.5000000000000011, 0.16666666666666413, 0.04166666666653016, 0.008333333333494486, 0.0013888888943629077),
+        *(0.00019841269506519688, 2.4801493099877013e-05, 2.7557586430346135e-06, 2.7630248066541834e-07),
+        2.5000042896524453e-08,
+    ),
+    FLOAT32: SECOND_ORDER[FLOAT32],
+}
+"""The same with one term less, for what 1 is added to: within 2**-57 of exp(r), or 2**-28."""
 
 
 def exp(x: Real) -> Real:
     """(1 + p) * 2**k. Arguments are held within the range in which the result is neither 0 nor infinite, and a bit."""
     least, most = RANGE[x.format]
-    p, k = power_of_e(at_most(at_least(x, least), most))
-    return scaled(1.0 + p, k)
+    return power(*power_of_e(at_most(at_least(x, least), most)))
 
 
 def power_of_e(x: Real, rest: Real | None = None) -> tuple[Real, Integer]:
-    """p and k, such that exp(x + rest) = (1 + p)*2**k; k is in the lowest bits. `rest` is below 1e-4."""
-    t = fma(x, LOG2_E, x.format.round)
-    k = t - x.format.round
+    """p and k, such that exp(x + rest) = (1 + p)*2**k; k is as `scaled` takes it. `rest` is below 1e-4."""
+    rounding = _rounding(x.format)
+    t = fma(x, LOG2_E, rounding)
+    k = t - rounding
     ln2_high, ln2_low = LN2_PARTS[x.format]
     r = fma(k, -ln2_low, fma(k, -ln2_high, x))
     if rest is not None:
         r = r + rest
-    return fma(r * r, polynomial(r, SECOND_ORDER[x.format]), r), bits(t)
+    return fma(r * r, polynomial(r, OF_EXP[x.format]), r), bits(t)
 
 
 def exp2(x: Real) -> Real:
     """exp(r*log(2)) * 2**k with k the integer nearest to x, r = x - k."""
     x = at_most(at_least(x, -1076.0), 1025.0)
-    t = x + x.format.round
-    r = (x - (t - x.format.round)) * LN2
-    return scaled(1.0 + fma(r * r, polynomial(r, SECOND_ORDER[x.format]), r), bits(t))
+    rounding = _rounding(x.format)
+    t = x + rounding
+    r = (x - (t - rounding)) * LN2
+    return power(fma(r * r, polynomial(r, OF_EXP[x.format]), r), bits(t))
+
+
+def _rounding(format: Format) -> float:
+    """Added to a number below 2**(mantissa - 2), it leaves the nearest integer, and in the lowest bits that as `scaled`
+    takes it: what is split in two there must not be negative.
+    """
+    return format.round + (0 if has_ldexp() else 2 * format.bias)
+
+
+def power(p: Real, k: Integer) -> Real:
+    """(1 + p) * 2**k."""
+    if has_ldexp():
+        return ldexp(1.0 + p, k)
+    first, second = _powers(p.format, k)
+    return fma(first, p, first) * second
 
 
 def scaled(y: Real, k: Integer) -> Real:
-    """y * 2**k: where there is no instruction for it in two steps, so that it may overflow or become subnormal.
-
-    k is in the lowest bits, of which one more counts than exponents have.
-    """
+    """y * 2**k. k is in the lowest bits, plus what `_rounding` adds."""
     if has_ldexp():
         return ldexp(y, k)
-    bias, mantissa = y.format.bias, y.format.mantissa
-    total = (k + 2 * bias) & (4 * bias + 3)
-    half = total >> 1
-    return y * real(half << mantissa) * real((total - half) << mantissa)
+    first, second = _powers(y.format, k)
+    return y * first * second
+
+
+def _powers(format: Format, k: Integer) -> tuple[Real, Real]:
+    """Two powers of two whose product is 2**k: it may overflow or become subnormal, which neither of them does."""
+    half = k >> 1
+    return real(half << format.mantissa), real((k - half) << format.mantissa)
 
 
 def expm1(x: Real) -> Real:

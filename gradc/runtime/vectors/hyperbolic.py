@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradc.runtime.vectors.exponential import halved_expm1, power_of_e, scaled
+from gradc.runtime.vectors.exponential import halved_expm1, power, power_of_e
 from gradc.runtime.vectors.values import Real, at_most, copysign, fma, polynomial, quotient, select
 
 SINE = (
@@ -30,7 +30,7 @@ def cosh(x: Real) -> Real:
 def half_exp(x: Real) -> Real:
     """exp(x)/2 for x >= 0, halved before it could overflow."""
     p, k = power_of_e(at_most(x, 711.0))
-    return scaled(1.0 + p, k - 1)
+    return power(p, k - 1)
 
 
 def tanh(x: Real) -> Real:
