@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from gradc.outline import outline
 from gradc.program import Outline, Program, Value
 from gradc.rewrite import by_totals, condense, share_exponentials, stabilise, without_stops
 from gradc.schedule.names import LIBRARY, spelling
+from gradc.schedule.order import row_dim
 from gradc.schedule.plan import routine
 
 
@@ -52,7 +53,7 @@ class Derived(Struct, frozen=True, dict=True):
         build, provenance = Builder(p.graph), p.provenance.copy()
         roots = [self.value, *(self.gradient or {}).values()] if gradient else [self.value]
         nodes = condense(build, provenance, [v.node for v in roots])
-        nodes = by_totals(build, provenance, nodes)
+        nodes = by_totals(build, provenance, nodes, partial(row_dim, p.inputs))
         nodes = share_exponentials(build, provenance, nodes)
         nodes = skip_untaken(build, provenance, without_stops(build, provenance, nodes))
         value, *fields = (Value(n, v.axes) for n, v in zip(nodes, roots, strict=True))

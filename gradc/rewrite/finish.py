@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from gradc.algebra import is_const
 from gradc.build import Builder
 from gradc.extents import Index
-from gradc.ir import Node
+from gradc.ir import Node, reachable
 from gradc.program import Provenance
 from gradc.rewrite.rebuild import rebuild
 
@@ -43,28 +46,34 @@ def _condensed(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tu
     return None
 
 
-def by_totals(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
+def by_totals(
+    build: Builder, provenance: Provenance, roots: list[Node], row_dim: Callable[[list[Node]], str | None]
+) -> list[Node]:
     """log1p(rest) as the logarithm of the whole sum, where that is `FAR` from 1: rest and 1 are a sum of exponentials.
 
     All digits of a small rest take two sums, and a comparison for every summand. Those are then run only where the one
-    sum does not do. Of sums of rows nothing is gained: some row may need all three.
+    sum does not do. It pays for sums of all elements of an input along the rows: what is computed first would have to
+    be stored, or computed once more.
     """
-    if "log1p" not in build.graph.ops:
+    rows = row_dim(reachable(roots)) if "log1p" in build.graph.ops else None
+    if rows is None:
         return roots
-    done = rebuild(build, provenance, roots, ("log1p", "add"), _by_total)
+    done = rebuild(build, provenance, roots, ("log1p", "add"), partial(_by_total, rows))
     return [done[r] for r in roots]
 
 
-def _by_total(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
+def _by_total(rows: str, build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tuple[Node, str] | None:
     rest = args[0] if op == "log1p" else next((b for a, b in (args, args[::-1]) if is_const(a, 1)), None)
     found = _beside_the_largest(rest) if rest is not None else None
     if rest is None or found is None:
         return None
     over, exponential, is_largest = found
+    u, shift = exponential.args[0].args
+    if u.op != "input" or not any(rows in i.extent.atoms for i in over):
+        return None
     total = build.reduce("sum", over, exponential)
     if op == "add":
         return total, ""
-    u, shift = exponential.args[0].args
     anew = build.op("exp", build.op("neg", build.op("sub", shift, u)))  # the others may be on their way to a gradient
     beyond = build.reduce("sum", over, build.op("sub", anew, is_largest))
     small = build.op("log1p", build.op("add", beyond, rest.args[1]))
@@ -73,7 +82,7 @@ def _by_total(build: Builder, op: str, args: tuple[Node, ...], old: Node) -> tup
 
 
 def _beside_the_largest(rest: Node) -> tuple[frozenset[Index], Node, Node] | None:
-    """The indices, exp(u - shift) and c of sum(exp(u - shift) - c) + (sum(c) - 1), c being 1 for the largest, else 0."""
+    """The indices, exp(u - shift) and c of sum(exp(u - shift) - c) + (sum(c) - 1); c is 1 for the largest, else 0."""
     if rest.op != "add" or rest.indices or rest.args[0].op != "reduce" or rest.args[1].op != "sub":
         return None
     beyond, (ties, one) = rest.args[0], rest.args[1].args
