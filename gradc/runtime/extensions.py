@@ -6,6 +6,8 @@ import functools
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +33,19 @@ def extension(name: str) -> Any:
     spec.loader.exec_module(module)
     sys.modules.pop(name, None)  # Python may have entered it; the package will want to import it for itself
     return module
+
+
+@contextmanager
+def without_package(name: str) -> Iterator[None]:
+    """Lets whoever imports an extension module meanwhile have it alone, unless its package is there or it cannot be."""
+    try:
+        module = None if name.rpartition(".")[0] in sys.modules else extension(name)
+    except LookupError:
+        module = None
+    if module is not None:
+        sys.modules[name] = module
+    try:
+        yield
+    finally:
+        if module is not None:
+            sys.modules.pop(name, None)  # its package will want to import it for itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from gradc.program import Input
 from gradc.runtime import cache, files, indexing, library, objects
 from gradc.runtime.blocks import Apart, callable_block, optimised
 from gradc.runtime.code import Code
+from gradc.runtime.extensions import without_package
 from gradc.runtime.wide import whole_vectors
 
 FLAGS = frozenset({"reassoc", "contract"})
@@ -110,6 +112,7 @@ class Compiled:
         """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
 
+        _start()
         routine = next(r for r in self.module.routines if r.name == name)
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": flags(routine), "nogil": True}
         short, blocks = (routine, ()) if self.module.dtype == "float32" else with_blocks(routine, self.settings.limit)
@@ -144,6 +147,18 @@ class Compiled:
             cache.write(self.name, f"{name}.o", data)
         entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
         return entry
+
+
+@functools.cache
+def _start() -> None:
+    """Has Numba import what it compiles with: all but SciPy's linear algebra, of which it looks at one module."""
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
+
+    importlib.import_module("scipy")  # it tells the system where its libraries are, where that is needed
+    with global_compiler_lock, without_package("scipy.linalg.cython_blas"):
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
 
 
 def _type(i: Input, dtype: str) -> Any:
