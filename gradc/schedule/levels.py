@@ -19,7 +19,7 @@ from gradc.ops import ARITHMETIC, OPS, TRANSCENDENTAL
 from gradc.schedule.keep import keepable
 from gradc.schedule.needs import Needs, known_in, needs
 from gradc.schedule.once import ALONE, once
-from gradc.schedule.order import accesses, contiguity, dependencies, is_row, loops_of
+from gradc.schedule.order import Access, accesses, contiguity, dependencies, is_row, loops_of
 
 RECOMPUTE_ROW = 48
 """Along the rows a value is computed again rather than stored up to this cost: storing it would take a whole column."""
@@ -74,19 +74,27 @@ class Levels:
         self.nodes = [n for n in nodes if n not in written_out]
         self.loops = {n: loops_of(n) for n in self.nodes}
         self.deps = {n: dependencies(n, written_out) for n in self.nodes}
-        self.touched = {n: accesses(n, written_out) for n in self.nodes}
         self.users: dict[Node, list[Node]] = {n: [] for n in self.nodes}
         for n in self.nodes:
             for a in self.deps[n]:
                 self.users[a].append(n)
-        self.needed, self.row = needed, row
+        self.written_out, self.needed, self.row = written_out, needed, row
         self.keepable = keepable(self.nodes, self.deps, self.users, needed)
         self.kept: dict[Node, Node] = {}
-        self.needs = needs(self.nodes, self.deps, needed)
-        self.endless = {n: frozenset(i for i in n.indices if not i.extent.has_bound) for n in self.nodes}
+        self.endless = {n: _endless(n) for n in self.nodes}
         fragile = {n for n in once(nodes) if n in self.loops}
         self.once = {n for n in fragile if not self.endless[n]}
         self.twice = fragile != self.once
+
+    @cached_property
+    def touched(self) -> dict[Node, list[Access]]:
+        """The array elements that each node reads or writes."""
+        return {n: accesses(n, self.written_out) for n in self.nodes}
+
+    @cached_property
+    def needs(self) -> dict[Node, Needs]:
+        """What each node is needed under."""
+        return needs(self.nodes, self.deps, self.needed)
 
     @cached_property
     def stored_needs(self) -> dict[Node, Needs]:
@@ -287,3 +295,8 @@ class Levels:
                     for k in wanted_between[n]:
                         want(a, k, False, complete)
         return {k: b[::-1] for k, b in between.items()}, {k: b[::-1] for k, b in bodies.items()}
+
+
+def _endless(n: Node) -> frozenset[Index]:
+    """The loops of which nobody knows how long they get."""
+    return frozenset(i for i in n.indices if not i.extent.has_bound) if n.indices else n.indices
