@@ -20,12 +20,13 @@ from gradc.ir import Graph, Node, Number, Type
 from gradc.numerics import FUNCTIONS
 from gradc.ops import OPS
 
-PLAIN: dict[str, Callable[..., float]] = {
+OF_FLOATS: dict[str, Callable[..., float]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
     "neg": operator.neg,
 }
+"""What Python does to floats as NumPy does, and never raises."""
 LOGIC = frozenset({"and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 SMALL_CONDITION = 64
@@ -197,8 +198,8 @@ class Algebra:
         if name in ("add", "sub", "mul", "neg", "floordiv", "mod", "power") and all(isinstance(v, int) for v in values):
             exact = _fold_integers(name, [int(v) for v in values])
             return None if exact is None else self.const(exact)
-        if name in PLAIN and all(type(v) is float for v in values):  # NumPy's come to the same, and take longer
-            return self.const(PLAIN[name](*values))
+        if name in OF_FLOATS and all(type(v) is float for v in values):
+            return self.const(OF_FLOATS[name](*values))
         with np.errstate(all="ignore"):
             result = FUNCTIONS[name](*values)
         if OPS[name].result == "bool":

@@ -232,6 +232,7 @@ Plain = Assign | Accumulate
 """What nearly all statements are, and is asked for first."""
 Stmt = Assign | Accumulate | Alloc | Fill | Check | Comment | For | Linear | Product | Tiles | Sweep | Block
 STRAIGHT = (Assign, Accumulate, Comment)
+"""Statements without lengths: most there are, as `isinstance` takes them."""
 Loop = (For, Tiles, Sweep)
 """Statements made of others, as `isinstance` takes them."""
 

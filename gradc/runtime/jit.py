@@ -118,7 +118,7 @@ class Compiled:
         short, blocks = (routine, ()) if self.module.dtype == "float32" else with_blocks(routine, self.settings.limit)
         straight = not routine.has_loops  # there LLVM finds next to nothing to do better
         separate = blocks and straight and (objects.loadable() or not self.cached)
-        apart = Apart(lambda: self._file) if separate else None
+        apart = Apart(lambda: self.cached and self._file) if separate else None
         jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
         def loaded(module: Module, name: str, file: Path) -> types.ModuleType:
