@@ -8,6 +8,7 @@ from typing import Any
 
 from gradc.emit.llvm import SIZE, BlockText, Operation
 from gradc.loops import Block, Name
+from gradc.runtime import cache
 
 LONG = 20
 """Functions of more instructions than this are not inlined, and called on vectors where that can be."""
@@ -93,7 +94,7 @@ class _Call:
 
         self.block, self.straight, self.compiled, self.apart = block, straight, compiled, apart
         self.context, self.builder = context, builder
-        self.name = f"{builder.function.name}.{block.name}"
+        self.name = f"gradc_{cache.hashed([builder.function.name])}.{block.name}"  # Numba's names grow with the inputs
         self.code = context.active_code_library
         self.short: list[Any] = []
         self.long: list[Any] = []
