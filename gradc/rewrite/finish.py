@@ -92,7 +92,10 @@ def _beside_the_largest(rest: Node) -> tuple[frozenset[Index], Node, Node] | Non
     if difference.op != "sub" or difference.args[1] is not is_largest:
         return None
     exponential = difference.args[0]
-    if exponential.op != "exp" or exponential.args[0].op != "sub":
+    if exponential.op != "exp" or exponential.args[0].op != "sub" or is_largest.op != "select":
+        return None
+    equal, one, zero = is_largest.args
+    if equal.op != "eq" or {*equal.args} != {*exponential.args[0].args} or not (is_const(one, 1) and is_const(zero, 0)):
         return None
     return beyond.over, exponential, is_largest
 
