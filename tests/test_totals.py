@@ -98,8 +98,9 @@ def test_elsewhere_there_is_one_way(text: str) -> None:
     assert " >= 2.0" not in gradc.compile(text, cache=False).source
 
 
-@pytest.mark.parametrize("w", [[np.nan, 0.0], [np.inf, 0.0]])
-def test_what_is_taken_away_and_added_counts(w: list[float]) -> None:
+@pytest.mark.parametrize("w", [np.nan, np.inf])
+@pytest.mark.parametrize("c", ["w", "(w if x > 1 else 0.0)", "(1.0 if x > 1 else w)"])
+def test_what_is_taken_away_and_added_counts(c: str, w: float) -> None:
     """Of a one for the largest nothing is left, of other summands there may be."""
-    text = "w: data[n]\nx: param[n]\nm: data\n1 + (sum(exp(x - m) - w) + (sum(w) - 1)) + log1p(m)"
-    assert np.isnan(gradc.compile(text)(w, [1.0, 2.0], 1.0))
+    text = f"w: data[n]\nx: param[n]\nm: data\n1 + (sum(exp(x - m) - {c}) + (sum({c}) - 1)) + log1p(m)"
+    assert np.isnan(gradc.compile(text)([w, w], [1.0, 2.0], 1.0))

@@ -94,10 +94,8 @@ def _beside_the_largest(rest: Node) -> tuple[frozenset[Index], Node, Node] | Non
     exponential = difference.args[0]
     if exponential.op != "exp" or exponential.args[0].op != "sub" or is_largest.op != "select":
         return None
-    equal, one, zero = is_largest.args
-    if equal.op != "eq" or {*equal.args} != {*exponential.args[0].args} or not (is_const(one, 1) and is_const(zero, 0)):
-        return None
-    return beyond.over, exponential, is_largest
+    is_one_or_zero = is_const(is_largest.args[1], 1) and is_const(is_largest.args[2], 0)
+    return (beyond.over, exponential, is_largest) if is_one_or_zero else None
 
 
 def share_exponentials(build: Builder, provenance: Provenance, roots: list[Node]) -> list[Node]:
