@@ -90,6 +90,7 @@ def test_the_sum_compares_nothing() -> None:
     [
         "w: param[d]\nx: data[n, d]\nlog(mean(exp(x @ w)))",
         "x: data[n, m]\nmean(logsumexp(x, axis=1))",
+        "x: data[n, m]\nmean(logsumexp(x, axis=0))",
         "a: param[k]\nx: data[n]\nsum(x)*logsumexp(a)",
         "x: param[3]\nlogsumexp(x)",
     ],
