@@ -144,7 +144,7 @@ def test_second_process_does_not_compile(built: tuple[int, str, Path]) -> None:
     assert run_second(place) == (0, result)
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied", "other text", "index replaced"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "other text", "index replaced", "nothing else"])
 def test_damaged_cache_is_rebuilt(built: tuple[int, str, Path], tmp_path: Path, damage: str) -> None:
     result = built[1]
     place = shutil.copytree(built[2], tmp_path / "damaged")
@@ -159,6 +159,10 @@ def test_damaged_cache_is_rebuilt(built: tuple[int, str, Path], tmp_path: Path, 
                 file.write_text("def value(*args): return 0.0\n")
             elif damage == "index replaced" and file.suffix == ".nbi":
                 file.write_bytes(b"\x80\x04N." + data)
+            elif damage == "nothing else" and file.suffix not in (".py", ".nbi", ".nbc"):
+                file.unlink()
+            elif damage == "nothing else" and file.suffix != ".py":
+                file.write_bytes(b"")
     assert run_second(place)[1] == result
     assert run_second(place) == (0, result)
 

@@ -98,7 +98,6 @@ class Compiled:
             cache.remove(self.name)
             return self.code.in_surroundings(self._compile(name))
 
-    @functools.cached_property
     def _file(self) -> Path:
         """Where the text is kept; a temporary place if the cache cannot be written to."""
         if self.cached:
@@ -118,7 +117,7 @@ class Compiled:
         short, blocks = (routine, ()) if self.module.dtype == "float32" else with_blocks(routine, self.settings.limit)
         straight = not routine.has_loops  # there LLVM finds next to nothing to do better
         separate = blocks and straight and (objects.loadable() or not self.cached)
-        apart = Apart(lambda: self.cached and self._file) if separate else None
+        apart = Apart(lambda: self.cached and self._file()) if separate else None
         jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
         def loaded(module: Module, name: str, file: Path) -> types.ModuleType:
@@ -131,7 +130,7 @@ class Compiled:
             return jit(loaded(self.module.operation(o), name, Path(name)).operation)
 
         module = self.module.only(short) if blocks else self.module
-        entries = loaded(module, self.name, Path(self.name) if separate else self._file)
+        entries = loaded(module, self.name, Path(self.name) if separate else self._file())
         library.declare(module)
         for block in blocks:
             setattr(entries, block.name, callable_block(block, straight, operation, apart))
