@@ -40,15 +40,13 @@ class Algebra:
         self.graph = graph
         self._integers: dict[Poly, Node] = {}
         self._identities: dict[str, Callable[..., Node | None]] = {
-            "neg": self._opposite,
-            "not": self._opposite_condition,
+            **{name: partial(self._undone, name) for name in ("neg", "not")},
             "add": self._sum,
             "sub": self._difference,
             "mul": self._product,
             "div": self._quotient,
             "power": self._power,
-            "maximum": self._only,
-            "minimum": self._only,
+            **dict.fromkeys(("maximum", "minimum"), self._extreme),
             **{name: partial(self._digit, name) for name in ("floordiv", "mod")},
             **{name: partial(self._decided, name) for name in COMPARISONS},
             **{name: partial(self._condition, name) for name in ("and", "or")},
@@ -206,13 +204,11 @@ class Algebra:
             return self.const(bool(result))
         return self.const(int(result) if isinstance(result, np.integer | int) else float(result))
 
-    def _opposite(self, a: Node) -> Node | None:
-        return a.args[0] if a.op == "neg" else None
+    def _undone(self, name: str, a: Node) -> Node | None:
+        """What a function that is its own inverse has been applied to, if it has."""
+        return a.args[0] if a.op == name else None
 
-    def _opposite_condition(self, a: Node) -> Node | None:
-        return a.args[0] if a.op == "not" else None
-
-    def _only(self, a: Node, b: Node) -> Node | None:
+    def _extreme(self, a: Node, b: Node) -> Node | None:
         return a if a is b else None
 
     def _difference(self, a: Node, b: Node) -> Node | None:

@@ -84,8 +84,8 @@ class Node(Struct, frozen=True, eq=False, weakref=True):
     @property
     def value(self) -> Number:
         """The number of a `const`."""
-        assert self.op == "const"
-        return self.attr  # type: ignore[return-value]
+        assert isinstance(self.attr, (float, int))
+        return self.attr
 
     @property
     def index(self) -> Index:

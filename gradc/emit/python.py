@@ -79,25 +79,21 @@ class Module(Struct, frozen=True, dict=True):
         entries, used = self._printed
         imports = sorted(used & IMPORTS)
         spelling = self.spelling
-        return (
-            _environment()
-            .get_template(TEMPLATE)
-            .render(
-                title=_docstring(self.title) or "Generated gradient code.",
-                version=self.version,
-                dtype=self.dtype,
-                exact=any(r.exact for r in self.routines),
-                inputs=[str(i) for i in self.inputs],
-                counts=[(r.name, operations(r)) for r in self.routines],
-                imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
-                c_imports=[
-                    f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
-                ],
-                builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
-                helpers=[_helper(name, spelling, self.dtype) for name in self.helpers.values()],
-                entries=entries,
-                functions=[*self.helpers, *self.kernels, *self.entries],
-            )
+        return _template().render(
+            title=_docstring(self.title) or "Generated gradient code.",
+            version=self.version,
+            dtype=self.dtype,
+            exact=any(r.exact for r in self.routines),
+            inputs=[str(i) for i in self.inputs],
+            counts=[(r.name, operations(r)) for r in self.routines],
+            imports=[_imported(name, spelling) for name in imports if name not in C_NAMES],
+            c_imports=[
+                f"{name.removeprefix('c_')} as {spelling.get(name, name)}" for name in imports if name in C_NAMES
+            ],
+            builtins=[f"{name} as {spelling[name]}" for name in sorted(used & BUILTINS) if name in spelling],
+            helpers=[_helper(name, spelling, self.dtype) for name in self.helpers.values()],
+            entries=entries,
+            functions=[*self.helpers, *self.kernels, *self.entries],
         )
 
     @property
@@ -214,10 +210,10 @@ def _helper(name: str, spelling: Mapping[str, str], dtype: str) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _template() -> jinja2.Template:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.path("templates")),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -225,3 +221,4 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    return environment.get_template(TEMPLATE)
