@@ -99,6 +99,16 @@ def test_losers_inside_of_arms(text: str) -> None:
     assert gradc.compile(f"x: param\n{text}", backend="python").grad(1.0).x == pytest.approx(1.0)
 
 
+def test_what_undoes_itself_is_not_done() -> None:
+    build = Builder(Graph())
+    x = build.convert(build.index(Index(Poly.const(2), 0)), "float")
+    condition = build.op("gt", x, build.const(0.5))
+    for name, value in (("neg", x), ("not", condition)):
+        once = build.op(name, value)
+        assert once.op == name
+        assert build.op(name, once) is value
+
+
 def test_conditions_come_to_what_they_say() -> None:
     """Whatever `and` and `or` are simplified to, all truth values give the same."""
     build, draws = Builder(Graph()), np.random.default_rng(0)
