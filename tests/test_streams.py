@@ -132,16 +132,32 @@ def asked(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("register", REGISTERS)
-def test_each_row_of_a_tile_to_come_is_asked_for_once(
+def test_both_products_ask_for_each_line_of_a_tile_to_come(
+    dtype: str, register: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 50 * np.dtype(dtype).itemsize
+    for places in asked((16, 50), dtype, register, monkeypatch):
+        first = min(places)
+        assert first > 16 * length + streams.AHEAD - length
+        assert {(place - first) // length for place in places} == set(range(16))
+        reached = np.array(sorted(places))
+        assert (np.diff(reached) <= lanes.LINE).all()
+        assert reached[-1] - first + lanes.LINE >= 16 * length
+        assert len(places) <= 16 * (length // lanes.LINE + 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("register", REGISTERS)
+def test_each_tiny_row_of_a_tile_to_come_is_asked_for_once(
     dtype: str, register: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = np.dtype(dtype).itemsize
     found = []
-    for places in asked((16, 50), dtype, register, monkeypatch):
-        assert min(places) > 16 * 50 * size + streams.AHEAD - 50 * size
-        rows = [place // (50 * size) for place in places]
+    for places in asked((16, 15), dtype, register, monkeypatch):
+        assert min(places) > 16 * 15 * size + streams.AHEAD - 15 * size
+        rows = [place // (15 * size) for place in places]
         found += sorted(set(rows))
-        assert {rows.count(row) for row in rows} == {-(-50 // (max(register, 16) // size))}
+        assert {rows.count(row) for row in rows} == {-(-15 // (max(register, 16) // size))}
     assert sorted(found) == list(range(min(found), min(found) + 16))
 
 
@@ -158,7 +174,6 @@ def test_nothing_is_asked_for_by_one_product_alone_or_of_long_rows(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_are_asked_for_where_both_products_are(dtype: str) -> None:
-    """One alone that asked for every other row would have the others come late."""
     module, real = ir.Module(), DTYPES[dtype]
     for make, both in ((streams.vector_matrix, 0), (streams.vector_matrix, 0), (streams.matrix_vector, 1)):
         make(module, real)

@@ -1,8 +1,9 @@
 """Products of a matrix and a vector, row by row; while short rows are multiplied, those to come are asked for.
 
 Where a sweep has two such products of its data, the processor guesses what comes next while the first one reads from
-memory, and forgets it over the second, which has its rows near at hand. So each of them asks for every other row. A
-product alone asks for nothing: it would only disturb the guesses.
+memory, and forgets it over the second, which has its rows near at hand. So both ask for all lines to come: that is
+faster than each of them asking for its half, as not all that is asked for comes in time. A product alone asks for
+nothing: it would only disturb the guesses.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradc.runtime.lanes import Lanes
+from gradc.runtime.lanes import LINE, Lanes
 from gradc.runtime.native import BOOL, NOTHING, WORD
 
 SHORT = 1 << 11
 """The most bytes of rows that are asked for: of longer ones the processor's guesses are as good."""
+TINY = 2 * LINE
+"""Rows of fewer bytes are over before asking for all of them has paid: each product asks for every other one."""
 ROWS = 8, 4
 """How many are added up at a time, of short rows and of long ones."""
 AHEAD = 1 << 14
@@ -60,11 +63,12 @@ class _Rows(Lanes):
     def along(self, apart: Any, count: Any, length: Any) -> None:
         """What holds for all of these rows, of which there are `count`."""
         lanes, size = WORD(self.lanes), WORD(self.bits // 8)
+        self.line = LINE * 8 // self.bits // self.lanes
         self.last = self.mul(self.sdiv(self.sub(length, WORD(1)), lanes), lanes)
         self.mask = self.not_(self.from_lane(self.sub(length, self.last)))
         row = self.mul(apart, size)
         row = self.select(self.icmp_signed("==", row, WORD(0)), size, row)  # one row as all of them: no division by 0
-        self.short = self.icmp_signed("<=", row, WORD(SHORT))
+        self.short, self.tiny = self.icmp_signed("<=", row, WORD(SHORT)), self.less(row, WORD(TINY))
         tile = self.icmp_signed("<=", self.mul(count, row), WORD(TILE))
         rows = self.add(self.select(tile, count, WORD(0)), self.sdiv(WORD(AHEAD), row))
         ahead = self.mul(self.add(rows, WORD(1)), apart)
@@ -81,24 +85,32 @@ def _matrix_vector(code: _Rows) -> None:
     code.along(a0, m, n)
     end = code.some_at(code.mask, code.at(v, code.last))
 
-    def product(row: Any, asks: bool) -> Any:
-        def turn(j: Any, sums: list[Any]) -> list[Any]:
-            if asks:
+    def product(row: Any, asks: bool, turns: int = 1) -> Any:
+        def turn(j: Any, number: int | None, sums: list[Any]) -> list[Any]:
+            if asks and not number:
                 code.ask(row, j)
             return [code.fused(code.vector_at(code.at(row, j)), code.vector_at(code.at(v, j)), *sums)]
 
-        (total,) = code.carried(code.last, code.lanes, [code.zero], turn)
+        (total,) = code.unrolled(code.last, code.lanes, turns, [code.zero], turn)
         if asks:
             code.ask(row, code.last)
         return code.fused(code.some_at(code.mask, code.at(row, code.last)), end, total)
 
     whole = code.sub(m, code.srem(m, lanes))
-    with code.each(zero, whole, lanes) as i:
-        rows = code.at(a, code.mul(i, a0))
-        pointers = [code.at(rows, code.mul(WORD(r), a0)) for r in range(code.lanes)]
-        sums = code.sums([product(p, r % 2 == 0) for r, p in enumerate(pointers)])
-        place = code.at(out, i)
-        code.put(code.select(code.spread(add), code.fadd(code.vector_at(place), sums), sums), place)
+
+    def several(every: int, turns: int) -> None:
+        with code.each(zero, whole, lanes) as i:
+            rows = code.at(a, code.mul(i, a0))
+            pointers = [code.at(rows, code.mul(WORD(r), a0)) for r in range(code.lanes)]
+            sums = code.sums([product(p, r % every == 0, turns) for r, p in enumerate(pointers)])
+            place = code.at(out, i)
+            code.put(code.select(code.spread(add), code.fadd(code.vector_at(place), sums), sums), place)
+
+    with code.if_else(code.tiny) as (tiny, others):
+        with tiny:
+            several(2, 1)
+        with others:
+            several(1, code.line)
     with code.each(whole, m, one) as i:
         place, total = code.at(out, i), code.sum(product(code.at(a, code.mul(i, a0)), False))
         code.store(code.select(add, code.fadd(code.load(place), total), total), place)
@@ -112,7 +124,7 @@ def _vector_matrix(code: _Rows) -> None:
     with code.if_then(code.not_(add)), code.each(zero, n, one) as j:
         code.store(code.real(0.0), code.at(out, j))
 
-    def added(i: Any, count: int) -> None:
+    def added(i: Any, count: int, every: int = 1, turns: int = 1) -> None:
         rows = [code.at(b, code.mul(code.add(i, WORD(r)), b0)) for r in range(count)]
         factors = [code.spread(code.load(code.at(v, i, WORD(r)))) for r in range(count)]
 
@@ -123,13 +135,17 @@ def _vector_matrix(code: _Rows) -> None:
             return code.fadd(*sums)
 
         def ask(place: Any) -> None:
-            for row in rows[1::2]:
+            for row in rows[every - 1 :: every]:
                 code.ask(row, place)
 
-        with code.each(zero, code.last, WORD(code.lanes)) as j:
-            ask(j)
+        def turn(j: Any, number: int | None, _: list[Any]) -> list[Any]:
+            if not number:
+                ask(j)
             place = code.at(out, j)
             code.put(total(code.vector_at(place), lambda row: code.vector_at(code.at(row, j))), place)
+            return []
+
+        code.unrolled(code.last, code.lanes, turns, [], turn)
         ask(code.last)
         place = code.at(out, code.last)
         before = code.some_at(code.mask, place)
@@ -138,10 +154,19 @@ def _vector_matrix(code: _Rows) -> None:
 
     some = code.select(code.short, *map(WORD, ROWS))
     whole = code.sub(m, code.srem(m, some))
-    with code.if_else(code.short) as branches:
-        for branch, count in zip(branches, ROWS, strict=True):
-            with branch, code.each(zero, whole, some) as i:
-                added(i, count)
+
+    def several(count: int, every: int, turns: int) -> None:
+        with code.each(zero, whole, some) as i:
+            added(i, count, every, turns)
+
+    with code.if_else(code.tiny) as (tiny, others):
+        with tiny:
+            several(ROWS[0], 2, 1)
+        with others, code.if_else(code.short) as (short, long):
+            with short:
+                several(ROWS[0], 1, code.line)
+            with long:
+                several(ROWS[1], 1, code.line)
     with code.each(whole, m, one) as i:
         added(i, 1)
     code.ret_void()
