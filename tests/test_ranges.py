@@ -31,7 +31,7 @@ mean((z - y)**2)
 @contextmanager
 def tiny() -> Iterator[None]:
     """Whatever is compiled meanwhile has several chunks, and tiles of two or three rows."""
-    constants = {"TILE_STEP": 1, "TILE_LEAST": 2, "TILE_MOST": 3, "SWEEP_WORK": 1, "CHUNKS": 3}
+    constants = {"TILE_STEP": 1, "TILE_LEAST": 2, "TILE_MOST": 3, "SWEEP_WORK": 1, "CHUNKS": 3, "MANY_CHUNKS": 3}
     with patch.multiple("gradc.emit.printer", **constants):
         yield
 

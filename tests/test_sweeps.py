@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 @contextmanager
 def tiny() -> Iterator[None]:
     """Whatever is compiled meanwhile has up to five chunks, and tiles of two or three rows."""
-    constants = {"TILE_STEP": 1, "TILE_LEAST": 2, "TILE_MOST": 3, "SWEEP_WORK": 1, "CHUNKS": 5}
+    constants = {"TILE_STEP": 1, "TILE_LEAST": 2, "TILE_MOST": 3, "SWEEP_WORK": 1, "CHUNKS": 5, "MANY_CHUNKS": 5}
     with patch.multiple("gradc.emit.printer", **constants):
         yield
 

@@ -51,7 +51,9 @@ EXTREMES = ("maximum", "minimum")
 ATOM = 9
 INDENT = "    "
 TILE_NUMBERS = 1 << 16
-"""How many numbers a tile and the data of its rows may have: half a megabyte, part of a core's own cache."""
+"""How many numbers a tile and the data of its rows may have: half a megabyte, as much as a core's own cache."""
+PRODUCT_NUMBERS = 1 << 15
+"""And where there are products of matrices: their other factors, and their results, are to stay in that cache, too."""
 NEAR = 160
 """How many registers full of numbers are near at hand: ten kilobytes, part of a core's first cache.
 
@@ -69,8 +71,10 @@ SWEEP_WORK = 1 << 20
 """Weighted operations a sweep must have to be worth handing to threads: a fifth of a millisecond or so."""
 PRIVATE_WORK = 4
 """And how many for each number that a chunk has for itself: they are filled, and added up in the end."""
-CHUNKS = 8
-"""The chunks of such a sweep, and so the most threads that can work on it."""
+CHUNKS, MANY_CHUNKS = 8, 32
+"""The chunks of such a sweep, and so the most threads that can work on it: many where neither tiles nor arrays of a
+chunk's own ask for long ones. Then a thread that comes late, or loses its core, leaves the others less to wait for.
+"""
 
 
 class Printer:
@@ -158,7 +162,8 @@ class Printer:
     def _height(self, s: Tiles) -> str:
         """As many rows as there is room for what is held of them; a number where that is known."""
         step = TILE_STEP * (2 if self.single else 1)
-        room, short, fixed = TILE_NUMBERS // step, SHORT * step, s.elements.constant
+        room = (PRODUCT_NUMBERS if s.products else TILE_NUMBERS) // step
+        short, fixed = SHORT * step, s.elements.constant
         if fixed and not s.products:
             found = NEAR // fixed if s.streams and fixed <= short else room // fixed
             return str(step * max(TILE_LEAST, min(TILE_MOST, found)))
@@ -178,11 +183,12 @@ class Printer:
         self.wide = around | {p.name for p in wide}
         self.kernels.append(self._kernel(s))
         self.wide = around
-        private = PRIVATE_WORK * CHUNKS
+        short = s.private.constant == 0 and not any(isinstance(t, Tiles) for t in s.body)
+        most, private = MANY_CHUNKS if short else CHUNKS, PRIVATE_WORK * CHUNKS
         least = str(max(SWEEP_WORK, private * (s.private.constant or 0)))
         if s.private.constant is None:
             least = f"{self.call('max')}({least}, {private}*{self._factor(s.private)})"
-        count = f"{CHUNKS} if {self._length(s.work)} >= {least} else 1"
+        count = f"{most} if {self._length(s.work)} >= {least} else 1"
         lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
         for p in s.parts:
             shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))

@@ -193,7 +193,7 @@ def value_and_grad(w, x, time, event):
         for k in range(n):
             result_max[k] = maximum(result_max[k], result_max_parts[chunk_2, k])
     result_choice = empty(n)
-    chunks_3 = 8 if 4*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks_3 = 32 if 4*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows_3, n, chunks_3, 0, (result_max, result_choice))
     result_sum = zeros(n)
     result_sum_2 = zeros(n)
@@ -208,7 +208,7 @@ def value_and_grad(w, x, time, event):
             result_sum_2[k] += result_sum_2_parts[chunk_4, k]
     result_bar_ratio = empty(n)
     result_sum_3 = 0.0
-    chunks_5 = 8 if 22*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks_5 = 32 if 22*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_3_parts = zeros(chunks_5)
     in_chunks(value_and_grad_rows_5, n, chunks_5, 0, (event, z_all, result_choice, result_sum, result_sum_2, result_bar_ratio, result_sum_3_parts))
     for chunk_5 in range(chunks_5):

@@ -128,7 +128,7 @@ def value(log_scale, log_length, log_noise, x, y):
     K_product_2 = 2.0*exp(2.0*log_length)
     K_exp = exp(2.0*log_noise)
     K = empty((n, n))
-    chunks = 8 if 5*d*n*n + 19*n*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks = 32 if 5*d*n*n + 19*n*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_rows, n, chunks, 0, (x, K, n, d, K_exp, K_product, K_product_2))
     # (y @ solve(K, y) + logdet(K) + n*log(2*pi))/2   (gp.gradc:10)
     result_lu = empty((n + 1, n))
@@ -136,7 +136,7 @@ def value(log_scale, log_length, log_noise, x, y):
     result_lu_solve = empty(n)
     lu_solve(result_lu, y, result_lu_solve)
     result_sum = 0.0
-    chunks_2 = 8 if 3*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks_2 = 32 if 3*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks_2)
     in_chunks(value_rows_2, n, chunks_2, 0, (y, result_lu_solve, result_sum_parts))
     for chunk_2 in range(chunks_2):
@@ -208,7 +208,7 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     K_choice = empty((n, n))
     K = empty((n, n))
     K_bar_ratio = empty((n, n))
-    chunks = 8 if 5*d*n*n + 27*n*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks = 32 if 5*d*n*n + 27*n*n >= 1048576 else 1  # parts of the rows, for threads
     in_chunks(value_and_grad_rows, n, chunks, 0, (x, K_exp, K_choice, K, K_bar_ratio, n, d, K_product_2, K_product, K_exp_3))
     # (y @ solve(K, y) + logdet(K) + n*log(2*pi))/2   (gp.gradc:10)
     result_lu = empty((n + 1, n))
@@ -220,7 +220,7 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     lu_solve(result_lu, K_choice.T, result_bar_lu_solve)
     # result   (gp.gradc:10)
     result_sum = 0.0
-    chunks_2 = 8 if 3*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks_2 = 32 if 3*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks_2)
     in_chunks(value_and_grad_rows_2, n, chunks_2, 0, (y, result_lu_solve, result_sum_parts))
     for chunk_2 in range(chunks_2):
@@ -232,7 +232,7 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     lu_solve_transposed(result_lu, y, result_bar_lu_solve_transposed)
     # adjoint of K
     K_bar_sum = 0.0
-    chunks_3 = 8 if 6*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks_3 = 32 if 6*n >= 1048576 else 1  # parts of the rows, for threads
     K_bar_sum_parts = zeros(chunks_3)
     in_chunks(value_and_grad_rows_3, n, chunks_3, 0, (result_lu_solve, result_bar_lu_solve, result_bar_lu_solve_transposed, K_bar_sum_parts))
     for chunk_3 in range(chunks_3):
@@ -240,7 +240,7 @@ def value_and_grad(log_scale, log_length, log_noise, x, y):
     log_noise_bar = 2.0*(K_bar_sum*K_exp_3)
     K_bar_sum_2 = 0.0
     K_bar_sum_3 = 0.0
-    chunks_4 = 8 if 12*n*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks_4 = 32 if 12*n*n >= 1048576 else 1  # parts of the rows, for threads
     K_bar_sum_2_parts = zeros(chunks_4)
     K_bar_sum_3_parts = zeros(chunks_4)
     in_chunks(value_and_grad_rows_4, n, chunks_4, 0, (K_exp, K_bar_ratio, result_lu_solve, result_bar_lu_solve, result_bar_lu_solve_transposed, n, K_bar_sum_2_parts, K_bar_sum_3_parts))
