@@ -404,6 +404,7 @@ VECTORISED = {
     "Rosenbrock": ROSENBROCK,
     "logistic": CASES["logistic"].path.read_text(),
     "logsumexp": "u: param[n]\nlogsumexp(u)",
+    "helpers": "u: param[n]\nv: data\nsum(logaddexp(u[i], v)**2 for i in range(n))",
 }
 
 

@@ -83,7 +83,7 @@ def over_array(function: Any, kind: Any = numba.float64) -> Any:
 
 @functools.cache
 def compiled(name: str) -> Any:
-    return over_array(fast(name))
+    return over_array(fast(name, True))
 
 
 def values(name: str, x: Floats) -> Floats:
@@ -182,7 +182,7 @@ def test_loops_are_vectorised(name: str) -> None:
 
 
 def test_several_in_one_loop() -> None:
-    exp, log, sin, cos = map(fast, ("exp", "log", "sin", "cos"))
+    exp, log, sin, cos = (fast(name, True) for name in ("exp", "log", "sin", "cos"))
 
     @numba.njit(error_model="numpy", fastmath=set(FLAGS))
     def several(x: Any, out: Any) -> None:
@@ -200,7 +200,7 @@ def test_several_in_one_loop() -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_number_alone_is_what_it_is_in_a_loop(name: str) -> None:
-    function = fast(name)
+    function = fast(name, False)
     single = numba.njit(numba.float64(numba.float64), error_model="numpy")(lambda x: function(x))
     x = points(name, 10)
     assert np.array_equal(values(name, x), [single(v) for v in x.tolist()])
@@ -213,7 +213,7 @@ def test_single_precision(name: str) -> None:
     low, high = DOMAINS.get(name, (-np.inf, np.inf))
     x = x[(x >= low) & (x <= high) & np.isfinite(x)]  # in float32 some have become infinite
     out = np.empty_like(x)
-    over_array(fast(name), numba.float32)(x, out)
+    over_array(fast(name, True), numba.float32)(x, out)
     with np.errstate(over="ignore"):
         expected = values(name, x.astype(np.float64)).astype(np.float32)
     finite = np.isfinite(expected)
@@ -236,7 +236,7 @@ def test_accuracy_of_single_precision(name: str) -> None:
         )
     )
     out = np.empty_like(x)
-    over_array(fast(name), numba.float32)(x, out)
+    over_array(fast(name, True), numba.float32)(x, out)
     with np.errstate(all="ignore"):
         wide = x.astype(np.longdouble)
         exact = SAFE.get(name, EXTENDED.get(name, getattr(np, name, None)))(wide)  # type: ignore[misc]
@@ -248,13 +248,57 @@ def test_accuracy_of_single_precision(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SINGLE))
 def test_loops_over_float32_are_vectorised(name: str) -> None:
-    text = next(iter(over_array(fast(name), numba.float32).inspect_llvm().values()))
+    text = next(iter(over_array(fast(name, True), numba.float32).inspect_llvm().values()))
     assert re.search(r"<(4|8|16) x float>", text)
     assert " x double>" not in text
 
 
+def turns_of_vector_loops(function: Any) -> list[str]:
+    """The machine code of loops that multiply and add vectors."""
+    (text,) = function.inspect_asm().values()
+    lines = text.splitlines()
+    labels = {line.split(":")[0]: k for k, line in enumerate(lines) if line.startswith(".LBB")}
+    found = []
+    for k, line in enumerate(lines):
+        jump = re.match(r"\s+j\w+\s+(\.LBB\w+)", line)
+        if jump and labels[jump[1]] < k:
+            turn = "\n".join(lines[labels[jump[1]] : k])
+            if re.search(r"vfn?m(add|sub)\w*pd\s.*%ymm", turn):
+                found.append(turn)
+    return found
+
+
+@pytest.mark.skipif(not values_.has_few_registers(), reason="for processors with few registers")
+def test_constants_of_a_loop_are_not_made_in_each_turn() -> None:
+    """Those in instructions are, many of them, by way of their addresses."""
+
+    def loop(in_loops: bool) -> Any:
+        tanh, log1p = (fast(name, in_loops) for name in ("tanh", "log1p"))
+
+        @numba.njit(numba.void(numba.float64[::1], numba.float64[::1]), error_model="numpy", fastmath=set(FLAGS))
+        def both(x: Any, out: Any) -> None:
+            for i in range(x.size):
+                out[i] += tanh(x[i]) * log1p(x[i])
+
+        return both
+
+    variables, constants = (turns_of_vector_loops(loop(in_loops)) for in_loops in (True, False))
+    assert variables
+    assert not any("movabs" in turn for turn in variables)
+    assert any("movabs" in turn for turn in constants)
+
+
+@pytest.mark.parametrize("in_loops", [True, False])
+def test_only_modules_with_loops_have_functions_for_loops(in_loops: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    monkeypatch.setattr(library, "fast", lambda name, in_loops: taken.append(in_loops) or fast(name, in_loops))
+    function = gradc.compile("x: param[n]\nsum(exp(v) for v in x)" if in_loops else "exp(x)", cache=False)
+    function.value_and_grad(np.ones(3) if in_loops else 1.0)
+    assert (True in taken) is in_loops
+
+
 def test_integers_and_booleans() -> None:
-    exp = fast("exp")
+    exp = fast("exp", False)
     of = numba.njit(error_model="numpy")(lambda k, b: (exp(k), exp(b), exp(2)))
     assert of(3, True) == (of(3.0, 1.0)[0], of(1.0, 1.0)[0], of(2.0, 1.0)[0])
 
@@ -279,7 +323,7 @@ def test_losses_are_the_same_with_and_without() -> None:
 
 
 def test_off_uses_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> Any:
+    def refuse(name: str, in_loops: bool) -> Any:
         raise AssertionError(name)
 
     monkeypatch.setattr(library, "fast", refuse)
@@ -305,10 +349,10 @@ def test_users_names_stay_theirs() -> None:
 
 
 def test_what_is_replaced() -> None:
-    namespace = {"exp_": np.exp, "softplus_": scalars.softplus, "log": np.sqrt, "sigmoid": scalars.sigmoid, "n": 3}
-    before = dict(namespace)
-    vectors.replace(namespace, {"softplus_": "softplus", "gelu": "gelu"})
-    assert namespace == before | {"exp_": fast("exp"), "softplus_": fast("softplus")}
+    before = {"exp_": np.exp, "softplus_": scalars.softplus, "log": np.sqrt, "sigmoid": scalars.sigmoid, "n": 3}
+    for in_loops in (True, False):
+        vectors.replace(namespace := dict(before), {"softplus_": "softplus", "gelu": "gelu"}, in_loops)
+        assert namespace == before | {"exp_": fast("exp", in_loops), "softplus_": fast("softplus", in_loops)}
 
 
 def test_the_name_of_a_cache_entry_holds_what_is_compiled_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,18 +14,25 @@ from gradc.runtime import vectors
 
 
 def put_in(namespace: dict[str, Any], module: Module, fast: bool, jit: Callable[[Any], Any]) -> None:
-    """Makes the globals of a loaded module what compiled code is to call; `jit` compiles its own functions."""
-    if fast:
-        vectors.replace(namespace, module.helpers)
-    own = _own(module)
+    """Makes the globals of a loaded module what compiled code is to call; `jit` compiles its own functions.
+
+    Helpers have globals of their own: LLVM puts a function into a loop if it is short, and constants at hand, as
+    functions have them for loops, count as instructions.
+    """
+    own, in_loops, outside = _own(module), any(r.has_loops for r in module.routines), dict(namespace)
+    for names, constants_at_hand in ((namespace, in_loops), (outside, False)):
+        if fast:
+            vectors.replace(names, module.helpers, constants_at_hand)
+        for name, value in names.items():
+            if value in (np.empty, np.zeros, np.maximum, np.minimum):
+                names[name] = own[value.__name__]
     for name, function in module.helpers.items():
+        found = namespace[name]
         if function in own:
-            namespace[name] = own[function]
-        elif isinstance(namespace[name], types.FunctionType):
-            namespace[name] = jit(namespace[name])
-    for name, value in namespace.items():
-        if value in (np.empty, np.zeros, np.maximum, np.minimum):
-            namespace[name] = own[value.__name__]
+            namespace[name] = outside[name] = own[function]
+        elif isinstance(found, types.FunctionType):
+            helper = types.FunctionType(found.__code__, outside, found.__name__, found.__defaults__)
+            namespace[name] = outside[name] = jit(helper)
     for name in module.kernels:
         namespace[name] = own["kernel"](jit(namespace[name]))
 

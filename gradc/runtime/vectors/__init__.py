@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def replace(namespace: dict[str, Any], helpers: Mapping[str, str]) -> None:
+def replace(namespace: dict[str, Any], helpers: Mapping[str, str], in_loops: bool) -> None:
     """Puts these functions in the place of NumPy's and of the `helpers` among the globals of a loaded module.
 
-    None of them is a user's: what users name are local variables.
+    None of them is a user's: what users name are local variables. `in_loops` says whether the module has any.
     """
     import numpy as np
 
@@ -22,4 +22,4 @@ def replace(namespace: dict[str, Any], helpers: Mapping[str, str]) -> None:
     for name, value in list(namespace.items()):
         known = value.__name__ if isinstance(value, np.ufunc) else helpers.get(name)
         if known in FUNCTIONS:
-            namespace[name] = fast(known)
+            namespace[name] = fast(known, in_loops)

@@ -11,7 +11,7 @@ from numba.core import types as nb
 from numba.extending import intrinsic
 
 from gradc.runtime.vectors import circular, error, exponential, hyperbolic, logarithm, logistic
-from gradc.runtime.vectors.values import DOUBLE, FLOAT, FLOAT32, FLOAT64, Format, Real
+from gradc.runtime.vectors.values import DOUBLE, FLOAT, FLOAT32, FLOAT64, Arithmetic, Format, Real, has_few_registers
 
 FUNCTIONS: dict[str, Callable[[Real], Real]] = {
     f.__name__: f
@@ -31,8 +31,12 @@ SINGLE = frozenset({"exp", "expm1", "log", "log1p", "sigmoid", "softplus", "log_
 
 
 @functools.cache
-def fast(name: str) -> Any:
-    """The function of one number for code that Numba compiles: float32 for float32, float64 for every other number."""
+def fast(name: str, in_loops: bool) -> Any:
+    """The function of one number for code that Numba compiles: float32 for float32, float64 for every other number.
+
+    One for loops has its constants at hand; there what is done before them counts for nothing.
+    """
+    variables = in_loops and has_few_registers()
 
     def typed(typing_context: Any, x: Any) -> Any:
         if not isinstance(x, (nb.Float, nb.Integer, nb.Boolean)):
@@ -40,30 +44,27 @@ def fast(name: str) -> Any:
         return (nb.float32(nb.float32), single) if x == nb.float32 else (nb.float64(nb.float64), double)
 
     def double(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return call(name, context, builder, args[0])
+        return call(name, context, builder, args[0], FLOAT64, variables)
 
     def single(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if name in SINGLE:
-            return call(name, context, builder, args[0], FLOAT32)
+            return call(name, context, builder, args[0], FLOAT32, variables)
         wide = builder.fpext(args[0], DOUBLE)
-        return builder.fptrunc(call(name, context, builder, wide), FLOAT)
+        return builder.fptrunc(call(name, context, builder, wide, FLOAT64, variables), FLOAT)
 
     typed.__name__ = typed.__qualname__ = f"gradc_{name}"
     return intrinsic(typed)
 
 
-def call(name: str, context: Any, builder: ir.IRBuilder, x: Any, format: Format = FLOAT64) -> Any:
+def call(name: str, context: Any, builder: ir.IRBuilder, x: Any, format: Format, variables: bool) -> Any:
     """Writes a call for one number; the called function is linked into the library that Numba is making."""
-    context.active_code_library.add_linking_library(_library(context, name, format))
-    return builder.call(_declared(builder.module, name, format), [x])
+    symbol = f"gradc_{name}" + ("_single" if format == FLOAT32 else "") + ("_in_loops" if variables else "")
+    context.active_code_library.add_linking_library(_library(context, symbol, name, format, variables))
+    return builder.call(_declared(builder.module, symbol, format), [x])
 
 
-def _symbol(name: str, format: Format) -> str:
-    return f"gradc_{name}" if format == FLOAT64 else f"gradc_{name}_single"
-
-
-def _declared(module: ir.Module, name: str, format: Format) -> Any:
-    symbol, kind = _symbol(name, format), format.real
+def _declared(module: ir.Module, symbol: str, format: Format) -> Any:
+    kind = format.real
     return module.globals.get(symbol) or ir.Function(module, ir.FunctionType(kind, [kind]), symbol)
 
 
@@ -71,15 +72,14 @@ _made: dict[str, Any] = {}
 """The libraries of this process. Numba lets only one thread at a time compile."""
 
 
-def _library(context: Any, name: str, format: Format) -> Any:
+def _library(context: Any, symbol: str, name: str, format: Format, variables: bool) -> Any:
     """The code of one function, apart from its callers', so that their flags do not become its own."""
-    symbol = _symbol(name, format)
     if symbol not in _made:
         library = context.codegen().create_library(symbol)
         module = library.create_ir_module(symbol)
-        function = _declared(module, name, format)
+        function = _declared(module, symbol, format)
         function.attributes.add("alwaysinline")
-        builder = ir.IRBuilder(function.append_basic_block())
+        builder = Arithmetic(function, variables)
         builder.ret(FUNCTIONS[name](Real(builder, function.args[0], format)).value)
         library.add_ir_module(module)
         library.finalize()

@@ -40,17 +40,41 @@ class Format(Struct, frozen=True):
 FLOAT64, FLOAT32 = Format(DOUBLE, ir.IntType(64), "d", 1023, 52), Format(FLOAT, ir.IntType(32), "f", 127, 23)
 
 
+class Arithmetic(ir.IRBuilder):  # type: ignore[misc]
+    """Writes one function. Its constants are parts of instructions, or `variables` that nobody ever changes.
+
+    In a loop, constants that there are no registers for are made anew in each turn, by two instructions each. What LLVM
+    has to read from memory it reads once, before the loop, and instructions take it from the stack.
+    """
+
+    def __init__(self, function: ir.Function, variables: bool) -> None:
+        super().__init__(function.append_basic_block())
+        self.variables = variables
+
+    def constant(self, x: float, format: Format) -> Any:
+        if not self.variables:
+            return format.real(x)
+        name = f"gradc_constant_{format.code}{format.pattern(x):x}"
+        variable = self.module.globals.get(name)
+        if variable is None:
+            variable = ir.GlobalVariable(self.module, format.real, name)
+            variable.linkage, variable.initializer = "linkonce_odr", format.real(x)  # one for all functions in a module
+        value = self.load(variable, align=(format.mantissa + 12) // 8)
+        value.set_metadata("invariant.load", self.module.add_metadata([]))
+        return value
+
+
 class Truth:
     """The result of a comparison of numbers of a format."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Any, format: Format) -> None:
+    def __init__(self, builder: Arithmetic, value: Any, format: Format) -> None:
         self.builder, self.value, self.format = builder, value, format
 
 
 class Integer:
     """The bit pattern of a float: arithmetic wraps around, shifts fill with zeros."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Any, format: Format) -> None:
+    def __init__(self, builder: Arithmetic, value: Any, format: Format) -> None:
         self.builder, self.value, self.format = builder, value, format
 
     def _apply(self, operation: str, other: Integer | int) -> Integer:
@@ -88,11 +112,11 @@ class Integer:
 class Real:
     """A float64 or float32. Comparisons with NaN are false."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Any, format: Format = FLOAT64) -> None:
+    def __init__(self, builder: Arithmetic, value: Any, format: Format = FLOAT64) -> None:
         self.builder, self.value, self.format = builder, value, format
 
     def _apply(self, operation: str, left: Real | float, right: Real | float) -> Real:
-        a, b = (_llvm(x, self.format) for x in (left, right))
+        a, b = (_llvm(self.builder, x, self.format) for x in (left, right))
         return Real(self.builder, getattr(self.builder, operation)(a, b), self.format)
 
     def __add__(self, other: Real | float) -> Real:
@@ -126,7 +150,7 @@ class Real:
         return _intrinsic("llvm.fabs", self)
 
     def _compare(self, relation: str, other: Real | float) -> Truth:
-        compared = self.builder.fcmp_ordered(relation, self.value, _llvm(other, self.format))
+        compared = self.builder.fcmp_ordered(relation, self.value, _llvm(self.builder, other, self.format))
         return Truth(self.builder, compared, self.format)
 
     def __lt__(self, other: Real | float) -> Truth:
@@ -148,12 +172,12 @@ class Real:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _llvm(x: Real | float, format: Format) -> Any:
-    return x.value if isinstance(x, Real) else format.real(x)
+def _llvm(builder: Arithmetic, x: Real | float, format: Format) -> Any:
+    return x.value if isinstance(x, Real) else builder.constant(x, format)
 
 
 def _intrinsic(name: str, x: Real, *others: Real | float) -> Real:
-    arguments = [_llvm(a, x.format) for a in (x, *others)]
+    arguments = [_llvm(x.builder, a, x.format) for a in (x, *others)]
     kind = x.format.real
     function = x.builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind] * len(arguments)))
     return Real(x.builder, x.builder.call(function, arguments), x.format)
@@ -161,7 +185,7 @@ def _intrinsic(name: str, x: Real, *others: Real | float) -> Real:
 
 def select(condition: Truth, yes: Real | float, no: Real | float) -> Real:
     """One of two values; both are computed."""
-    a, b = (_llvm(x, condition.format) for x in (yes, no))
+    a, b = (_llvm(condition.builder, x, condition.format) for x in (yes, no))
     return Real(condition.builder, condition.builder.select(condition.value, a, b), condition.format)
 
 
@@ -192,6 +216,13 @@ def quotient(a: Real | float, a_low: Real | float, b: Real, b_low: Real | float)
     inverse = 1.0 / b
     q = a * inverse
     return fma(inverse, fma(-q, b, a) + (a_low - q * b_low), q)
+
+
+@functools.cache
+def has_few_registers() -> bool:
+    """Whether vectors have 16 registers: fewer than functions have constants."""
+    features = binding.get_host_cpu_features()
+    return bool(features.get("avx2")) and not features.get("avx512f")
 
 
 @functools.cache
