@@ -105,3 +105,8 @@ def test_what_is_taken_away_and_added_counts(c: str, w: float) -> None:
     """Of a one for the largest nothing is left, of other summands there may be."""
     text = f"w: data[n]\nx: param[n]\nm: data\n1 + (sum(exp(x - m) - {c}) + (sum({c}) - 1)) + log1p(m)"
     assert np.isnan(gradc.compile(text)([w, w], [1.0, 2.0], 1.0))
+
+
+def test_the_source_says_when_the_other_sums_are_taken() -> None:
+    for text in (gradc.compile(TEXT).source, gradc.compile(MATRIX).source):
+        assert "log(1 + x) computed as log1p(x) where x is small" in text

@@ -44,11 +44,11 @@ def rebuild(
                 provenance.origins.setdefault(made, provenance.origins[old])
             if old in provenance.adjoint_of:
                 provenance.adjoint_of.setdefault(made, provenance.adjoint_of[old])
+        if ruled and ruled[1]:
+            provenance.notes.setdefault(new, ruled[1])
         if new is not old:
             provenance.inherit(new, old)
             done[old] = new
-        if ruled and ruled[1]:
-            provenance.notes.setdefault(new, ruled[1])
     return done
 
 
