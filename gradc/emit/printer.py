@@ -72,8 +72,9 @@ SWEEP_WORK = 1 << 20
 PRIVATE_WORK = 4
 """And how many for each number that a chunk has for itself: they are filled, and added up in the end."""
 CHUNKS, MANY_CHUNKS = 8, 32
-"""The chunks of such a sweep, and so the most threads that can work on it: many where neither tiles nor arrays of a
-chunk's own ask for long ones. Then a thread that comes late, or loses its core, leaves the others less to wait for.
+"""The chunks of such a sweep, and so the most threads that can work on it: many if they may be short.
+
+Then a thread that comes late, or loses its core, leaves the others less to wait for.
 """
 
 
@@ -183,8 +184,7 @@ class Printer:
         self.wide = around | {p.name for p in wide}
         self.kernels.append(self._kernel(s))
         self.wide = around
-        short = s.private.constant == 0 and not any(isinstance(t, Tiles) for t in s.body)
-        most, private = MANY_CHUNKS if short else CHUNKS, PRIVATE_WORK * CHUNKS
+        most, private = MANY_CHUNKS if _may_be_short(s) else CHUNKS, PRIVATE_WORK * CHUNKS
         least = str(max(SWEEP_WORK, private * (s.private.constant or 0)))
         if s.private.constant is None:
             least = f"{self.call('max')}({least}, {private}*{self._factor(s.private)})"
@@ -388,6 +388,11 @@ class Printer:
             return f"{a}{infix}{b} if {self.expr(right, 1)} else 0", PRECEDENCE["select"]
         space = " " if own in (1, 2, 5) else ""
         return f"{a}{space}{infix}{space}{b}", own
+
+
+def _may_be_short(s: Sweep) -> bool:
+    """Whether chunks of few rows cost nothing: there are no tiles, no arrays of their own, no rows to be run later."""
+    return s.private.constant == 0 and not s.reach and not any(isinstance(t, Tiles) for t in s.body)
 
 
 def _nested(loops: Sequence[str], body: list[str]) -> list[str]:
