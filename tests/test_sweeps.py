@@ -468,19 +468,3 @@ def test_large_arrays_are_asked_to_be_in_huge_pages(tmp_path: Path) -> None:
     environment = {**os.environ, "GRADC_CACHE_DIR": str(tmp_path)}
     run = subprocess.run([sys.executable, "-c", HUGE_PAGES], env=environment, capture_output=True, text=True)
     assert run.stdout.split() == ["False", "True"], run.stderr
-
-
-CHUNKED = {
-    "x: param[n]\nlogsumexp(x)": {32},
-    ROSENBROCK: {8},
-    "x: param[n]\ni: index[n]\nw: param[k]\nsum(x*w[i])": {8},
-    CASES["softmax"].path.read_text(): {8},
-}
-
-
-@pytest.mark.parametrize("text", CHUNKED)
-def test_chunks_are_many_where_few_rows_cost_nothing(text: str) -> None:
-    """They cost where tiles get smaller, arrays are added up, or rows that reach into other chunks are run later."""
-    source = gradc.compile(text, cache=False).source
-    gradient = source[source.index("def value_and_grad_rows") :]
-    assert {int(c) for c in re.findall(r"chunks\w* = (\d+) if", gradient)} == CHUNKED[text]

@@ -61,11 +61,11 @@ A tile that is little more than rows of data keeps to that, if they are short: l
 """
 SHORT = 32
 """The most registers full of numbers of short rows: two kilobytes, some of which are near at hand yet."""
-TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 64
+TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 63
 """A tile has a multiple of so many rows, what fits a vector register; at least and at most so many times that.
 
-Twice as many float32 fit a register. A tile has as many of them as of float64: BLAS has a fast way with products of up
-to so many.
+Twice as many float32 fit a register. Where a tile has arrays with an axis of its rows behind another one, it is an odd
+multiple: the numbers of a row, as far apart as a power of two, would have to share few places of the first cache.
 """
 SWEEP_WORK = 1 << 20
 """Weighted operations a sweep must have to be worth handing to threads: a fifth of a millisecond or so."""
@@ -163,19 +163,19 @@ class Printer:
     def _height(self, s: Tiles) -> str:
         """As many rows as there is room for what is held of them; a number where that is known."""
         step = TILE_STEP * (2 if self.single else 1)
-        room = (PRODUCT_NUMBERS if s.products else TILE_NUMBERS) // step
-        short, fixed = SHORT * step, s.elements.constant
-        if fixed and not s.products:
-            found = NEAR // fixed if s.streams and fixed <= short else room // fixed
-            return str(step * max(TILE_LEAST, min(TILE_MOST, found)))
-        elements = self._positive(s.elements)
-        text = f"{room}//{elements}"
+        room = PRODUCT_NUMBERS if s.products else TILE_NUMBERS
+        elements, fixed = self._positive(s.elements), s.elements.constant
         largest, least = self.call("max"), self.call("min")
         if s.streams:
-            text = f"{NEAR}//{elements} if {self._length(s.elements)} <= {short} else {text}"
+            near = f"{NEAR}//{elements} if {self._length(s.elements)} <= {SHORT * step}"
+            return f"{step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {near} else {room // step}//{elements}))"
+        pair, fewest, most = 2 * step, TILE_LEAST // 2, TILE_MOST // 2
+        if fixed and not s.products:
+            return str(pair * max(fewest, min(most, room // pair // fixed)) + step)
+        text = f"{room // pair}//{elements}"
         for a, b in s.products:
-            text = f"{largest}({text}, {least}({self._length(a)}, {self._length(b)})//{max(1, step // 2)})"
-        return f"{step}*{largest}({TILE_LEAST}, {least}({TILE_MOST}, {text}))"
+            text = f"{largest}({text}, {least}({self._length(a)}, {self._length(b)})//{step})"
+        return f"{pair}*{largest}({fewest}, {least}({most}, {text})) + {step}"
 
     def _sweep(self, s: Sweep) -> list[str]:
         """The call of a kernel, whose own text goes before the function that is being printed."""

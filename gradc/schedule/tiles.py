@@ -253,12 +253,15 @@ class Tiling:
             return replace(self.arrays[name], shape=(*self.arrays[name].shape, self._rows), fill=None)
         return None
 
-    def _rewritten(self, s: Stmt, in_rows: bool = False, path: Path = ()) -> Stmt:
-        new = changed(s, self._change(path))
+    def _rewritten(self, s: Stmt, in_rows: bool = False, path: Path = (), worth: bool = False) -> Stmt:
+        """`worth` says whether what is computed with each row repays a copy of what is read of it."""
+        new = changed(s, self._change(path, worth))
         if isinstance(new, For):
-            rows = in_rows or new.bounds is not None
-            around = path if new.bounds is not None else (*path, new)
-            return replace(new, body=tuple(self._rewritten(t, rows, around) for t in new.body))
+            if new.bounds is not None:
+                in_rows, worth = True, sum(map(cost, new.body)) >= TRANSCENDENTAL
+            else:
+                path = (*path, new)
+            return replace(new, body=tuple(self._rewritten(t, in_rows, path, worth) for t in new.body))
         if isinstance(new, Fill) and new.array in self.roles.arrays:
             return replace(new, at=(*new.at, self._row_of_tile if in_rows else None))
         return new
@@ -267,8 +270,8 @@ class Tiling:
     def _row_of_tile(self) -> Expr:
         return Apply("sub", (Name(self.loop.variable, "int"), Name(self.start, "int")), "int")
 
-    def _change(self, path: Path) -> Callable[[Expr], Expr]:
-        """Values of a row by their place in the tile; rows of data that are read again, from a packed copy."""
+    def _change(self, path: Path, worth: bool) -> Callable[[Expr], Expr]:
+        """Values of a row by their place in the tile; rows of data, where that is better, from a packed copy."""
 
         def change(e: Expr) -> Expr:
             if isinstance(e, Name) and e.name in self.kept:
@@ -276,7 +279,7 @@ class Tiling:
                 return Element(e.name, (*at, self._row_of_tile), e.type)
             if isinstance(e, Element) and e.array in self.roles.arrays:
                 return Element(e.array, (*e.at, self._row_of_tile), e.type)
-            if isinstance(e, Element) and self._is_read_again(e, path):
+            if isinstance(e, Element) and self._is_better_packed(e, path, worth):
                 if e.array not in self.packed:
                     self.packed[e.array] = self.names.claim(f"{e.array}_tile")
                 return Element(self.packed[e.array], (e.at[1], self._row_of_tile), e.type)
@@ -284,7 +287,8 @@ class Tiling:
 
         return change
 
-    def _is_read_again(self, e: Element, path: Path) -> bool:
+    def _is_better_packed(self, e: Element, path: Path, worth: bool) -> bool:
+        """Data that are read again and again, or with gaps between the rows, where LLVM makes no vectors of them."""
         if len(e.at) != 2 or e.type != "float" or not self._is_row(e.at[0]) or self.roles.varies(e.at[1]):
             return False
         if e.array in self.roles.owned or e.array in self.roles.totals or e.array not in self.shapes:
@@ -292,7 +296,9 @@ class Tiling:
         if not (self.shapes[e.array][0] - self.loop.index.extent).is_nonnegative():
             return False  # it has fewer rows, and is read under a condition: not all can be copied
         used = {p.name for p in parts(e.at[1]) if isinstance(p, Name)}
-        return any(loop.variable not in used for loop in path)
+        read_again = any(loop.variable not in used for loop in path)
+        of_all = any(e.at[1] == Name(i.variable, "int") and i.index.extent == self.shapes[e.array][1] for i in path)
+        return read_again or (worth and of_all)
 
     def _pack(self, array: str, packed: str) -> Stmt:
         """A copy of the tile's rows with the rows along its last axis."""

@@ -30,7 +30,7 @@ def value_rows(chunk, first, last, camera, point, cam, pt, seen, P, result_sum_p
     """The rows from first below last."""
     result_sum = 0.0
     result_sum_2 = 0.0
-    tile = 512  # rows at a time
+    tile = 504  # rows at a time
     theta2 = empty(tile)
     r_test = empty(tile, bool_)
     theta = empty(tile)
@@ -104,7 +104,7 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
     camera_bar[:, :] = 0.0
     result_sum = 0.0
     result_sum_2 = 0.0
-    tile = 512  # rows at a time
+    tile = 504  # rows at a time
     theta2 = empty(tile)
     r_test = empty(tile, bool_)
     theta = empty(tile)

@@ -37,7 +37,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 
 def value_rows(chunk, first, last, w, x, z_all, d):
     """The rows from first below last."""
-    tile = 8*max(2, min(64, 160//(d + 2) if d + 2 <= 256 else 8192//(d + 2)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(d + 2) if d + 2 <= 256 else 8192//(d + 2)))  # rows at a time
     z = empty(tile)
     for start in range(first, last, tile):
         stop = min(start + tile, last)
@@ -49,7 +49,7 @@ def value_rows(chunk, first, last, w, x, z_all, d):
 def value_rows_2(chunk_2, first_2, last_2, time, event, z_all, n, result_sum_parts):
     """The rows from first_2 below last_2."""
     result_sum = 0.0
-    tile_2 = 512  # rows at a time
+    tile_2 = 504  # rows at a time
     result_max = empty(tile_2)
     result_choice = empty(tile_2)
     result_sum_2 = empty(tile_2)
@@ -97,7 +97,7 @@ def value(w, x, time, event):
 
 def value_and_grad_rows(chunk, first, last, w, x, z_all, d):
     """The rows from first below last."""
-    tile = 8*max(2, min(64, 160//(d + 2) if d + 2 <= 256 else 8192//(d + 2)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(d + 2) if d + 2 <= 256 else 8192//(d + 2)))  # rows at a time
     z = empty(tile)
     for start in range(first, last, tile):
         stop = min(start + tile, last)
@@ -148,7 +148,7 @@ def value_and_grad_rows_5(chunk_5, first_5, last_5, event, z_all, result_choice,
 
 def value_and_grad_rows_6(chunk_6, first_6, last_6, time, z_all, result_choice, result_bar_ratio, result_bar_sum_all, n):
     """The rows from first_6 below last_6."""
-    tile_6 = 512  # rows at a time
+    tile_6 = 504  # rows at a time
     result_bar_sum = empty(tile_6)
     for start_6 in range(first_6, last_6, tile_6):
         stop_6 = min(start_6 + tile_6, last_6)
@@ -168,7 +168,7 @@ def value_and_grad_rows_6(chunk_6, first_6, last_6, time, z_all, result_choice, 
 def value_and_grad_rows_7(chunk_7, first_7, last_7, x, event, result_bar_sum_all, d, w_bar_parts):
     """The rows from first_7 below last_7."""
     w_bar = w_bar_parts[chunk_7]
-    tile_7 = 8*max(2, min(64, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
+    tile_7 = 8*max(2, min(63, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     z_bar = empty(tile_7)
     for start_7 in range(first_7, last_7, tile_7):
         stop_7 = min(start_7 + tile_7, last_7)

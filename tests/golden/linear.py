@@ -33,7 +33,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, w, x, t, d, b, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, 160//(d + 3) if d + 3 <= 256 else 8192//(d + 3)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(d + 3) if d + 3 <= 256 else 8192//(d + 3)))  # rows at a time
     y = empty(tile)
     for start in range(first, last, tile):
         stop = min(start + tile, last)
@@ -68,7 +68,7 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, y_b
     result_sum = 0.0
     y_bar_sum = 0.0
     w_bar = w_bar_parts[chunk]
-    tile = 8*max(2, min(64, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     y = empty(tile)
     result_diff = empty(tile)
     for start in range(first, last, tile):

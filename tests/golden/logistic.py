@@ -34,7 +34,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, w, x, t, d, b, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, 160//(d + 3) if d + 3 <= 256 else 8192//(d + 3)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(d + 3) if d + 3 <= 256 else 8192//(d + 3)))  # rows at a time
     z = empty(tile)
     for start in range(first, last, tile):
         stop = min(start + tile, last)
@@ -74,7 +74,7 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, b_b
     result_sum = 0.0
     b_bar_sum = 0.0
     w_bar = w_bar_parts[chunk]
-    tile = 8*max(2, min(64, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     z = empty(tile)
     z_bar = empty(tile)
     for start in range(first, last, tile):

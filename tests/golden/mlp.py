@@ -44,7 +44,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, max(max(4096//(K + d + 2*h + 5), min(h, d)//4), min(K, h)//4)))  # rows at a time
+    tile = 16*max(1, min(31, max(max(2048//(K + d + 2*h + 5), min(h, d)//8), min(K, h)//8))) + 8  # rows at a time
     a_sum = empty((h, tile))
     result_max = empty(tile)
     result_choice = empty(tile)
@@ -103,7 +103,7 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
     b1_bar = b1_bar_parts[chunk]
     W1_bar = W1_bar_parts[chunk]
     W1_bar[:, :] = 0.0
-    tile = 8*max(2, min(64, max(max(4096//(3*K + d + 3*h + 7), min(h, d)//4), min(K, h)//4)))  # rows at a time
+    tile = 16*max(1, min(31, max(max(2048//(3*K + d + 3*h + 7), min(h, d)//8), min(K, h)//8))) + 8  # rows at a time
     result_max = empty(tile)
     result_choice = empty(tile)
     result_sum_2 = empty(tile)

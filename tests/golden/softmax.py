@@ -43,7 +43,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, max(4096//(K + d + 5), min(K, d)//4)))  # rows at a time
+    tile = 16*max(1, min(31, max(2048//(K + d + 5), min(K, d)//8))) + 8  # rows at a time
     result_max = empty(tile)
     result_choice = empty(tile)
     result_sum_2 = empty(tile)
@@ -96,7 +96,7 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
     b_bar = b_bar_parts[chunk]
     W_bar = W_bar_parts[chunk]
     W_bar[:, :] = 0.0
-    tile = 8*max(2, min(64, max(4096//(3*K + d + 7), min(K, d)//4)))  # rows at a time
+    tile = 16*max(1, min(31, max(2048//(3*K + d + 7), min(K, d)//8))) + 8  # rows at a time
     result_max = empty(tile)
     result_choice = empty(tile)
     result_sum_2 = empty(tile)

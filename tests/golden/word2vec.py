@@ -33,7 +33,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, u, v, word, context, negative, k, d, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 8*max(2, min(64, 160//(k + 6) if k + 6 <= 256 else 8192//(k + 6)))  # rows at a time
+    tile = 8*max(2, min(63, 160//(k + 6) if k + 6 <= 256 else 8192//(k + 6)))  # rows at a time
     result_sum_2 = empty(tile)
     result_sum_3 = empty(tile)
     result_sum_4 = empty(tile)
@@ -81,7 +81,7 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
     result_sum = 0.0
     u_bar = u_bar_parts[chunk]
     u_bar[:, :] = 0.0
-    tile = 8*max(2, min(64, 8192//(d + k + 9)))  # rows at a time
+    tile = 16*max(1, min(31, 4096//(d + k + 9))) + 8  # rows at a time
     result_sum_2 = empty(tile)
     result_exp = empty(tile)
     result_bar_choice = empty(tile)
