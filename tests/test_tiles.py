@@ -14,6 +14,7 @@ import gradc
 CHUNKED = {
     "x: param[n]\nlogsumexp(x)": {32},
     ROSENBROCK: {8},
+    "x: param[n, m]\nsum(logsumexp(x, axis=1))": {8},
     "x: param[n]\ni: index[n]\nw: param[k]\nsum(x*w[i])": {8},
     CASES["softmax"].path.read_text(): {8},
 }
@@ -31,7 +32,8 @@ PACKED = {
     "x: param[n, m]\nsum(logsumexp(x, axis=1))": True,
     "x: data[n, m]\nv: param[m]\nsum(softmax(x*v, axis=1)**2)": True,
     "x: data[n, m]\nv: param[k]\nsum(logsumexp(x[i, j]*v[j] for j in range(k)) for i in range(n))": False,
-    "x: data[n, m]\nv: param[m]\nsum((x[i, j] - max(x[i]))**2*v[j] for i in range(n) for j in range(m))": False,
+    "a: data[n, m]\nw: param[m, k]\nx: data[n, k]\nz = a @ w\n"
+    "sum((z[i, j] - x[i, j])**2 for i in range(n) for j in range(k))": False,
 }
 
 

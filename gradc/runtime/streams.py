@@ -51,7 +51,9 @@ def _made(module: ir.Module, name: str, write: Callable[[_Rows], None], real: An
         if BOTH.format(real) not in known:
             both = ir.GlobalVariable(module, BOOL, BOTH.format(real))
             both.linkage, both.global_constant = "internal", True
-        write(_Rows(module, name, real, NOTHING, *types, public=False))
+        code = _Rows(module, name, real, NOTHING, *types, public=False)
+        code.function.attributes.add("noinline")  # as a part of the kernel it would take LLVM longer
+        write(code)
         known[BOTH.format(real)].initializer = BOOL(all(n.format(real) in known for n in NAMES))
     function: ir.Function = known[name]
     return function
