@@ -60,12 +60,8 @@ def call(name: str, context: Any, builder: ir.IRBuilder, x: Any, format: Format,
     """Writes a call for one number; the called function is linked into the library that Numba is making."""
     symbol = f"gradc_{name}" + ("_single" if format == FLOAT32 else "") + ("_in_loops" if variables else "")
     context.active_code_library.add_linking_library(_library(context, symbol, name, format, variables))
-    return builder.call(_declared(builder.module, symbol, format), [x])
-
-
-def _declared(module: ir.Module, symbol: str, format: Format) -> Any:
-    kind = format.real
-    return module.globals.get(symbol) or ir.Function(module, ir.FunctionType(kind, [kind]), symbol)
+    kind = ir.FunctionType(format.real, [format.real])
+    return builder.call(builder.module.globals.get(symbol) or ir.Function(builder.module, kind, symbol), [x])
 
 
 _made: dict[str, Any] = {}
@@ -77,10 +73,9 @@ def _library(context: Any, symbol: str, name: str, format: Format, variables: bo
     if symbol not in _made:
         library = context.codegen().create_library(symbol)
         module = library.create_ir_module(symbol)
-        function = _declared(module, symbol, format)
-        function.attributes.add("alwaysinline")
-        builder = Arithmetic(function, variables)
-        builder.ret(FUNCTIONS[name](Real(builder, function.args[0], format)).value)
+        code = Arithmetic(module, symbol, format, variables)
+        code.function.attributes.add("alwaysinline")
+        code.ret(FUNCTIONS[name](Real(code, code.function.args[0], format)).value)
         library.add_ir_module(module)
         library.finalize()
         _made[symbol] = library

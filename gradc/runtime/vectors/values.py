@@ -15,6 +15,8 @@ from typing import Any
 from llvmlite import binding, ir
 from msgspec import Struct
 
+from gradc.runtime.native import Function
+
 DOUBLE, FLOAT = ir.DoubleType(), ir.FloatType()
 
 
@@ -40,15 +42,15 @@ class Format(Struct, frozen=True):
 FLOAT64, FLOAT32 = Format(DOUBLE, ir.IntType(64), "d", 1023, 52), Format(FLOAT, ir.IntType(32), "f", 127, 23)
 
 
-class Arithmetic(ir.IRBuilder):  # type: ignore[misc]
-    """Writes one function. Its constants are parts of instructions, or `variables` that nobody ever changes.
+class Arithmetic(Function):
+    """Writes one function of a number. Its constants are parts of instructions, or `variables` that nobody changes.
 
     In a loop, constants that there are no registers for are made anew in each turn, by two instructions each. What LLVM
     has to read from memory it reads once, before the loop, and instructions take it from the stack.
     """
 
-    def __init__(self, function: ir.Function, variables: bool) -> None:
-        super().__init__(function.append_basic_block())
+    def __init__(self, module: ir.Module, name: str, format: Format, variables: bool) -> None:
+        super().__init__(module, name, format.real, format.real)
         self.variables = variables
 
     def constant(self, x: float, format: Format) -> Any:
