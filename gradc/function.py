@@ -7,7 +7,7 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -32,10 +32,18 @@ if TYPE_CHECKING:  # what makes a function is imported where that is needed: not
 OUT = "make it with empty_gradient(...)"
 SINGLE_RTOL = 1e-3
 """What a float32 gradient may differ from differences: it has seven digits, less what cancels in its sums."""
-LATER = frozenset({"jvp", "vjp", "hvp", "hessian", "jacobian", "trace", "write"})
-
 
 Restore = Callable[[Any, dict[str, Any]], "Function"]
+
+
+class _Later:
+    """A method that is not there yet. A `__getattr__` would be asked for every attribute first, in every call."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise AttributeError(f"gradc.{owner.__name__}.{self.name} is not supported yet")
 
 
 class GraphView:
@@ -115,13 +123,14 @@ class Function:
 
         `out`, from `empty_gradient`, is filled and returned in its place. Raises UnsupportedError for array results.
         """
-        evaluate, values = self._value_and_grad, self._inputs.ready(args, inputs)
+        evaluate, ready, gradient = self._calls
+        values = ready(args, inputs)
         try:
             value, fields = evaluate(*values)
         except IndexError as error:
             raise InputError(str(error)) from None
         if out is None:
-            return value, tuple.__new__(self._gradient_type, fields)
+            return value, tuple.__new__(gradient, fields)
         self._fill(out, fields)
         return value, out
 
@@ -250,10 +259,7 @@ class Function:
             self._routines[name] = self._derived.routine(name, name != "value")
         return self._routines[name]
 
-    def __getattr__(self, name: str) -> Any:
-        if name in LATER:
-            raise AttributeError(f"gradc.Function.{name} is not supported yet")
-        return object.__getattribute__(self, name)  # fails once more: with what is missing inside, if it was there
+    jvp, vjp, hvp, hessian, jacobian, trace, write = (_Later() for _ in range(7))
 
     def __repr__(self) -> str:
         return f"gradc.Function({', '.join(map(str, self.signature))})"
@@ -289,6 +295,11 @@ class Function:
     def _value_and_grad(self) -> Callable[..., tuple[float, tuple[Any, ...]]]:
         self._check_gradient()
         return self._entry("value_and_grad")
+
+    @cached_property
+    def _calls(self) -> tuple[Callable[..., tuple[float, Any]], Callable[..., Sequence[Any]], Any]:
+        """What calls need, in one place: each attribute takes as long to look up as a short loss takes."""
+        return self._value_and_grad, self._inputs.ready, self._gradient_type
 
     def _check_gradient(self) -> None:
         """Raises UnsupportedError if the result has no gradient."""

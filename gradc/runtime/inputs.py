@@ -33,7 +33,8 @@ class Inputs:
         self.ranges = [(name, length) for name, length in ranges if not length.entries]
         self.ranges_of_elements = [(name, length) for name, length in ranges if length.entries]
         checked = required or ranges
-        self.only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
+        only_floats = not checked and all(not i.shape and i.type == "float" for i in inputs)
+        self.floats = len(inputs) if only_floats else None
         self.dtype = np.dtype(dtype)
         self.dtypes = tuple(np.dtype(np.int64) if i.type == "int" else self.dtype for i in inputs)
         self.wanted = [(k, i, bool(i.shape), own) for k, (i, own) in enumerate(zip(inputs, self.dtypes, strict=True))]
@@ -42,7 +43,7 @@ class Inputs:
 
     def ready(self, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Sequence[Any]:
         """The inputs of a call as compiled code takes them. A call with nothing but floats goes straight through."""
-        if self.only_floats and len(args) == len(self.names) and not keywords:
+        if len(args) == self.floats and not keywords:
             for a in args:
                 if not isinstance(a, float):
                     break
