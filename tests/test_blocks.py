@@ -20,10 +20,11 @@ from llvmlite.binding import TargetMachine
 from test_start import LINUX, fresh
 
 import gradc
-from gradc.emit.batches import Line, batched
+from gradc.emit.batches import NEAR, Fetch, Keep, Line, Step, batched
 from gradc.emit.blocks import LIMIT, with_blocks
 from gradc.emit.llvm import SIZE, BlockText
 from gradc.emit.pairs import side_by_side
+from gradc.emit.tape import Tape
 from gradc.evaluate import evaluate_value
 from gradc.loops import Accumulate, Apply, Assign, Block, Expr, Name, Routine, Sweep
 from gradc.ops import OPS
@@ -221,7 +222,7 @@ def test_cost_is_linear() -> None:
         functions = [len(re.findall(r"^define", part, re.MULTILINE)) for part in parts]
         assert sum(functions) == -(-len(side_by_side(block.body)) // SIZE)
         assert set(functions[:-1]) == {2}
-        assert len(text.slots) < len(block.body)
+        assert text.tape.size < len(block.body)
         assert all(len(re.findall(r"^declare", part, re.MULTILINE)) < 10 for part in parts)
         per_statement.append(sum(map(len, parts)) / len(block.body))
     assert per_statement[1] == pytest.approx(per_statement[0], rel=0.1)
@@ -245,28 +246,65 @@ def called(register: int, function: str, argument: str, *needs: int) -> Line:
     return Line(f'%r{register} = call double @"{function}"({given}) noinline', needs, call=(function, given))
 
 
+def made(*steps: Step) -> tuple[list[str], list[tuple[str, ...]], Tape]:
+    """The lines of these steps, the functions called on vectors, and the tape; `a` is on it from the start."""
+    tape = Tape("a", "{}*")
+    lines, vectors = batched(steps, tape)
+    return [line for text in lines for line in text.splitlines()], [v.names for v in vectors], tape
+
+
 def test_calls_are_batched_when_nothing_else_can_be_done() -> None:
     """Six calls, the last of which needs the first; a load comes where it is used."""
-    slot = Line("%r0 = getelementptr double, double* %tape, i64 0", lazy=True)
-    load = Line("%r1 = load double, double* %r0", (0,), lazy=True)
-    total = Line("%r7 = fadd double %r1, %r2", (1, 2))
-    calls = [called(k, "f", f"0x{k:016X}") for k in range(2, 7)]
-    made, vectors = batched([slot, load, *calls, total, called(8, "f", "%r7", 7)])
-    assert [v.names for v in vectors] == [("f",)]
-    places = [k for k, line in enumerate(made) if "call" in line]
-    assert ["vector" in made[k] for k in places] == [True, False, False]
-    assert places[0] < places[1] < made.index(load.text) < made.index(total.text) < places[2]
+    total = Line("%r6 = fadd double %r0, %r1", (0, 1))
+    calls = [called(k, "f", f"0x{k:016X}") for k in range(1, 6)]
+    lines, vectors, _ = made(Fetch("a"), *calls, total, called(7, "f", "%r6", 6))
+    assert vectors == [("f",)]
+    places = [k for k, line in enumerate(lines) if "call" in line]
+    assert [lines[k].startswith("call void %f0") for k in places] == [True, False, False]
+    loads = [k for k, line in enumerate(lines) if "load" in line]
+    assert len(loads) == 2
+    assert all(places[1] < k < places[2] for k in loads)
 
 
 def test_functions_of_the_same_numbers_are_called_as_one() -> None:
-    lines = [called(k, "f", f"0x{k:016X}") for k in range(4)]
-    lines += [called(k + 4, "g", f"0x{k:016X}") for k in range(3)]
-    made, vectors = batched(lines)
-    assert [v.names for v in vectors] == [("f", "g")]
-    assert sum("call" in line for line in made) == 2
-    registers = {line.split(" ")[0] for line in made if re.match(r"%r\d+ ", line)}
-    assert registers == {f"%r{k}" for k in range(7)}
-    assert made[-1] == lines[3].text
+    """What is not in registers then: each of the results is read where it is needed."""
+    steps: list[Step] = [called(k, "f", f"0x{k:016X}") for k in range(4)]
+    steps += [called(k + 4, "g", f"0x{k:016X}") for k in range(3)]
+    steps += [Line(f"%r{k + 7} = fadd double %r{k}, %r{k + 3}", (k, k + 3)) for k in range(4)]
+    lines, vectors, tape = made(*steps)
+    assert vectors == [("f", "g")]
+    first, second = (line for line in lines if "call" in line)
+    assert first == "call void %f0(double 0x0, double 0x1, double 0x2, double 0x2, double* %r0.results)".replace(
+        "0x", "0x000000000000000"
+    )
+    assert second == steps[3].text  # type: ignore[union-attr]
+    assert tape.size == 1 + 8
+    places = dict(
+        re.findall(r"(%r\d+)[.]\d+[.]place = getelementptr double, double\* %tape, i64 (\d+)", "\n".join(lines))
+    )
+    assert places == {"%r0": "1", "%r1": "2", "%r2": "3", "%r4": "5", "%r5": "6", "%r6": "7"}
+
+
+def test_results_of_a_batch_are_kept_where_it_puts_them() -> None:
+    calls = [called(k, "f", f"0x{k:016X}") for k in range(3)]
+    lines, _, tape = made(*calls, Keep("u", "%r1", (1,)), Keep("a", "%r2", (2,)), Keep("v", "%r1", (1,)))
+    assert tape.slots == {"a": 0, "u": 2, "v": 2}
+    assert [re.sub(r"[.]\d+", "", line) for line in lines if "store" in line] == [
+        "store volatile double %r2, double* %k4"  # `a` has a place of its own
+    ]
+
+
+def test_what_is_on_the_tape_is_read_again_behind_calls_and_many_lines() -> None:
+    sums = [Line(f"%r{k} = fadd double %r0, %r{k - 1}", (0, k - 1)) for k in range(3, 3 + 2 * NEAR)]
+    kept = Line("%r1 = fmul double %r0, %r0", (0,))
+    near, _, tape = made(Fetch("a"), kept, Keep("u", "%r1", (1,)), *sums[:0], Line("%r3 = fadd double %r1, %r1", (1,)))
+    assert sum("= load" in line for line in near) == 1
+    assert tape.slots == {"a": 0, "u": 1}
+    far, _, _ = made(Fetch("a"), kept, Keep("u", "%r1", (1,)), Line("%r2 = fadd double %r1, %r0", (1, 0)), *sums)
+    assert sum("= load" in line for line in far) == 1 + len(sums) // NEAR
+    call = called(3, "f", "%r1", 1)
+    behind, _, _ = made(Fetch("a"), kept, Keep("u", "%r1", (1,)), call, Line("%r4 = fadd double %r3, %r1", (3, 1)))
+    assert sum("= load" in line for line in behind[behind.index(call.text) :]) == 1
 
 
 x, y, z = (Name(n, "float") for n in "xyz")
@@ -322,10 +360,20 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+def called_on_vectors(text: str) -> list[str]:
+    """What functions on vectors are called, once for each call, by way of variables and registers."""
+    variables = dict(re.findall(r'^@"?(\S+?)"? = internal .*constant .*@"?([^"\s]+)"?$', text, re.MULTILINE))
+    found = []
+    for function in re.split(r"^(?=define )", text, flags=re.MULTILINE):
+        registers = dict(re.findall(r'(%f\d+) = load .*@"?([^"\s,]+)"?', function))
+        found += [variables[registers[f]] for f in re.findall(r"call void (%f\d+)\(", function)]
+    return found
+
+
 def test_a_sine_and_the_cosine_of_its_adjoint_are_one_call(texts: list[str]) -> None:
     sums = "\n".join(f"u{k + 1} = sin(u{k}) + sin(v{k})\nv{k + 1} = u{k}*v{k} - sin(2*u{k})" for k in range(LIMIT // 2))
     gradc.compile(f"u0: param\nv0: param\n{sums}\nu{LIMIT // 2}", cache=False).value_and_grad(0.5, 0.25)
-    calls = re.findall(r'call .*"(\S+)"\(', "".join(texts))
+    calls = called_on_vectors("".join(texts))
     together, apart = (sum(("+" in name) is both for name in calls) for both in (True, False))
     assert LIMIT // 2 <= together <= 3 * LIMIT // 2
     assert apart < LIMIT // 10
@@ -355,8 +403,9 @@ def test_operations_are_optimised_though_the_block_is_not(monkeypatch: pytest.Mo
     (vectors,) = (f for f in functions if ".operation1.vector" in f.splitlines()[0])
     assert "fmul <4 x double>" in vectors
     (block,) = (f for f in functions if "_block_1.0" in f.splitlines()[0])
-    called = re.findall(r"call [^@]*@\S*\.(\w+)\(", block)
-    assert Counter(called) == {"vector": LIMIT // 2, "f64": LIMIT}
+    called = re.findall(r"call [^@\n]*@\S*\.(\w+)\(", block)
+    assert Counter(called) == {"f64": LIMIT}
+    assert len(re.findall(r"call void %f0\(", block)) == LIMIT // 2
     assert block.count("@llvm.fabs.f64") == LIMIT
 
 
@@ -371,8 +420,9 @@ def test_short_operations_are_no_calls_in_objects_either(monkeypatch: pytest.Mon
     monkeypatch.setattr(TargetMachine, "emit_object", spy)
     gradc.compile(SHORT_AND_LONG, cache=False)(0.5, 0.25)
     assert len(made) == 1
-    called = re.findall(r"call [^@]*@\S*\.(\w+)\(", made[0])
-    assert Counter(called) == {"vector": LIMIT // 2, "f64": LIMIT}
+    called = re.findall(r"call [^@\n]*@\S*\.(\w+)\(", made[0])
+    assert Counter(called) == {"f64": LIMIT}
+    assert len(called_on_vectors(made[0])) == LIMIT // 2
     assert "optnone" in made[0]
 
 

@@ -4,18 +4,27 @@ A long program is mostly calls. Within a basic block an instruction may move as 
 done is done in the order it stands in, calls wait until nothing else is left to do, and then all that wait are made,
 those of one function together. Functions of the same numbers are called as one. Each result is what a call by itself
 gives.
+
+A call leaves nothing in registers. So what is on the tape is read from there again behind it, which is part of the
+instruction that needs it, instead of being put aside before.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
+from gradc.emit.tape import Tape
+
 WIDTH = 4
 VECTOR = f"<{WIDTH} x double>"
+
+NEAR = 24
+"""So many lines behind the one that made it, a value on the tape is taken to be in its register still."""
 
 
 class Line(Struct, frozen=True):
@@ -31,12 +40,28 @@ class Line(Struct, frozen=True):
     call: tuple[str, str] | None = None
 
 
+class Fetch(Struct, frozen=True):
+    """Line k that makes `%rk` of the scalar of this name, which is on the tape."""
+
+    name: str
+    needs: tuple[()] = ()
+
+
+class Keep(Struct, frozen=True):
+    """Puts what `operand` is on the tape, as the scalar of this name."""
+
+    name: str
+    operand: str
+    needs: Sequence[int]
+
+
 class Calls(Struct, frozen=True):
     """Calls of functions, by name, with the same arguments: what register gets which one's result."""
 
     registers: tuple[str, ...]
     names: tuple[str, ...]
     arguments: str
+    needs: Sequence[int]
 
     @property
     def vectors(self) -> Vectors:
@@ -53,45 +78,61 @@ class Vectors(Struct, frozen=True):
     def symbol(self) -> str:
         return f'@"{"+".join(self.names)}.vector"'
 
-    @property
-    def result(self) -> str:
-        return VECTOR if len(self.names) == 1 else f"{{{', '.join([VECTOR] * len(self.names))}}}"
+    def function(self, pointer: str) -> str:
+        """Its type: four times the first argument, and so on, and where the results go, four of each function."""
+        return f"void ({', '.join([*['double'] * (WIDTH * self.params), pointer.format('double')])})"
 
-    def declaration(self) -> str:
-        return f"declare {self.result} {self.symbol}({', '.join([VECTOR] * self.params)})"
+    def declaration(self, pointer: str) -> str:
+        return f"declare {self.function(pointer).replace(' (', f' {self.symbol}(', 1)}"
 
     def definition(self, pointer: str) -> str:
         """Calls the functions for each element, in a loop that LLVM turns into vector code."""
         memory, element = pointer.format(VECTOR), pointer.format("double")
         given = range(self.params)
-        made = range(self.params, self.params + len(self.names))
-        lines = [f"define {self.result} {self.symbol}({', '.join(f'{VECTOR} %v{k}' for k in given)}) noinline {{"]
-        lines += ["entry:", *(f"%p{k} = alloca {VECTOR}" for k in (*given, *made))]
-        lines += [f"store {VECTOR} %v{k}, {memory} %p{k}" for k in given]
+        scalars = ", ".join(f"double %a{p}.{k}" for p in given for k in range(WIDTH))
+        lines = [f"define void {self.symbol}({scalars}, {element} noalias %to) noinline nounwind {{", "entry:"]
+        for p in given:
+            lines.append(f"%p{p} = alloca {VECTOR}")
+            vector = "undef"
+            for k in range(WIDTH):
+                lines.append(f"%v{p}.{k} = insertelement {VECTOR} {vector}, double %a{p}.{k}, i32 {k}")
+                vector = f"%v{p}.{k}"
+            lines.append(f"store {VECTOR} {vector}, {memory} %p{p}")
         lines += ["br label %loop", "loop:", "%i = phi i64 [0, %entry], [%next, %loop]"]
-        lines += [f"%e{k} = getelementptr {VECTOR}, {memory} %p{k}, i64 0, i64 %i" for k in (*given, *made)]
-        lines += [f"%x{k} = load double, {element} %e{k}" for k in given]
-        arguments = ", ".join(f"double %x{k}" for k in given)
-        for k, name in zip(made, self.names, strict=True):
-            lines += [f'%y{k} = call double @"{name}"({arguments}) alwaysinline']
-            lines += [f"store double %y{k}, {element} %e{k}"]
+        for p in given:
+            lines += [f"%e{p} = getelementptr {VECTOR}, {memory} %p{p}, i64 0, i64 %i"]
+            lines += [f"%x{p} = load double, {element} %e{p}"]
+        arguments = ", ".join(f"double %x{p}" for p in given)
+        for j, name in enumerate(self.names):
+            lines += [f'%y{j} = call double @"{name}"({arguments}) alwaysinline']
+            lines += [f"%all{j} = getelementptr double, {element} %to, i64 {WIDTH * j}"]
+            lines += [f"%to{j} = getelementptr double, {element} %all{j}, i64 %i"]
+            lines += [f"store double %y{j}, {element} %to{j}"]
         lines += ["%next = add i64 %i, 1", f"%done = icmp eq i64 %next, {WIDTH}"]
-        lines += ["br i1 %done, label %after, label %loop, !llvm.loop !0", "after:"]
-        lines += [f"%r{k} = load {VECTOR}, {memory} %p{k}" for k in made]
-        whole = f"%r{self.params}"
-        if len(self.names) > 1:
-            whole = "undef"
-            for j, k in enumerate(made):
-                lines.append(f"%all{j} = insertvalue {self.result} {whole}, {VECTOR} %r{k}, {j}")
-                whole = f"%all{j}"
-        lines += [f"ret {self.result} {whole}", "}"]
+        lines += ["br i1 %done, label %after, label %loop, !llvm.loop !0", "after:", "ret void", "}"]
         return "\n".join(lines)
 
 
-def batched(lines: Sequence[Line]) -> tuple[list[str], list[Vectors]]:
-    """The instructions of one basic block in another order, with marked calls in batches; and what these call."""
-    schedule = _Schedule(lines)
-    return schedule.made(), list(schedule.called)
+Step = Line | Fetch | Keep
+
+
+def in_order(steps: Sequence[Step], tape: Tape) -> list[str]:
+    """The lines of these steps as they stand."""
+    made = []
+    for k, step in enumerate(steps):
+        if type(step) is Line:
+            made.append(step.text)
+        elif type(step) is Fetch:
+            made.append(tape.load(f"%r{k}", tape.slots[step.name]))
+        elif type(step) is Keep:
+            made.append(tape.store(step.operand, step.name, f"%k{k}"))
+    return made
+
+
+def batched(steps: Sequence[Step], tape: Tape) -> tuple[list[str], Mapping[Vectors, str]]:
+    """The steps of one basic block in another order, with marked calls in batches; and the registers these call."""
+    schedule = _Schedule(steps, tape)
+    return schedule.made(), schedule.called
 
 
 LOOP = f"""\
@@ -104,17 +145,20 @@ LOOP = f"""\
 
 
 class _Schedule:
-    def __init__(self, lines: Sequence[Line]) -> None:
-        self.lines = lines
-        self.calls, first = _joined(lines)
-        self.operands = [[first.get(a, a) for a in line.needs] for line in lines]
+    def __init__(self, steps: Sequence[Step], tape: Tape) -> None:
+        self.steps, self.tape = steps, tape
+        self.calls, self.first = _joined(steps)
         self.users: dict[int, list[int]] = defaultdict(list)
         self.missing: dict[int, int] = {}
-        self.loaded: set[int] = set()
         self.out: list[str] = []
-        self.called: dict[Vectors, None] = {}
-        for k, line in enumerate(lines):
-            if not line.lazy and first.get(k, k) == k:
+        self.called: dict[Vectors, str] = {}
+        self.loaded: set[int] = set()
+        self.places = {k: tape.slots[s.name] for k, s in enumerate(steps) if type(s) is Fetch}
+        """Slots of the registers that are on the tape."""
+        self.copies: dict[int, tuple[str, int]] = {}
+        """The registers they were last in, and since what line."""
+        for k, step in enumerate(steps):
+            if not _is_lazy(step) and self.first.get(k, k) == k:
                 needed = self._needed(k)
                 self.missing[k] = len(needed)
                 for a in needed:
@@ -123,11 +167,11 @@ class _Schedule:
     def _needed(self, k: int) -> set[int]:
         """The lines that must come before, beside lazy ones, which come with it."""
         found: set[int] = set()
-        for a in self.operands[k]:
-            if self.lines[a].lazy:
+        for a in self.steps[k].needs:
+            if _is_lazy(self.steps[a]):
                 found |= self._needed(a)
             else:
-                found.add(a)
+                found.add(self.first.get(a, a))
         return found
 
     def made(self) -> list[str]:
@@ -140,8 +184,7 @@ class _Schedule:
         while ready or waiting:
             if ready:
                 done = [heappop(ready)]
-                self._load(done[0])
-                self.out.append(self.lines[done[0]].text)
+                self._make(done[0])
             else:
                 done = [k for nodes in waiting.values() for k in nodes]
                 for nodes in waiting.values():
@@ -158,53 +201,83 @@ class _Schedule:
                             heappush(ready, user)
         return self.out
 
-    def _load(self, k: int) -> None:
-        for a in self.operands[k]:
-            if self.lines[a].lazy and a not in self.loaded:
-                self.loaded.add(a)
-                self._load(a)
-                self.out.append(self.lines[a].text)
+    def _make(self, k: int) -> None:
+        step = self.steps[k]
+        if type(step) is Keep:
+            self._keep(step, k)
+        elif type(step) is Line:
+            self.out.append(self._with_operands(step.text, step.needs))
+            self.copies[k] = f"%r{k}", len(self.out)
+
+    def _keep(self, step: Keep, k: int) -> None:
+        """What a call has put on the tape is there already."""
+        known = next((a for a in step.needs if a in self.places), None)
+        if known is not None and step.name not in self.tape.slots:
+            self.tape.slots[step.name] = self.places[known]
+            return
+        self.out.append(self.tape.store(self._with_operands(step.operand, step.needs), step.name, f"%k{k}"))
+        for a in step.needs:
+            self.places[a] = self.tape.slots[step.name]
+
+    def _with_operands(self, text: str, needs: Sequence[int]) -> str:
+        """The text with the registers that its operands are in, which are loaded if that has to be."""
+        renamed = {f"%r{a}": self._operand(a) for a in needs}
+        if all(a == b for a, b in renamed.items()):
+            return text
+        return re.sub(r"%r\d+", lambda found: renamed.get(found[0], found[0]), text)
+
+    def _operand(self, a: int) -> str:
+        register, step = f"%r{a}", self.steps[a]
+        if a in self.places:
+            copy, since = self.copies.get(a, ("", -NEAR))
+            if len(self.out) - since < NEAR:
+                return copy
+            register = f"{register}.{len(self.out)}"
+            self.out.append(self.tape.load(register, self.places[a]))
+            self.copies[a] = register, len(self.out)
+        elif type(step) is Line and step.lazy and a not in self.loaded:
+            self.loaded.add(a)
+            self.out.append(self._with_operands(step.text, step.needs))
+        return register
 
     def _batch(self, nodes: Sequence[int]) -> None:
-        for k in nodes:
-            self._load(k)
+        """The calls of one function with these arguments, or of several functions that have the same."""
         found = [self.calls[k] for k in nodes]
         first = found[0]
-        function = first.vectors
         if len(nodes) == 1 == len(first.names):
-            self.out.append(self.lines[nodes[0]].text)
+            self._make(nodes[0])
+            self.copies = {nodes[0]: (first.registers[0], len(self.out))}
             return
-        self.called[function] = None
-        padded = [*found, *(found[-1] for _ in range(WIDTH - len(found)))]
-        of = first.registers[0]
-        vectors = []
-        for p, column in enumerate(zip(*(calls.arguments.split(", ") for calls in padded), strict=True)):
-            vector = "undef"
-            for k, argument in enumerate(column):
-                self.out.append(f"{of}.{p}.{k} = insertelement {VECTOR} {vector}, {argument}, i32 {k}")
-                vector = f"{of}.{p}.{k}"
-            vectors.append(f"{VECTOR} {vector}")
-        self.out.append(f"{of}.all = call {function.result} {function.symbol}({', '.join(vectors)})")
-        for j in range(len(first.names)):
-            result = f"{of}.all"
-            if len(first.names) > 1:
-                result = f"{of}.all.{j}"
-                self.out.append(f"{result} = extractvalue {function.result} {of}.all, {j}")
-            for k, calls in enumerate(found):
-                self.out.append(f"{calls.registers[j]} = extractelement {VECTOR} {result}, i32 {k}")
+        vectors, size = first.vectors, WIDTH * len(first.names)
+        function = self.called.setdefault(vectors, f"%f{len(self.called)}")
+        given = [self._with_operands(calls.arguments, calls.needs).split(", ") for calls in found]
+        given += [given[-1]] * (WIDTH - len(found))
+        arguments = ", ".join(argument for column in zip(*given, strict=True) for argument in column)
+        slot, place = self.tape.more(size), f"{first.registers[0]}.results"
+        self.out.append(self.tape.address(place, slot))
+        self.out.append(f"call void {function}({arguments}, {self.tape.double} {place})")
+        self.copies.clear()
+        for k, calls in enumerate(found):
+            for j, register in enumerate(calls.registers):
+                self.places[int(register[2:])] = slot + WIDTH * j + k
 
 
-def _joined(lines: Sequence[Line]) -> tuple[dict[int, Calls], dict[int, int]]:
+def _is_lazy(step: Step) -> bool:
+    return type(step) is Fetch or (type(step) is Line and step.lazy)
+
+
+def _joined(steps: Sequence[Step]) -> tuple[dict[int, Calls], dict[int, int]]:
     """The calls that may be batched, those with the same arguments as one, by the first of them; and its number."""
     found: dict[str, list[int]] = defaultdict(list)
     names: dict[int, str] = {}
-    for k, line in enumerate(lines):
-        if line.call is not None:
-            names[k], arguments = line.call
+    for k, step in enumerate(steps):
+        if type(step) is Line and step.call is not None:
+            names[k], arguments = step.call
             found[arguments].append(k)
     calls: dict[int, Calls] = {}
     first: dict[int, int] = {}
     for arguments, places in found.items():
-        calls[places[0]] = Calls(tuple(f"%r{k}" for k in places), tuple(names[k] for k in places), arguments)
+        registers = tuple(f"%r{k}" for k in places)
+        calls[places[0]] = Calls(registers, tuple(names[k] for k in places), arguments, steps[places[0]].needs)
         first.update(dict.fromkeys(places, places[0]))
     return calls, first

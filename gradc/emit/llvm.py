@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from gradc.emit.batches import LOOP, Line, Vectors, batched
+from gradc.emit.batches import LOOP, Fetch, Keep, Line, Step, Vectors, batched, in_order
 from gradc.emit.blocks import read_first
 from gradc.emit.pairs import side_by_side
+from gradc.emit.tape import Tape
 from gradc.ir import Number, Type
 from gradc.loops import Apply, Assign, Block, Const, Element, Expr, Name, Plain, parts
 
@@ -47,19 +48,19 @@ class BlockText:
 
     `ranks` of its arrays, in order; `pointer` is how a pointer to a type is spelt, `{}*` or `ptr`; `size` is how many
     statements one LLVM function gets. Those of a `straight` block, which runs once, are translated as they stand.
-    `slots` says where on the tape its scalars are.
+    `tape` says where on it scalars are, once the parts are made.
     """
 
     def __init__(
         self, block: Block, name: str, ranks: Sequence[int], pointer: str, size: int, straight: bool, define: Define
     ) -> None:
         self.name, self.pointer = name, pointer
-        self.attributes = "noinline optnone nounwind" if straight else "noinline nounwind"
+        self.attributes = 'noinline optnone nounwind "frame-pointer"="all"' if straight else "noinline nounwind"
         body = side_by_side(block.body)
         self.chunks = [body[k : k + size] for k in range(0, len(body), size)]
         crossing = [n for chunk in self.chunks for n in read_first(chunk).values()]
-        names = dict.fromkeys(n.name for n in (*block.reads, *block.writes, *crossing))
-        self.slots = {n: k for k, n in enumerate(names)}
+        self.crossing = {n.name for n in (*block.writes, *crossing)}
+        self.tape = Tape([n.name for n in block.reads], pointer)
         params = [f"{pointer.format('double')} noalias %tape"]
         self.arrays = {a.name: f"%a{k}" for k, a in enumerate(block.arrays)}
         for a, rank in zip(block.arrays, ranks, strict=True):
@@ -98,17 +99,22 @@ class BlockText:
 
     def _function(self, name: str, chunk: Sequence[Plain]) -> tuple[list[str], str]:
         """Declarations of what the function of these statements calls, and the function."""
-        function = _Function(self.slots, self.arrays, self.pointer, self.operations)
-        written, vectors = function.body(chunk), list[Vectors]()
+        function = _Function(self.crossing, self.arrays, self.pointer, self.operations)
+        written: Sequence[Step] = function.body(chunk)
+        vectors: Mapping[Vectors, str] = {}
         if function.may_be_reordered:
-            lines, vectors = batched(written)
+            lines, vectors = batched(written, self.tape)
             self.called |= dict.fromkeys(vectors)
         else:
-            lines = [line.text for line in written]
+            lines = in_order(written, self.tape)
         table, loads = _loaded(f"{name}.constants", function.constants, self.pointer)
-        declared = [*map(_declaration, function.operations_called.values()), *(v.declaration() for v in vectors)]
+        declared = [
+            *map(_declaration, function.operations_called.values()),
+            *(v.declaration(self.pointer) for v in vectors),
+        ]
+        addresses, more = _addresses(name, vectors, self.pointer)
         head = f'define void @"{name}"({self.params}) {self.attributes} {{'
-        return declared, "\n".join([table, head, *loads, *lines, "ret void", "}"])
+        return declared, "\n".join([table, *addresses, head, *loads, *more, *lines, "ret void", "}"])
 
 
 def _loaded(name: str, constants: Mapping[str, str], pointer: str) -> tuple[str, list[str]]:
@@ -117,9 +123,23 @@ def _loaded(name: str, constants: Mapping[str, str], pointer: str) -> tuple[str,
     As operands they would be fetched where they stand, each time by way of an address as long as the instruction.
     """
     kind = f"[{len(constants)} x double]"
+    double = pointer.format("double")
     table = f'@"{name}" = internal constant {kind} [{", ".join(f"double {c}" for c in constants)}]'
-    place = f'{pointer.format("double")} getelementptr ({kind}, {pointer.format(kind)} @"{name}", i64 0, i64'
-    return table, [f"{register} = load double, {place} {k})" for k, register in enumerate(constants.values())]
+    loads = [f'%c = getelementptr {kind}, {pointer.format(kind)} @"{name}", i64 0, i64 0']
+    for k, register in enumerate(constants.values()):
+        loads.append(f"{register}.place = getelementptr double, {double} %c, i64 {k}")
+        loads.append(f"{register} = load double, {double} {register}.place")
+    return table, loads
+
+
+def _addresses(name: str, vectors: Mapping[Vectors, str], pointer: str) -> tuple[list[str], list[str]]:
+    """The addresses of functions, and the lines that read them into registers, for the same reason."""
+    variables, loads = [], []
+    for k, (function, register) in enumerate(vectors.items()):
+        kind = pointer.format(function.function(pointer))
+        variables.append(f'@"{name}.f{k}" = internal constant {kind} {function.symbol}')
+        loads.append(f'{register} = load {kind}, {pointer.format(kind)} @"{name}.f{k}"')
+    return variables, loads
 
 
 def _declaration(o: Operation) -> str:
@@ -152,14 +172,14 @@ class _Function:
 
     def __init__(
         self,
-        slots: dict[str, int],
+        crossing: set[str],
         arrays: dict[str, str],
         pointer: str,
         operations: _Operations,
     ) -> None:
-        self.slots, self.arrays, self.operations = slots, arrays, operations
+        self.crossing, self.arrays, self.operations = crossing, arrays, operations
         self.pointers = {kind: pointer.format(stored) for kind, stored in STORED.items()}
-        self.lines: list[Line] = []
+        self.lines: list[Step] = []
         self.values: dict[str, str] = {}
         self.count = 0
         self.label = "0"
@@ -168,11 +188,11 @@ class _Function:
         self.constants: dict[str, str] = {}
         self.operations_called: dict[str, Operation] = {}
 
-    def body(self, chunk: Sequence[Plain]) -> list[Line]:
+    def body(self, chunk: Sequence[Plain]) -> list[Step]:
         last = {s.target.name: s for s in chunk if isinstance(s.target, Name)}
         for s in chunk:
             self._statement(s)
-            if isinstance(s.target, Name) and last[s.target.name] is s and s.target.name in self.slots:
+            if isinstance(s.target, Name) and last[s.target.name] is s and s.target.name in self.crossing:
                 self._keep(s.target)
         return self.lines
 
@@ -217,9 +237,8 @@ class _Function:
 
     def _fetched(self, n: Name) -> str:
         self.fetched.add(n.name)
-        place, slot = self._slot(n.name)
         word = f"%r{len(self.lines)}"
-        self.lines.append(Line(f"{place}\n{word} = load double, {self.pointers['float']} {slot}", lazy=True))
+        self.lines.append(Fetch(n.name))
         if n.type != "float":
             word = self._register(f"bitcast double {word} to i64", word)
         return self._register(f"trunc i64 {word} to i1", word) if n.type == "bool" else word
@@ -231,13 +250,7 @@ class _Function:
             word = self._register(f"zext i1 {word} to i64", word)
         if n.type != "float":
             word = self._register(f"bitcast i64 {word} to double", word)
-        place, slot = self._slot(n.name)
-        self._line(f"{place}\nstore volatile double {word}, {self.pointers['float']} {slot}", word)
-
-    def _slot(self, name: str) -> tuple[str, str]:
-        """A line that makes the address of a place on the tape, and the address."""
-        address = f"%p{len(self.lines)}"
-        return f"{address} = getelementptr double, {self.pointers['float']} %tape, i64 {self.slots[name]}", address
+        self.lines.append(Keep(n.name, word, _lines([word])))
 
     # expressions
 
@@ -298,8 +311,9 @@ class _Function:
         if e.op in ("maximum", "minimum"):
             return self._extreme(e, operands)
         if e.op == "neg":
-            text = f"fneg double {operands[0]}" if e.type == "float" else f"sub i64 0, {operands[0]}"
-            return self._register(text, *operands)
+            if e.type == "float":  # translated as it stands, `fneg` goes by way of whole numbers
+                return self._register(f"fmul double {operands[0]}, {self._value(Const(-1.0), 'float')}", *operands)
+            return self._register(f"sub i64 0, {operands[0]}", *operands)
         return self._register(f"{INTEGER[e.op]} i64 {', '.join(operands)}", *operands)
 
     def _compare(self, e: Apply) -> str:

@@ -112,8 +112,8 @@ class _Call:
         else:
             self.apart.objects += self._objects(text, self.apart.meanwhile)
         self.code._final_module.link_in(self._parsed(text.whole()))
-        with self._tape(len(text.slots)) as tape:
-            results = self._called(text.slots, tape, sig, values)
+        with self._tape(text.tape.size) as tape:
+            results = self._called(text.tape.slots, tape, sig, values)
         return self.context.make_tuple(self.builder, sig.return_type, results)
 
     @contextmanager
