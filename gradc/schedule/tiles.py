@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -39,11 +40,13 @@ from gradc.loops import (
 from gradc.ops import TRANSCENDENTAL
 from gradc.schedule.comments import before_what_follows, is_subject, without_repeats
 from gradc.schedule.inplace import in_place
+from gradc.schedule.layout import laid_out, rows_first
 from gradc.schedule.names import Names
 from gradc.schedule.products import Products
 from gradc.schedule.roles import Roles, named, reads, written
 
 Path = tuple[For, ...]
+Axis = TypeVar("Axis")
 
 
 class Tiling:
@@ -64,6 +67,8 @@ class Tiling:
         self.height = names.claim("tile")
         self.kept: dict[str, Path] = {}
         self.packed: dict[str, str] = {}
+        self.rows_first: set[str] = set()
+        self.along_rows: list[For] = []
         self.vectorised = False
 
     def tiled(self) -> Tiles | None:
@@ -73,6 +78,7 @@ class Tiling:
         products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop))
         body = products.taken_out()
         self.kept.update(products.expanded)
+        self.rows_first, self.along_rows = rows_first(body, self.loop, self.kept, self.roles.arrays)
         body = self._inside(body, ())
         if len([s for s in body if not isinstance(s, Comment)]) == 1 or not (self.vectorised or products.found):
             return None
@@ -118,6 +124,8 @@ class Tiling:
 
     def _stays_inside_rows(self, nest: For, path: Path) -> bool:
         """Whether a row is best left together: its loops depend on it, or run over neighbours in memory, once."""
+        if any(nest is each for each in self.along_rows):
+            return True
         reads_rows = False
         for s, around in walk([nest]):
             if isinstance(s, For) and (self.loop.index in s.index.closure or self._is_skipped(s)):
@@ -248,14 +256,21 @@ class Tiling:
     def _alloc(self, name: str) -> Alloc | None:
         if name in self.kept:
             shape = tuple(loop.index.extent.bounding() for loop in self.kept[name])
-            return Alloc(name, (*shape, self._rows), self.roles.scalars[name])
+            return Alloc(name, self._with_rows(name, shape, self._rows), self.roles.scalars[name])
         if name in self.arrays:
-            return replace(self.arrays[name], shape=(*self.arrays[name].shape, self._rows), fill=None)
+            alloc = self.arrays[name]
+            return replace(alloc, shape=self._with_rows(name, alloc.shape, self._rows), fill=None)
         return None
+
+    def _with_rows(self, name: str, others: tuple[Axis, ...], rows: Axis) -> tuple[Axis, ...]:
+        """What an array has for each of its axes, with what it has for the rows of the tile."""
+        return (rows, *others) if name in self.rows_first else (*others, rows)
 
     def _rewritten(self, s: Stmt, in_rows: bool = False, path: Path = (), worth: bool = False) -> Stmt:
         """`worth` says whether what is computed with each row repays a copy of what is read of it."""
         new = changed(s, self._change(path, worth))
+        if isinstance(new, Product):
+            return laid_out(new, self.rows_first)
         if isinstance(new, For):
             if new.bounds is not None:
                 in_rows, worth = True, sum(map(cost, new.body)) >= TRANSCENDENTAL
@@ -263,7 +278,7 @@ class Tiling:
                 path = (*path, new)
             return replace(new, body=tuple(self._rewritten(t, in_rows, path, worth) for t in new.body))
         if isinstance(new, Fill) and new.array in self.roles.arrays:
-            return replace(new, at=(*new.at, self._row_of_tile if in_rows else None))
+            return replace(new, at=self._with_rows(new.array, new.at, self._row_of_tile if in_rows else None))
         return new
 
     @property
@@ -275,10 +290,10 @@ class Tiling:
 
         def change(e: Expr) -> Expr:
             if isinstance(e, Name) and e.name in self.kept:
-                at = (Name(loop.variable, "int") for loop in self.kept[e.name])
-                return Element(e.name, (*at, self._row_of_tile), e.type)
+                at = tuple(Name(loop.variable, "int") for loop in self.kept[e.name])
+                return Element(e.name, self._with_rows(e.name, at, self._row_of_tile), e.type)
             if isinstance(e, Element) and e.array in self.roles.arrays:
-                return Element(e.array, (*e.at, self._row_of_tile), e.type)
+                return Element(e.array, self._with_rows(e.array, e.at, self._row_of_tile), e.type)
             if isinstance(e, Element) and self._is_better_packed(e, path, worth):
                 if e.array not in self.packed:
                     self.packed[e.array] = self.names.claim(f"{e.array}_tile")
@@ -322,7 +337,8 @@ class Tiling:
             if isinstance(p, Element) and p.at and self._is_row(p.at[0])
         }
         data = [volume(self.shapes[name][1:]) for name in sorted(read & set(self.shapes))]
-        return Poly.sum([ONE, *(volume(a.shape[:-1]) for a in arrays), *data])
+        own = [volume([n for n in a.shape if n != self._rows]) for a in arrays]
+        return Poly.sum([ONE, *own, *data])
 
     def _repaying(self, products: Products) -> tuple[tuple[Poly, Poly], ...]:
         """The lengths, other than the rows, of products of two matrices."""

@@ -1,0 +1,89 @@
+"""Which matrices of a tile lie with its rows first, as data do.
+
+Rows last, a loop over the rows of a tile runs along memory, whatever is computed for each. But a loop that does little
+with every element of a row of data is best run along that row: with gaps between the elements, reading them takes
+longer than the rest. What such loops take from products, and hand to them, then lies like the data: products write and
+read either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from gradc.count import cost
+from gradc.loops import Accumulate, Assign, Comment, Element, For, Name, Product, Stmt, View, parts, walk
+from gradc.ops import TRANSCENDENTAL
+from gradc.schedule.roles import mentioned
+
+Loops = Mapping[str, tuple[For, ...]]
+
+
+def rows_first(body: Sequence[Stmt], row: For, kept: Loops, arrays: Iterable[str]) -> tuple[set[str], list[For]]:
+    """The matrices, and the loops that run along rows. `kept` are scalars by their loops, `arrays` those of one row."""
+    owned = set(arrays)
+    found = {id(s): _along_rows(s, row, kept, owned) for s in body if isinstance(s, For)}
+    while True:
+        lying = set[str]().union(*filter(None, found.values()))
+        others = set[str]().union(*(_all_mentioned(s) for s in body if not found.get(id(s)) and not _is_product(s)))
+        spoilt = [k for k, matrices in found.items() if matrices and matrices & others]
+        if not spoilt:
+            return lying, [s for s in body if isinstance(s, For) and found[id(s)]]
+        found |= dict.fromkeys(spoilt)
+
+
+def _along_rows(nest: For, row: For, kept: Loops, arrays: set[str]) -> set[str] | None:
+    """The matrices of a loop along the rows of data that does little with them; None if it is none."""
+    if nest.guard is not None or row.index in nest.index.closure:
+        return None
+    if not all(isinstance(s, Assign | Accumulate | Comment) for s in nest.body):
+        return None
+    if sum(map(cost, nest.body)) >= TRANSCENDENTAL:
+        return None
+    column, place = Name(nest.variable, "int"), (Name(row.variable, "int"), Name(nest.variable, "int"))
+    matrices: set[str] = set()
+    reads_rows = False
+    for s in nest.body:
+        for p in (p for e in ((s.target, s.value) if isinstance(s, Assign | Accumulate) else ()) for p in parts(e)):
+            if isinstance(p, Name) and [loop.variable for loop in kept.get(p.name, ())] == [nest.variable]:
+                matrices.add(p.name)
+            if not isinstance(p, Element):
+                continue
+            if p.array in arrays:
+                if p.at != (column,):
+                    return None
+                matrices.add(p.array)
+            elif len(p.at) > 1 and p.at[0] == place[0]:
+                if p.at != place:
+                    return None
+                reads_rows = True
+    return matrices if reads_rows else None
+
+
+def _is_product(s: Stmt) -> bool:
+    return isinstance(s, Product)
+
+
+def _all_mentioned(s: Stmt) -> set[str]:
+    return set[str]().union(*(mentioned(t) for t, _ in walk([s])))
+
+
+def laid_out(s: Product, names: set[str]) -> Product:
+    """The product of arrays of which these have their rows first."""
+
+    def turned(v: View) -> View:
+        return replace(v, slices=v.slices[::-1]) if v.array in names else v
+
+    def transposed(v: View, really: bool = True) -> View:
+        return replace(v, transposed=v.transposed != really)
+
+    target, left, right = turned(s.target), turned(s.left), turned(s.right)
+    if len(target.slices) == 1:  # of a matrix and a vector: that says which goes first
+        if any(len(v.slices) == 2 and v.array in names for v in (left, right)):
+            left, right = right, left
+        return replace(s, target=target, left=left, right=right)
+    left, right = (transposed(v, v.array in names) for v in (left, right))
+    if target.array in names:
+        left, right = transposed(right), transposed(left)
+    return replace(s, target=target, left=left, right=right)
