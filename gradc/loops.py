@@ -156,7 +156,7 @@ class Tiles(Struct, frozen=True):
     """The rows from `first` below `last`, some at a time: those from `start` below `stop`.
 
     `height` is how many: as `elements` numbers a row leave room for, or as many as matrix products over them repay,
-    whose other two lengths are in `products`. `arrays` hold the values of one tile; their last axis is `height` long.
+    whose other two lengths are in `products`. `arrays` hold the values of one tile; one of their axes is `height` long.
     """
 
     first: str
@@ -172,7 +172,8 @@ class Tiles(Struct, frozen=True):
     @property
     def streams(self) -> bool:
         """Whether a tile is rows of data, and beside them a few numbers each, and no matrix products."""
-        kept = [volume(a.shape[:-1]).constant for a in self.arrays]
+        rows = Poly.atom(self.height)
+        kept = [volume(length for length in a.shape if length != rows).constant for a in self.arrays]
         return not self.products and None not in kept and self.elements.constant is None
 
 

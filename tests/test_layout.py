@@ -104,6 +104,89 @@ def test_regressions_and_factors(dtype: str) -> None:
         np.testing.assert_allclose(b_bar, 2 * e.sum(0) / e.size, rtol=rtol, atol=100 * rtol)
 
 
+PICKED = "E: param[v, k]\nW: param[m, k]\ni: index[n]\nt: data[n, m]\n"
+GATHERED = {
+    "one": PICKED + "mean((E[i] @ W.T - t)**2)",
+    "exponentials": PICKED + "mean(exp(E[i] @ W.T)*t)",
+    "beside itself": PICKED + "mean((E[i] @ W.T - t)**2) + sum(E[i]**2) + sum(E)",
+    "two": PICKED + "j: index[n]\nmean(((E[i] + 0.0*W[0, 0]) @ W.T - t)**2) + sum((E[j] @ W.T)*t)",
+}
+
+
+def picked(name: str, E: npt.NDArray[Any], W: Any, i: Any, t: Any, j: Any = None) -> Any:
+    z = E[i] @ W.T
+    if name == "exponentials":
+        return np.mean(np.exp(z) * t)
+    loss = np.mean((z - t) ** 2)
+    if name == "beside itself":
+        return loss + np.sum(E[i] ** 2) + np.sum(E)
+    return loss if name == "one" else loss + np.sum((E[j] @ W.T) * t)
+
+
+@pytest.mark.parametrize("name", GATHERED)
+@pytest.mark.parametrize("backend", ["numba", "python"])
+def test_rows_that_an_index_picks_are_put_together_for_products(name: str, backend: str) -> None:
+    """Against NumPy and complex steps; the same rows are picked several times, others never."""
+    function = gradc.compile(GATHERED[name], backend=backend, cache=False)
+    code = function.source
+    assert re.search(r"E_tile(_2)?\[(\w - start, \w)\] = E\[\w\[\w\], \w\]", code), code
+    assert re.search(r"multiply\(.*E_tile", code), code
+    for n, m, v, k in ((1, 1, 1, 1), (100, 13, 7, 20), (40, 70, 300, 9)):
+        rng = np.random.default_rng(n)
+        given: dict[str, Any] = {
+            "E": rng.normal(size=(v, k)) / 2,
+            "W": rng.normal(size=(m, k)),
+            "t": rng.normal(size=(n, m)),
+        }
+        given |= {index: rng.integers(0, v, n) for index in "ij" if f"{index}: index" in GATHERED[name]}
+        value, gradient = function.value_and_grad(**given)
+        assert value == pytest.approx(picked(name, **given), rel=1e-12)
+        for array, at in (("E", (given["i"][0], 0)), ("E", (v - 1, k - 1)), ("W", (m - 1, 0)), ("W", (0, k - 1))):
+            step = given[array].astype(complex)
+            step[at] += 1e-30j
+            expected = picked(name, **given | {array: step}).imag / 1e-30
+            assert getattr(gradient, array)[at] == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_rows_that_are_picked_under_a_condition_or_by_arithmetic_stay_where_they_are() -> None:
+    """What is picked may be out of range there."""
+    condition = PICKED + "s: data[n]\nsum(sum(E[i[r], c]*W[q, c] for c in range(k))*t[r, q] if s[r] > 0 else 0.0 "
+    condition += "for r in range(n) for q in range(m))"
+    arithmetic = (
+        PICKED + "sum(sum(E[i[r] // 2, c]*W[q, c] for c in range(k))*t[r, q] for r in range(n) for q in range(m))"
+    )
+    vector = "E: param[v, k]\nw: param[k]\ni: index[n]\nsum((E[i] @ w)**2)"
+    for text in (condition, arithmetic, vector):
+        assert "E_tile" not in gradc.compile(text, cache=False).source
+
+
+def test_loops_run_along_rows_that_an_index_picks() -> None:
+    """There is nothing to be gained from a tile."""
+    text = "E: param[v, k]\nF: param[v, k]\ni: index[n]\nj: index[n]\ny: data[n]\n"
+    text += "mean((sum(E[i[r], c]*F[j[r], c] for c in range(k)) - y[r])**2 for r in range(n))"
+    function = gradc.compile(text, cache=False)
+    code = kernel(text)
+    assert "tile" not in code
+    assert re.search(r"for c in range\(k\):\n( +# .*\n)* +E_bar\[i\[r\], c\] \+= .*F\[j\[r\], c\]", code), code
+    rng = np.random.default_rng(0)
+    E, F, y = rng.normal(size=(7, 9)), rng.normal(size=(7, 9)), rng.normal(size=50)
+    i, j = rng.integers(0, 7, 50), rng.integers(0, 7, 50)
+    value, gradient = function.value_and_grad(E, F, i, j, y)
+    e = np.sum(E[i] * F[j], axis=1) - y
+    E_bar = np.zeros_like(E)
+    np.add.at(E_bar, i, 2 / 50 * e[:, None] * F[j])
+    assert value == pytest.approx(np.mean(e**2), rel=1e-12)
+    np.testing.assert_allclose(gradient.E, E_bar, rtol=1e-12, atol=1e-14)
+
+
+def test_an_index_out_of_range_is_found_before_rows_are_put_together() -> None:
+    function = gradc.compile(GATHERED["one"], cache=False)
+    E, W, t = np.ones((3, 4)), np.ones((2, 4)), np.ones((5, 2))
+    for wrong in (3, -1, 10**12):
+        with pytest.raises(gradc.InputError, match="out of range"):
+            function.value_and_grad(E, W, np.array([0, 1, 2, wrong, 0]), t)
+
+
 ROWS, COLUMNS, SUMMED = (Index(Poly.atom(name), 0) for name in "nmk")
 SIZES = {"z": (3, 5), "a": (3, 4), "b": (4, 5), "v": (4,), "w": (3,), "t": (3,), "s": (4,)}
 

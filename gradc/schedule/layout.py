@@ -3,7 +3,7 @@
 Rows last, a loop over the rows of a tile runs along memory, whatever is computed for each. But a loop that does little
 with every element of a row of data is best run along that row: with gaps between the elements, reading them takes
 longer than the rest. What such loops take from products, and hand to them, then lies like the data: products write and
-read either way.
+read either way. So do rows that an index picks, `E_bar[i[row], k]`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from gradc.count import cost
-from gradc.loops import Accumulate, Assign, Comment, Element, For, Name, Product, Stmt, View, parts, walk
+from gradc.loops import Accumulate, Assign, Comment, Element, Expr, For, Name, Product, Stmt, View, parts, walk
 from gradc.ops import TRANSCENDENTAL
 from gradc.schedule.roles import mentioned
 
@@ -41,9 +41,9 @@ def _along_rows(nest: For, row: For, kept: Loops, arrays: set[str]) -> set[str] 
         return None
     if sum(map(cost, nest.body)) >= TRANSCENDENTAL:
         return None
-    column, place = Name(nest.variable, "int"), (Name(row.variable, "int"), Name(nest.variable, "int"))
+    own, column = Name(row.variable, "int"), Name(nest.variable, "int")
     matrices: set[str] = set()
-    reads_rows = False
+    along = False
     for s in nest.body:
         for p in (p for e in ((s.target, s.value) if isinstance(s, Assign | Accumulate) else ()) for p in parts(e)):
             if isinstance(p, Name) and [loop.variable for loop in kept.get(p.name, ())] == [nest.variable]:
@@ -54,11 +54,16 @@ def _along_rows(nest: For, row: For, kept: Loops, arrays: set[str]) -> set[str] 
                 if p.at != (column,):
                     return None
                 matrices.add(p.array)
-            elif len(p.at) > 1 and p.at[0] == place[0]:
-                if p.at != place:
+            elif len(p.at) > 1 and is_of_row(p.at[0], own):
+                if p.at[1:] != (column,):
                     return None
-                reads_rows = True
-    return matrices if reads_rows else None
+                along = True
+    return matrices if along else None
+
+
+def is_of_row(e: Expr, row: Name) -> bool:
+    """Whether it is the row, or what an index picks for it."""
+    return e == row or (isinstance(e, Element) and e.type == "int" and e.at == (row,))
 
 
 def _is_product(s: Stmt) -> bool:

@@ -2,7 +2,8 @@
 
 `z[j] += x[i, k]*W[j, k]` in loops over rows i, over j and over k is, for a tile of rows, `z = W @ x[rows].T`. Each such
 statement is taken out of its loops: what stands before it in them is run for the whole tile first, what stands behind
-it afterwards. Values that are needed on both sides get the axes of the loops that were split.
+it afterwards. Values that are needed on both sides get the axes of the loops that were split. Rows that an index picks,
+`E[i[row], k]`, are a factor once they are put together.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gradc.loops import (
     View,
     walk,
 )
+from gradc.schedule.names import Names
 from gradc.schedule.roles import Roles, named, reads, written
 
 SMALL = 8
@@ -46,19 +48,32 @@ class Factor(Struct, frozen=True):
     axes: tuple[Axis, ...]
 
 
+class Gather(Struct, frozen=True):
+    """Rows of an array: for each row of the loop the one that an index picks."""
+
+    array: str
+    picked: Element
+
+
 class Products:
     """Takes the products out of the body of a loop over rows. `shapes` are those of all arrays."""
 
     def __init__(
-        self, loop: For, roles: Roles, shapes: Mapping[str, tuple[Poly, ...]], bounds: tuple[str, str]
+        self,
+        loop: For,
+        roles: Roles,
+        shapes: Mapping[str, tuple[Poly, ...]],
+        bounds: tuple[str, str],
+        names: Names,
     ) -> None:
-        self.loop, self.roles, self.shapes, self.bounds = loop, roles, shapes, bounds
+        self.loop, self.roles, self.shapes, self.bounds, self.names = loop, roles, shapes, bounds, names
         self.row = loop.variable
         self.assigned_in: dict[str, Loops] = {}
         self._note_scalars(loop.body, ())
         self.splittable: dict[int, bool] = {}
         self.found: list[tuple[Product, Loops]] = []
         self.expanded: dict[str, Loops] = {}
+        self.gathers: dict[Gather, str] = {}
 
     def taken_out(self) -> list[Stmt]:
         """The body with products among its statements; `expanded` then tells which scalars have which axes."""
@@ -67,6 +82,12 @@ class Products:
             return list(self.loop.body)
         self._expand(body)
         return self._without_zeros(body)
+
+    @property
+    def gathered(self) -> dict[Gather, str]:
+        """Rows that products need put together, and what their array is called."""
+        used = {v.array for product, _ in self.found for v in (product.left, product.right)}
+        return {gather: name for gather, name in self.gathers.items() if name in used}
 
     def _note_scalars(self, body: Sequence[Stmt], path: Loops) -> None:
         for s in body:
@@ -124,6 +145,9 @@ class Products:
         a, b = factors
         if a is None or b is None or target is None or not all(map(self._splittable, path)):
             return None
+        gathers = {*self.gathers.values()} & {a.array, b.array}
+        if target.array in gathers or (gathers and len(target.axes) == 1):
+            return None  # to put rows together takes as long as to multiply each by a vector
         axes = {self.row, *(loop.variable for loop in path)}
         summed = axes - set(target.axes)
         if len(summed) != 1 or set(a.axes) | set(b.axes) != axes or not summed <= set(a.axes) & set(b.axes):
@@ -167,6 +191,8 @@ class Products:
             return Factor(e.name, (*(loop.variable for loop in where), self.row))
         if not isinstance(e, Element) or e.type != "float":
             return None
+        if (gathered := self._gathered(e, around)) is not None:
+            return gathered
         axes = tuple(a.name for a in e.at if isinstance(a, Name))
         if len(axes) != len(e.at) or len(set(axes)) != len(axes) or e.array not in self.shapes:
             return None
@@ -177,8 +203,28 @@ class Products:
             axes = (*axes, self.row)
         return Factor(e.array, axes) if 1 <= len(axes) <= 2 else None
 
+    def _gathered(self, e: Element, around: Mapping[str, For]) -> Factor | None:
+        """Whole rows that an index picks: `E[i[row], k]`. What is picked was checked before the loop."""
+        if len(e.at) != 2 or not self._is_given(e.array) or e.array not in self.shapes:
+            return None
+        picked, axis = e.at
+        if not (isinstance(picked, Element) and self._is_given(picked.array) and picked.at == (Name(self.row, "int"),)):
+            return None
+        if not isinstance(axis, Name) or axis.name not in around:
+            return None
+        if around[axis.name].index.extent != self.shapes[e.array][1]:
+            return None
+        gather = Gather(e.array, picked)
+        if gather not in self.gathers:
+            self.gathers[gather] = self.names.claim(f"{e.array}_tile")
+        return Factor(self.gathers[gather], (axis.name, self.row))
+
+    def _is_given(self, array: str) -> bool:
+        """Whether nothing in the loop writes to it."""
+        return not any(array in written for written in (self.roles.arrays, self.roles.totals, self.roles.owned))
+
     def _view(self, f: Factor, transposed: bool = False) -> View:
-        own = f.array in self.roles.arrays or f.array in self.roles.scalars
+        own = f.array in self.roles.arrays or f.array in self.roles.scalars or f.array in self.gathers.values()
         start, stop = self.bounds
         rows = ("", f"{stop} - {start}") if own else (start, stop)
         return View(f.array, tuple(rows if a == self.row else None for a in f.axes), transposed)

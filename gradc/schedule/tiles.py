@@ -40,7 +40,7 @@ from gradc.loops import (
 from gradc.ops import TRANSCENDENTAL
 from gradc.schedule.comments import before_what_follows, is_subject, without_repeats
 from gradc.schedule.inplace import in_place
-from gradc.schedule.layout import laid_out, rows_first
+from gradc.schedule.layout import is_of_row, laid_out, rows_first
 from gradc.schedule.names import Names
 from gradc.schedule.products import Products
 from gradc.schedule.roles import Roles, named, reads, written
@@ -75,10 +75,11 @@ class Tiling:
         """The loop over tiles; None if it has nothing to gain."""
         if any(isinstance(s, Linear) for s, _ in walk(self.loop.body)):
             return None  # what is done to a row's matrices outweighs the rest, and takes them as they are
-        products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop))
+        products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop), self.names)
         body = products.taken_out()
         self.kept.update(products.expanded)
         self.rows_first, self.along_rows = rows_first(body, self.loop, self.kept, self.roles.arrays)
+        self.rows_first.update(products.gathered.values())
         body = self._inside(body, ())
         if len([s for s in body if not isinstance(s, Comment)]) == 1 or not (self.vectorised or products.found):
             return None
@@ -86,11 +87,13 @@ class Tiling:
         body = [self._rewritten(s) for s in body]
         allocs = [self._alloc(name) for name in (*self.roles.scalars, *self.roles.arrays)]
         arrays, body = in_place([a for a in allocs if a is not None], body)
-        packs = [self._pack(array, packed) for array, packed in self.packed.items()]
-        packed = tuple(Alloc(name, (self.shapes[a][1], self._rows), "float") for a, name in self.packed.items())
+        packs = [self._pack(array, self._row, packed) for array, packed in self.packed.items()]
+        packs += [self._pack(gather.array, gather.picked, name) for gather, name in products.gathered.items()]
+        packed = [self._packed(array, name) for array, name in self.packed.items()]
+        gathered = [self._packed(gather.array, name) for gather, name in products.gathered.items()]
         return Tiles(
             self.first, self.last, self.start, self.stop, self.height,
-            self._elements(arrays), self._repaying(products), (*packed, *arrays),
+            self._elements([*gathered, *arrays]), self._repaying(products), (*packed, *gathered, *arrays),
             (*packs, *without_repeats(before_what_follows(body))),
         )  # fmt: skip
 
@@ -138,7 +141,7 @@ class Tiling:
                     continue
                 if p.array in self.roles.arrays or p.array in self.kept:
                     return False
-                if len(p.at) > 1 and self._is_row(p.at[0]):
+                if len(p.at) > 1 and is_of_row(p.at[0], self._row):
                     reads_rows = True
                     if len(p.at) - 1 != len(path) + len(around) or not isinstance(p.at[-1], Name):
                         return False
@@ -150,8 +153,9 @@ class Tiling:
         """Whether the loop is run for some rows and not for others."""
         return s.guard is not None and self.roles.varies(s.guard)
 
-    def _is_row(self, e: Expr) -> bool:
-        return isinstance(e, Name) and e.name == self.loop.variable
+    @property
+    def _row(self) -> Name:
+        return Name(self.loop.variable, "int")
 
     def _runs(self, run: Sequence[Stmt]) -> list[Stmt]:
         """Loops over the rows for one run: what cannot be vectorised is kept apart from what is worth it."""
@@ -283,7 +287,7 @@ class Tiling:
 
     @property
     def _row_of_tile(self) -> Expr:
-        return Apply("sub", (Name(self.loop.variable, "int"), Name(self.start, "int")), "int")
+        return Apply("sub", (self._row, Name(self.start, "int")), "int")
 
     def _change(self, path: Path, worth: bool) -> Callable[[Expr], Expr]:
         """Values of a row by their place in the tile; rows of data, where that is better, from a packed copy."""
@@ -304,7 +308,7 @@ class Tiling:
 
     def _is_better_packed(self, e: Element, path: Path, worth: bool) -> bool:
         """Data that are read again and again, or with gaps between the rows, where LLVM makes no vectors of them."""
-        if len(e.at) != 2 or e.type != "float" or not self._is_row(e.at[0]) or self.roles.varies(e.at[1]):
+        if len(e.at) != 2 or e.type != "float" or e.at[0] != self._row or self.roles.varies(e.at[1]):
             return False
         if e.array in self.roles.owned or e.array in self.roles.totals or e.array not in self.shapes:
             return False  # what the rows write to has to stay where it is
@@ -315,13 +319,15 @@ class Tiling:
         of_all = any(e.at[1] == Name(i.variable, "int") and i.index.extent == self.shapes[e.array][1] for i in path)
         return read_again or (worth and of_all)
 
-    def _pack(self, array: str, packed: str) -> Stmt:
-        """A copy of the tile's rows with the rows along its last axis."""
+    def _packed(self, array: str, name: str) -> Alloc:
+        return Alloc(name, self._with_rows(name, (self.shapes[array][1],), self._rows), "float")
+
+    def _pack(self, array: str, row: Expr, packed: str) -> Stmt:
+        """Puts rows of an array together, for each row of the tile this one."""
         length = self.shapes[array][1]
         index = Index(length, int(Index(length, 0) == self.loop.index))
         k = Name(self.names.index(index), "int")
-        row = Name(self.loop.variable, "int")
-        target = Element(packed, (k, self._row_of_tile), "float")
+        target = Element(packed, self._with_rows(packed, (k,), self._row_of_tile), "float")
         copy = Assign(target, Element(array, (row, k), "float"))
         return self._over_rows([For(index, k.name, (copy,))])
 
@@ -334,7 +340,7 @@ class Tiling:
             for s, _ in walk(self.loop.body)
             for e in ([s.value] if isinstance(s, Assign | Accumulate) else [])
             for p in parts(e)
-            if isinstance(p, Element) and p.at and self._is_row(p.at[0])
+            if isinstance(p, Element) and p.at and p.at[0] == self._row
         }
         data = [volume(self.shapes[name][1:]) for name in sorted(read & set(self.shapes))]
         own = [volume([n for n in a.shape if n != self._rows]) for a in arrays]

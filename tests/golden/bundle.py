@@ -30,51 +30,40 @@ def value_rows(chunk, first, last, camera, point, cam, pt, seen, P, result_sum_p
     """The rows from first below last."""
     result_sum = 0.0
     result_sum_2 = 0.0
-    tile = 504  # rows at a time
-    theta2 = empty(tile)
-    r_test = empty(tile, bool_)
-    theta = empty(tile)
-    r_sum = empty(tile)
-    for start in range(first, last, tile):
-        stop = min(start + tile, last)
+    for i in range(first, last):
         # r = [project(camera[c], point[p]) - s for c, p, s in zip(cam, pt, seen)]   (bundle.gradc:22)
-        for i in range(start, stop):
-            theta2[i - start] = 0.0
+        theta2 = 0.0
         for j in range(3):
-            for i in range(start, stop):
-                theta2[i - start] += camera[cam[i], j]*camera[cam[i], j]
-        for i in range(start, stop):
-            r_test[i - start] = theta2[i - start] > 1e-16
-            theta[i - start] = sqrt(theta2[i - start])
-            r_sum[i - start] = 0.0
-        for i in range(start, stop):
-            if r_test[i - start]:
-                for j in range(3):
-                    axis = camera[cam[i], j]/theta[i - start]
-                    if not 0 <= pt[i] < P:
-                        raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
-                    r_at = point[pt[i], j]
-                    r_sum[i - start] += axis*r_at
-        for i in range(start, stop):
-            r_cos = cos(theta[i - start])
-            r_ratio = camera[cam[i], 1]/theta[i - start]
-            r_ratio_2 = camera[cam[i], 2]/theta[i - start]
-            r_ratio_3 = camera[cam[i], 0]/theta[i - start]
-            r_sin = sin(theta[i - start])
-            r_diff = 1.0 - r_cos
-            r_choice = point[pt[i], 2]*r_cos + (r_ratio_3*point[pt[i], 1] - r_ratio*point[pt[i], 0])*r_sin + r_ratio_2*r_sum[i - start]*r_diff if r_test[i - start] else point[pt[i], 2] + (camera[cam[i], 0]*point[pt[i], 1] - camera[cam[i], 1]*point[pt[i], 0])
-            r_sum_2 = r_choice + camera[cam[i], 5]
-            r_choice_2 = point[pt[i], 1]*r_cos + (r_ratio_2*point[pt[i], 0] - r_ratio_3*point[pt[i], 2])*r_sin + r_ratio*r_sum[i - start]*r_diff if r_test[i - start] else point[pt[i], 1] + (camera[cam[i], 2]*point[pt[i], 0] - camera[cam[i], 0]*point[pt[i], 2])
-            r_ratio_4 = (r_choice_2 + camera[cam[i], 4])/r_sum_2
-            r_choice_3 = point[pt[i], 0]*r_cos + (r_ratio*point[pt[i], 2] - r_ratio_2*point[pt[i], 1])*r_sin + r_ratio_3*r_sum[i - start]*r_diff if r_test[i - start] else point[pt[i], 0] + (camera[cam[i], 1]*point[pt[i], 2] - camera[cam[i], 2]*point[pt[i], 1])
-            r_ratio_5 = (r_choice_3 + camera[cam[i], 3])/r_sum_2
-            r2 = r_ratio_5*r_ratio_5 + r_ratio_4*r_ratio_4
-            r_product = camera[cam[i], 6]*(1.0 + camera[cam[i], 7]*r2 + camera[cam[i], 8]*(r2*r2))
-            # sum(r**2)/2   (bundle.gradc:23)
-            result_sum_3 = r_product*r_ratio_4 + seen[i, 1]
-            result_sum_4 = r_product*r_ratio_5 + seen[i, 0]
-            result_sum += result_sum_3*result_sum_3
-            result_sum_2 += result_sum_4*result_sum_4
+            theta2 += camera[cam[i], j]*camera[cam[i], j]
+        r_test = theta2 > 1e-16
+        theta = sqrt(theta2)
+        r_sum = 0.0
+        if r_test:
+            for j in range(3):
+                axis = camera[cam[i], j]/theta
+                if not 0 <= pt[i] < P:
+                    raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
+                r_at = point[pt[i], j]
+                r_sum += axis*r_at
+        r_cos = cos(theta)
+        r_ratio = camera[cam[i], 1]/theta
+        r_ratio_2 = camera[cam[i], 2]/theta
+        r_ratio_3 = camera[cam[i], 0]/theta
+        r_sin = sin(theta)
+        r_diff = 1.0 - r_cos
+        r_choice = point[pt[i], 2]*r_cos + (r_ratio_3*point[pt[i], 1] - r_ratio*point[pt[i], 0])*r_sin + r_ratio_2*r_sum*r_diff if r_test else point[pt[i], 2] + (camera[cam[i], 0]*point[pt[i], 1] - camera[cam[i], 1]*point[pt[i], 0])
+        r_sum_2 = r_choice + camera[cam[i], 5]
+        r_choice_2 = point[pt[i], 1]*r_cos + (r_ratio_2*point[pt[i], 0] - r_ratio_3*point[pt[i], 2])*r_sin + r_ratio*r_sum*r_diff if r_test else point[pt[i], 1] + (camera[cam[i], 2]*point[pt[i], 0] - camera[cam[i], 0]*point[pt[i], 2])
+        r_ratio_4 = (r_choice_2 + camera[cam[i], 4])/r_sum_2
+        r_choice_3 = point[pt[i], 0]*r_cos + (r_ratio*point[pt[i], 2] - r_ratio_2*point[pt[i], 1])*r_sin + r_ratio_3*r_sum*r_diff if r_test else point[pt[i], 0] + (camera[cam[i], 1]*point[pt[i], 2] - camera[cam[i], 2]*point[pt[i], 1])
+        r_ratio_5 = (r_choice_3 + camera[cam[i], 3])/r_sum_2
+        r2 = r_ratio_5*r_ratio_5 + r_ratio_4*r_ratio_4
+        r_product = camera[cam[i], 6]*(1.0 + camera[cam[i], 7]*r2 + camera[cam[i], 8]*(r2*r2))
+        # sum(r**2)/2   (bundle.gradc:23)
+        result_sum_3 = r_product*r_ratio_4 + seen[i, 1]
+        result_sum_4 = r_product*r_ratio_5 + seen[i, 0]
+        result_sum += result_sum_3*result_sum_3
+        result_sum_2 += result_sum_4*result_sum_4
     result_sum_parts[chunk] += result_sum
     result_sum_2_parts[chunk] += result_sum_2
 
@@ -84,7 +73,7 @@ def value(camera, point, cam, pt, seen):
     n = cam.shape[0]
     result_sum = 0.0
     result_sum_2 = 0.0
-    chunks = 8 if 165*n >= 1048576 else 1  # parts of the rows, for threads
+    chunks = 32 if 165*n >= 1048576 else 1  # parts of the rows, for threads
     result_sum_parts = zeros(chunks)
     result_sum_2_parts = zeros(chunks)
     in_chunks(value_rows, n, chunks, 0, (camera, point, cam, pt, seen, P, result_sum_parts, result_sum_2_parts))
@@ -136,15 +125,14 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
     r_bar_diff_2 = empty(tile)
     r_bar_diff_3 = empty(tile)
     axis_bar_sum = empty(tile)
-    r_bar_product_8 = empty(tile)
     theta2_bar = empty(tile)
     for start in range(first, last, tile):
         stop = min(start + tile, last)
         # r = [project(camera[c], point[p]) - s for c, p, s in zip(cam, pt, seen)]   (bundle.gradc:22)
         for i in range(start, stop):
             theta2[i - start] = 0.0
-        for j in range(3):
-            for i in range(start, stop):
+        for i in range(start, stop):
+            for j in range(3):
                 theta2[i - start] += camera[cam[i], j]*camera[cam[i], j]
         for i in range(start, stop):
             r_test[i - start] = theta2[i - start] > 1e-16
@@ -239,9 +227,9 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
                     # adjoint of point
                     point_bar[pt[i], j] += r_bar_diff[i - start]*axis
                     # adjoint of r
-                    r_bar_product_8[i - start] = r_bar_diff[i - start]*r_at
+                    r_bar_product_8 = r_bar_diff[i - start]*r_at
                     # adjoint of axis
-                    axis_bar_sum[i - start] += r_bar_product_8[i - start]*(axis/theta[i - start])
+                    axis_bar_sum[i - start] += r_bar_product_8*(axis/theta[i - start])
         # adjoint of r
         for i in range(start, stop):
             r_bar_diff_4 = r_bar_ratio[i - start]*point[pt[i], 1] + r_bar_ratio_2[i - start]*point[pt[i], 0] - r_bar_sum_4[i - start]*point[pt[i], 2] - (r_bar_ratio_2[i - start]*r_product_3[i - start] + r_bar_ratio[i - start]*r_product_2[i - start] - r_bar_sum_4[i - start]*r_product[i - start])
@@ -249,18 +237,16 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
             theta_bar_diff = (r_bar_ratio[i - start]*r_diff_2[i - start] + r_bar_ratio_2[i - start]*r_diff[i - start] - r_bar_sum_4[i - start]*r_diff_3[i - start])*r_cos[i - start] - r_bar_diff_3[i - start]*(r_ratio_3[i - start]/theta[i - start]) - r_bar_diff_2[i - start]*(r_ratio_2[i - start]/theta[i - start])
             #   but for a factor that is applied after the loop
             theta2_bar[i - start] = (theta_bar_diff - r_bar_sum_5[i - start]*(r_ratio[i - start]/theta[i - start]) - r_bar_diff_4*r_sin[i - start] - axis_bar_sum[i - start])/(2.0*theta[i - start] + 0.0) if r_test[i - start] else 0.0
-        for j in range(3):
-            # r   (bundle.gradc:22)
-            for i in range(start, stop):
+        for i in range(start, stop):
+            for j in range(3):
+                # r   (bundle.gradc:22)
                 if r_test[i - start] and not 0 <= pt[i] < P:
                     raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
-            for i in range(start, stop):
                 r_at = point[pt[i], j] if r_test[i - start] else 0.0
                 # adjoint of r
-                r_bar_product_8[i - start] = r_bar_diff[i - start]*r_at
-            # adjoint of camera
-            for i in range(start, stop):
-                camera_bar[cam[i], j] += (r_bar_product_8[i - start]/theta[i - start] if r_test[i - start] else 0.0) + 2.0*(theta2_bar[i - start]*camera[cam[i], j])
+                r_bar_product_8 = r_bar_diff[i - start]*r_at
+                # adjoint of camera
+                camera_bar[cam[i], j] += (r_bar_product_8/theta[i - start] if r_test[i - start] else 0.0) + 2.0*(theta2_bar[i - start]*camera[cam[i], j])
     result_sum_parts[chunk] += result_sum
     result_sum_2_parts[chunk] += result_sum_2
 

@@ -51,8 +51,8 @@ def value_rows(chunk, first, last, u, v, word, context, negative, k, d, result_s
                 result_sum_2[i - start] += log_sigmoid(-result_sum_3[i - start])
         for i in range(start, stop):
             result_sum_4[i - start] = 0.0
-        for l in range(d):
-            for i in range(start, stop):
+        for i in range(start, stop):
+            for l in range(d):
                 result_sum_4[i - start] += u[word[i], l]*v[context[i], l]
         for i in range(start, stop):
             result_sum += log_sigmoid(result_sum_4[i - start]) + result_sum_2[i - start]
@@ -94,8 +94,8 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
         # -mean(log_sigmoid(score(i, j)) + sum(log_sigmoid(-score(i, l)) for l in ls) for i, j, ls in zip(word, context, negative))   (word2vec.gradc:11)
         for i in range(start, stop):
             result_sum_2[i - start] = 0.0
-        for j in range(d):
-            for i in range(start, stop):
+        for i in range(start, stop):
+            for j in range(d):
                 result_sum_2[i - start] += u[word[i], j]*v[context[i], j]
         for i in range(start, stop):
             result_exp[i - start] = exp(-abs(result_sum_2[i - start]))
@@ -103,8 +103,8 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
             result_bar_ratio = 1.0/(1.0 + result_exp[i - start])
             result_bar_choice[i - start] = result_exp[i - start]*result_bar_ratio if result_sum_2[i - start] >= 0.0 else result_bar_ratio
         # adjoint of v
-        for j in range(d):
-            for i in range(start, stop):
+        for i in range(start, stop):
+            for j in range(d):
                 v_bar[context[i], j] += result_bar_choice[i - start]*u[word[i], j]
         for i in range(start, stop):
             result_sum_3[i - start] = 0.0
