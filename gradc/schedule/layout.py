@@ -3,11 +3,12 @@
 Rows last, a loop over the rows of a tile runs along memory, whatever is computed for each. But a loop that does little
 with every element of a row of data is best run along that row: with gaps between the elements, reading them takes
 longer than the rest. What such loops take from products, and hand to them, then lies like the data: products write and
-read either way. So do rows that an index picks, `E_bar[i[row], k]`.
+read either way. Rows that an index picks, `E_bar[i[row], k]`, are such data too.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -23,14 +24,18 @@ Loops = Mapping[str, tuple[For, ...]]
 def rows_first(body: Sequence[Stmt], row: For, kept: Loops, arrays: Iterable[str]) -> tuple[set[str], list[For]]:
     """The matrices, and the loops that run along rows. `kept` are scalars by their loops, `arrays` those of one row."""
     owned = set(arrays)
-    found = {id(s): _along_rows(s, row, kept, owned) for s in body if isinstance(s, For)}
-    while True:
-        lying = set[str]().union(*filter(None, found.values()))
-        others = set[str]().union(*(_all_mentioned(s) for s in body if not found.get(id(s)) and not _is_product(s)))
-        spoilt = [k for k, matrices in found.items() if matrices and matrices & others]
-        if not spoilt:
-            return lying, [s for s in body if isinstance(s, For) and found[id(s)]]
-        found |= dict.fromkeys(spoilt)
+    candidates = {id(s): _along_rows(s, row, kept, owned) for s in body if isinstance(s, For)}
+    along = {k: matrices for k, matrices in candidates.items() if matrices}
+    users: dict[str, list[int]] = defaultdict(list)
+    for k, matrices in along.items():
+        for name in matrices:
+            users[name].append(k)
+    others = (s for s in body if id(s) not in along and not isinstance(s, Product))
+    spoilt = [name for s in others for t, _ in walk([s]) for name in mentioned(t)]
+    while spoilt:
+        for k in users.pop(spoilt.pop(), ()):
+            spoilt += along.pop(k, ())
+    return set(users), [s for s in body if isinstance(s, For) and id(s) in along]
 
 
 def _along_rows(nest: For, row: For, kept: Loops, arrays: set[str]) -> set[str] | None:
@@ -64,14 +69,6 @@ def _along_rows(nest: For, row: For, kept: Loops, arrays: set[str]) -> set[str] 
 def is_of_row(e: Expr, row: Name) -> bool:
     """Whether it is the row, or what an index picks for it."""
     return e == row or (isinstance(e, Element) and e.type == "int" and e.at == (row,))
-
-
-def _is_product(s: Stmt) -> bool:
-    return isinstance(s, Product)
-
-
-def _all_mentioned(s: Stmt) -> set[str]:
-    return set[str]().union(*(mentioned(t) for t, _ in walk([s])))
 
 
 def laid_out(s: Product, names: set[str]) -> Product:
