@@ -286,12 +286,20 @@ def test_functions_of_the_same_numbers_are_called_as_one() -> None:
 
 
 def test_results_of_a_batch_are_kept_where_it_puts_them() -> None:
+    """Once: what has a place of its own is stored there, and so is the second of two scalars that are the same."""
     calls = [called(k, "f", f"0x{k:016X}") for k in range(3)]
     lines, _, tape = made(*calls, Keep("u", "%r1", (1,)), Keep("a", "%r2", (2,)), Keep("v", "%r1", (1,)))
-    assert tape.slots == {"a": 0, "u": 2, "v": 2}
+    assert tape.slots == {"a": 0, "u": 2, "v": 5}
     assert [re.sub(r"[.]\d+", "", line) for line in lines if "store" in line] == [
-        "store volatile double %r2, double* %k4"  # `a` has a place of its own
+        "store volatile double %r2, double* %k4",
+        "store volatile double %r1, double* %k5",
     ]
+
+
+def test_scalars_that_are_the_same_have_places_of_their_own() -> None:
+    """One of them may be assigned again, in another function."""
+    _, _, tape = made(Fetch("a"), Keep("u", "%r0", (0,)), Keep("v", "%r0", (0,)))
+    assert tape.slots == {"a": 0, "u": 1, "v": 2}
 
 
 def test_what_is_on_the_tape_is_read_again_behind_calls_and_many_lines() -> None:

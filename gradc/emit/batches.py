@@ -155,6 +155,8 @@ class _Schedule:
         self.loaded: set[int] = set()
         self.places = {k: tape.slots[s.name] for k, s in enumerate(steps) if type(s) is Fetch}
         """Slots of the registers that are on the tape."""
+        self.unnamed: dict[int, int] = {}
+        """Those of results that are no scalar's yet."""
         self.copies: dict[int, tuple[str, int]] = {}
         """The registers they were last in, and since what line."""
         for k, step in enumerate(steps):
@@ -210,10 +212,10 @@ class _Schedule:
             self.copies[k] = f"%r{k}", len(self.out)
 
     def _keep(self, step: Keep, k: int) -> None:
-        """What a call has put on the tape is there already."""
-        known = next((a for a in step.needs if a in self.places), None)
-        if known is not None and step.name not in self.tape.slots:
-            self.tape.slots[step.name] = self.places[known]
+        """What a call has put on the tape is there already. Only one scalar may say so: it may be assigned again."""
+        unnamed = next((self.unnamed.pop(a) for a in step.needs if a in self.unnamed), None)
+        if unnamed is not None and step.name not in self.tape.slots:
+            self.tape.slots[step.name] = unnamed
             return
         self.out.append(self.tape.store(self._with_operands(step.operand, step.needs), step.name, f"%k{k}"))
         for a in step.needs:
@@ -259,7 +261,8 @@ class _Schedule:
         self.copies.clear()
         for k, calls in enumerate(found):
             for j, register in enumerate(calls.registers):
-                self.places[int(register[2:])] = slot + WIDTH * j + k
+                a = int(register[2:])
+                self.places[a] = self.unnamed[a] = slot + WIDTH * j + k
 
 
 def _is_lazy(step: Step) -> bool:
