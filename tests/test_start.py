@@ -337,3 +337,21 @@ def test_scipys_linear_algebra_is_left_to_who_wants_it(before: str, tmp_path: Pa
     printed, _ = fresh(LATER.format(before=before), tmp_path)
     seen = "True True" if before else "False False"
     assert printed.splitlines() == ["True", seen, "scipy.linalg.cython_blas 8.0 9.0"]
+
+
+SQUARES = "p: param[n]\ns: data[n]\nsum((p*p - {}(s))**2)"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("function", ["cos", "exp", "tanh"])
+def test_code_gives_the_same_bits_before_it_is_kept_and_after(
+    function: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one piece of code: LLVM may fuse a product into a sum in one and not in another."""
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
+    rng = np.random.default_rng(0)
+    p, s = rng.normal(size=1300), rng.normal(size=1300)
+    text = SQUARES.format(function)
+    made = [gradc.compile(text, dtype=dtype, cache=cached) for cached in (True, True, False)]
+    results = [f.value_and_grad(p, s) for f in made]
+    assert len({(value, gradient.p.tobytes()) for value, gradient in results}) == 1

@@ -7,7 +7,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +141,15 @@ class Compiled:
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set
             return python(self.module)[name]
         (result,) = compiled.overloads.values()
-        data = objects.dump(result, apart.objects if apart else ()) if self.cached else None
-        if data is not None:
+        keeps = self.cached or apart is None
+        data = objects.dump(result, apart.objects if apart else ()) if keeps else None
+        if data is not None and self.cached:
             cache.write(self.name, f"{name}.o", data)
         entry: Callable[..., Any] = result.entry_point  # inputs have the types of the signature: nothing to dispatch
+        if data is not None and apart is None:
+            # Numba runs kernels as it compiled them apart, where LLVM may have fused otherwise than in what is kept
+            with suppress(LookupError):
+                entry = objects.load(data, name)
         return entry
 
 
