@@ -204,7 +204,7 @@ class Products:
         return Factor(e.array, axes) if 1 <= len(axes) <= 2 else None
 
     def _gathered(self, e: Element, around: Mapping[str, For]) -> Factor | None:
-        """Whole rows that an index picks: `E[i[row], k]`. What is picked was checked before the loop."""
+        """Whole rows that an index picks: `E[i[row], k]`. What is read behind a check has a name of its own."""
         if len(e.at) != 2 or not self._is_given(e.array) or e.array not in self.shapes:
             return None
         picked, axis = e.at

@@ -68,7 +68,7 @@ class Tiling:
         self.kept: dict[str, Path] = {}
         self.packed: dict[str, str] = {}
         self.rows_first: set[str] = set()
-        self.along_rows: list[For] = []
+        self.along_rows: set[int] = set()
         self.vectorised = False
 
     def tiled(self) -> Tiles | None:
@@ -78,7 +78,8 @@ class Tiling:
         products = Products(self.loop, self.roles, self.shapes, (self.start, self.stop), self.names)
         body = products.taken_out()
         self.kept.update(products.expanded)
-        self.rows_first, self.along_rows = rows_first(body, self.loop, self.kept, self.roles.arrays)
+        self.rows_first, along = rows_first(body, self.loop, self.kept, self.roles.arrays)
+        self.along_rows = set(map(id, along))
         self.rows_first.update(products.gathered.values())
         body = self._inside(body, ())
         if len([s for s in body if not isinstance(s, Comment)]) == 1 or not (self.vectorised or products.found):
@@ -127,7 +128,7 @@ class Tiling:
 
     def _stays_inside_rows(self, nest: For, path: Path) -> bool:
         """Whether a row is best left together: its loops depend on it, or run over neighbours in memory, once."""
-        if any(nest is each for each in self.along_rows):
+        if id(nest) in self.along_rows:
             return True
         reads_rows = False
         for s, around in walk([nest]):
