@@ -148,15 +148,17 @@ def test_rows_that_an_index_picks_are_put_together_for_products(name: str, backe
             assert getattr(gradient, array)[at] == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
-def test_rows_that_are_picked_under_a_condition_or_by_arithmetic_stay_where_they_are() -> None:
-    """What is picked may be out of range there."""
+def test_other_rows_that_are_picked_stay_where_they_are() -> None:
+    """Under a condition or by arithmetic they may be out of range; parts of rows are no rows; nor is once enough."""
     condition = PICKED + "s: data[n]\nsum(sum(E[i[r], c]*W[q, c] for c in range(k))*t[r, q] if s[r] > 0 else 0.0 "
     condition += "for r in range(n) for q in range(m))"
     arithmetic = (
         PICKED + "sum(sum(E[i[r] // 2, c]*W[q, c] for c in range(k))*t[r, q] for r in range(n) for q in range(m))"
     )
+    part = "E: param[v, 30]\nW: param[m, 20]\ni: index[n]\nt: data[n, m]\n"
+    part += "sum(sum(E[i[r], c]*W[q, c] for c in range(20))*t[r, q] for r in range(n) for q in range(m))"
     vector = "E: param[v, k]\nw: param[k]\ni: index[n]\nsum((E[i] @ w)**2)"
-    for text in (condition, arithmetic, vector):
+    for text in (condition, arithmetic, part, vector):
         assert "E_tile" not in gradc.compile(text, cache=False).source
 
 
