@@ -28,7 +28,9 @@ FIRST = {
 LAST = {
     "functions": INPUTS + "sum(exp(x @ W.T)*r)",
     "no rows of data": INPUTS + "sum((x @ W.T)**2)",
-    "other places": INPUTS + "z = x @ W.T\nsum(z[i, j]*r[i, m - 1 - j] for i in range(n) for j in range(m))",
+    "other places": INPUTS + "z = x @ W.T\nsum((z[i, j] - r[i, m - 1 - j])**2 for i in range(n) for j in range(m))",
+    "beside one that lies otherwise": INPUTS
+    + "z = x @ W.T\ny = (2*x) @ W.T\nsum((z*y - r)**2) + sum(sin(y[i, j]) for i in range(n) for j in range(m - 1))",
     "functions elsewhere": INPUTS + "z = x @ W.T\nsum(z*r) + sum(tanh(z @ W) * 2)**2 + sum(sin(z))",
 }
 
@@ -66,11 +68,15 @@ def by_hand(name: str, W: npt.NDArray[Any], x: Any, r: Any, s: Any, u: Any) -> A
     if name == "handed on":
         return np.sum(z * r) + np.sum(((z * s) @ W) ** 2)
     if name == "other places":
-        return np.sum(z * r[:, ::-1])
+        return np.sum((z - r[:, ::-1]) ** 2)
+    if name == "beside one that lies otherwise":
+        return np.sum((2 * z**2 - r) ** 2) + np.sum(np.sin(2 * z[:, :-1]))
     return np.sum(z * r) + np.sum(np.tanh(z @ W) * 2) ** 2 + np.sum(np.sin(z))
 
 
-@pytest.mark.parametrize("name", ["of rows", "handed on", "other places", "functions elsewhere"])
+@pytest.mark.parametrize(
+    "name", ["of rows", "handed on", *(name for name in LAST if name[0] in "bo"), "functions elsewhere"]
+)
 @pytest.mark.parametrize("backend", ["numba", "python"])
 def test_results(name: str, backend: str) -> None:
     """Against NumPy and complex steps, with rows and columns that fill no tile and no vector."""
