@@ -313,6 +313,13 @@ def test_what_is_on_the_tape_is_read_again_behind_calls_and_many_lines() -> None
     call = called(3, "f", "%r1", 1)
     behind, _, _ = made(Fetch("a"), kept, Keep("u", "%r1", (1,)), call, Line("%r4 = fadd double %r3, %r1", (3, 1)))
     assert sum("= load" in line for line in behind[behind.index(call.text) :]) == 1
+    batch = [called(k, "f", f"%r{k - 2}", k - 2) for k in (3, 4)]
+    step = Line("%r2 = fadd double %r1, %r1", (1,))
+    last = Line("%r5 = fadd double %r1, %r3", (1, 3))
+    behind, vectors, _ = made(Fetch("a"), kept, step, *batch, last, Keep("u", "%r1", (1,)))
+    assert vectors == [("f",)]
+    (position,) = (k for k, line in enumerate(behind) if line.startswith("call"))
+    assert sum("= load" in line for line in behind[position:]) == 2
 
 
 x, y, z = (Name(n, "float") for n in "xyz")

@@ -516,3 +516,12 @@ def test_what_is_missing_is_named() -> None:
         with pytest.raises(AttributeError, match="of something else"):
             function(1.0)
     assert function(0.0) == 0.0
+
+
+@pytest.mark.parametrize("given", [(), (1.0,), (1.0, 2.0, 3.0)])
+def test_a_call_with_another_number_of_floats_is_refused(given: tuple[float, ...]) -> None:
+    """Though numbers go straight to the compiled code."""
+    function = gradc.compile("a: param\nb: param\na*b", cache=False)
+    assert function.value_and_grad(2.0, 3.0) == (6.0, (3.0, 2.0))
+    with pytest.raises(gradc.InputError, match=r"missing|takes 2"):
+        function.value_and_grad(*given)

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 import gradc
 from gradc.extents import Index, Poly
-from gradc.loops import Product, View
-from gradc.schedule.layout import laid_out
+from gradc.loops import Accumulate, Apply, Element, Expr, For, Name, Product, View
+from gradc.schedule.layout import laid_out, rows_first
 
 FACTORS = "U: param[n, k]\nV: param[m, k]\nr: data[n, m]\nsum((r - U @ V.T)**2) + 0.1*sum(U**2)"
 SEVERAL = "W: param[d, m]\nb: param[m]\nx: data[n, d]\nr: data[n, m]\nmean((x @ W + b - r)**2)"
@@ -30,7 +30,7 @@ LAST = {
     "no rows of data": INPUTS + "sum((x @ W.T)**2)",
     "other places": INPUTS + "z = x @ W.T\nsum((z[i, j] - r[i, m - 1 - j])**2 for i in range(n) for j in range(m))",
     "beside one that lies otherwise": INPUTS
-    + "z = x @ W.T\ny = (2*x) @ W.T\nsum((z*y - r)**2) + sum(sin(y[i, j]) for i in range(n) for j in range(m - 1))",
+    + "z = x @ W.T\ny = (x*x) @ W.T\nsum(z*y*r) + sum(sin(y[i, j]) for i in range(n) for j in range(m - 1))",
     "functions elsewhere": INPUTS + "z = x @ W.T\nsum(z*r) + sum(tanh(z @ W) * 2)**2 + sum(sin(z))",
 }
 
@@ -70,7 +70,8 @@ def by_hand(name: str, W: npt.NDArray[Any], x: Any, r: Any, s: Any, u: Any) -> A
     if name == "other places":
         return np.sum((z - r[:, ::-1]) ** 2)
     if name == "beside one that lies otherwise":
-        return np.sum((2 * z**2 - r) ** 2) + np.sum(np.sin(2 * z[:, :-1]))
+        y = (x * x) @ W.T
+        return np.sum(z * y * r) + np.sum(np.sin(y[:, :-1]))
     return np.sum(z * r) + np.sum(np.tanh(z @ W) * 2) ** 2 + np.sum(np.sin(z))
 
 
@@ -154,6 +155,11 @@ def test_rows_that_an_index_picks_are_put_together_for_products(name: str, backe
             assert getattr(gradient, array)[at] == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
+def test_rows_put_together_count_for_the_height_of_a_tile() -> None:
+    """Beside the data, and the arrays for the product, the residual and the adjoint of what was picked."""
+    assert "2048//(2*k + 3*m + 2)" in kernel(GATHERED["one"])
+
+
 def test_other_rows_that_are_picked_stay_where_they_are() -> None:
     """Under a condition or by arithmetic they may be out of range; parts of rows are no rows; nor is once enough."""
     condition = PICKED + "s: data[n]\nsum(sum(E[i[r], c]*W[q, c] for c in range(k))*t[r, q] if s[r] > 0 else 0.0 "
@@ -234,3 +240,19 @@ def test_products_are_the_same_however_their_matrices_lie(first: str, flips: tup
         for product in (laid_out(row, names), laid_out(column, names)):
             assert not product.left.transposed
             assert not product.right.transposed
+
+
+def test_what_a_loop_across_rows_needs_spoils_others() -> None:
+    """The first loop needs `y` as the second does, and so `z` lies as the first one has it, for the third, too."""
+    i, k = Name("i", "int"), Name("k", "int")
+    z, y, r = Element("z", (k,), "float"), Element("y", (k,), "float"), Element("r", (i, k), "float")
+
+    def adding(value: Expr) -> For:
+        return For(COLUMNS, "k", (Accumulate(Name("total", "float"), "add", value),))
+
+    row = For(ROWS, "i", ())
+    both = adding(Apply("mul", (z, Apply("mul", (y, r), "float")), "float"))
+    function, one = adding(Apply("sin", (y,), "float")), adding(Apply("mul", (z, r), "float"))
+    assert rows_first([both, one], row, {}, "zy") == ({"z", "y"}, [both, one])
+    assert rows_first([one, function], row, {}, "zy") == ({"z"}, [one])
+    assert rows_first([both, function, one], row, {}, "zy") == (set(), [])
