@@ -152,6 +152,11 @@ class Product(Struct, frozen=True):
     loops: tuple[Index, ...]
 
 
+def numbers_of_a_row(array: Alloc, rows: Poly) -> Poly:
+    """How many numbers an array of a tile holds for each of its rows, which are one of its axes."""
+    return volume(length for length in array.shape if length != rows)
+
+
 class Tiles(Struct, frozen=True):
     """The rows from `first` below `last`, some at a time: those from `start` below `stop`.
 
@@ -172,8 +177,7 @@ class Tiles(Struct, frozen=True):
     @property
     def streams(self) -> bool:
         """Whether a tile is rows of data, and beside them a few numbers each, and no matrix products."""
-        rows = Poly.atom(self.height)
-        kept = [volume(length for length in a.shape if length != rows).constant for a in self.arrays]
+        kept = [numbers_of_a_row(a, Poly.atom(self.height)).constant for a in self.arrays]
         return not self.products and None not in kept and self.elements.constant is None
 
 

@@ -146,7 +146,7 @@ class Products:
         if a is None or b is None or target is None or not all(map(self._splittable, path)):
             return None
         gathers = {*self.gathers.values()} & {a.array, b.array}
-        if target.array in gathers or (gathers and len(target.axes) == 1):
+        if gathers and len(target.axes) == 1:
             return None  # to put rows together takes as long as to multiply each by a vector
         axes = {self.row, *(loop.variable for loop in path)}
         summed = axes - set(target.axes)

@@ -34,6 +34,7 @@ from gradc.loops import (
     Tiles,
     changed,
     identity,
+    numbers_of_a_row,
     parts,
     walk,
 )
@@ -344,8 +345,7 @@ class Tiling:
             if isinstance(p, Element) and p.at and p.at[0] == self._row
         }
         data = [volume(self.shapes[name][1:]) for name in sorted(read & set(self.shapes))]
-        own = [volume([n for n in a.shape if n != self._rows]) for a in arrays]
-        return Poly.sum([ONE, *own, *data])
+        return Poly.sum([ONE, *(numbers_of_a_row(a, self._rows) for a in arrays), *data])
 
     def _repaying(self, products: Products) -> tuple[tuple[Poly, Poly], ...]:
         """The lengths, other than the rows, of products of two matrices."""
