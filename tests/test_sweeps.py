@@ -420,6 +420,17 @@ def test_kernels_have_whole_vectors(name: str) -> None:
         assert PACKED.findall(text).count(WHOLE[register()]) > 3, kernel
 
 
+@pytest.mark.parametrize(
+    ("text", "x", "value"),
+    [
+        ("x: param[n]\nsum(exp(-x*x)*x*x*x*x)", [-1e155, 1.0], np.exp(-1.0)),  # x*x is infinite, the exponential 0
+        ("x: param[n]\nprod(x)", [1e300, 1e-300] * 40, 1.0),  # eight of the large ones are infinite
+    ],
+)
+def test_products_are_grouped_as_the_text_says(text: str, x: list[float], value: float) -> None:
+    assert gradc.compile(text, cache=False)(x=np.array(x)) == pytest.approx(value, rel=1e-12)
+
+
 HASHED = """
 import hashlib, random_rows, gradc
 from cases import CASES
