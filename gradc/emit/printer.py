@@ -50,10 +50,17 @@ COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 EXTREMES = ("maximum", "minimum")
 ATOM = 9
 INDENT = "    "
-TILE_NUMBERS = 1 << 16
-"""How many numbers a tile and the data of its rows may have: half a megabyte, as much as a core's own cache."""
-PRODUCT_NUMBERS = 1 << 15
-"""And where there are products of matrices: their other factors, and their results, are to stay in that cache, too."""
+TILE_NUMBERS = 1 << 17
+"""How many numbers a tile and the data of its rows may have: a megabyte.
+
+That is twice as much as some cores have a cache of their own for. Most of a row's numbers are written once and looked
+at once, and loops over few rows take longer than that costs.
+"""
+STREAM_NUMBERS, PRODUCT_NUMBERS = 1 << 16, 1 << 15
+"""And where a tile is little more than rows of data, and where there are products of matrices.
+
+All is looked at twice then, and the products' other factors are to stay in that cache, too.
+"""
 NEAR = 160
 """How many registers full of numbers are near at hand: ten kilobytes, part of a core's first cache.
 
@@ -163,7 +170,7 @@ class Printer:
     def _height(self, s: Tiles) -> str:
         """As many rows as there is room for what is held of them; a number where that is known."""
         step = TILE_STEP * (2 if self.single else 1)
-        room = PRODUCT_NUMBERS if s.products else TILE_NUMBERS
+        room = STREAM_NUMBERS if s.streams else PRODUCT_NUMBERS if s.products else TILE_NUMBERS
         elements, fixed = self._positive(s.elements), s.elements.constant
         largest, least = self.call("max"), self.call("min")
         if s.streams:

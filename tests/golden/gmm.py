@@ -29,7 +29,7 @@ def in_chunks(kernel, rows, chunks, reach, args):
 def value_rows(chunk, first, last, alpha, mu, x, s_sum_all, Q, K, d, result_sum_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    tile = 16*max(1, min(31, 4096//(K + d + 7))) + 8  # rows at a time
+    tile = 16*max(1, min(31, 8192//(K + d + 7))) + 8  # rows at a time
     x_tile = empty((d, tile))
     result_max = empty(tile)
     r_sum = empty(tile)
@@ -126,7 +126,7 @@ def value_and_grad_rows(chunk, first, last, alpha, mu, x, s_sum_all, Q, K, d, re
     r_bar_sum[:, :] = 0.0
     r_bar_sum_2 = r_bar_sum_2_parts[chunk]
     r_bar_sum_2[:, :, :] = 0.0
-    tile = 16*max(1, min(31, 4096//(K*d + 2*K + d + 10))) + 8  # rows at a time
+    tile = 16*max(1, min(31, 8192//(K*d + 2*K + d + 10))) + 8  # rows at a time
     x_tile = empty((d, tile))
     result_max = empty(tile)
     r_sum_2 = empty(tile)

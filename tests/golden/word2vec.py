@@ -81,7 +81,7 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
     result_sum = 0.0
     u_bar = u_bar_parts[chunk]
     u_bar[:, :] = 0.0
-    tile = 16*max(1, min(31, 4096//(d + k + 9))) + 8  # rows at a time
+    tile = 16*max(1, min(31, 8192//(d + k + 9))) + 8  # rows at a time
     result_sum_2 = empty(tile)
     result_exp = empty(tile)
     result_bar_choice = empty(tile)
