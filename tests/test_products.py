@@ -135,7 +135,8 @@ def test_what_lay_in_memory_does_not_come_through(softmax: tuple[gradc.Function,
 
 
 def threads_of_blas() -> list[int]:
-    return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+    """Of the library that compiled code calls."""
+    return [library.get_num_threads() for library in blas._libraries()]
 
 
 def test_blas_has_its_threads_back_after_a_call(softmax: tuple[gradc.Function, gradc.Function]) -> None:
@@ -145,9 +146,21 @@ def test_blas_has_its_threads_back_after_a_call(softmax: tuple[gradc.Function, g
         assert set(before) == {2}
         softmax[0].value_and_grad(**inputs)
         assert threads_of_blas() == before
-        with pytest.raises(ZeroDivisionError), blas.one_thread():
+        with pytest.raises(ZeroDivisionError), blas.ONE_THREAD:
             1 / 0  # noqa: B018
         assert threads_of_blas() == before
+
+
+def test_blas_of_others_keeps_its_threads() -> None:
+    apart = {library["filepath"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+    apart -= {library.filepath for library in blas._libraries()}
+
+    def theirs() -> list[int]:
+        return [b["num_threads"] for b in threadpoolctl.threadpool_info() if b["filepath"] in apart]
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"), blas.ONE_THREAD:
+        assert set(threads_of_blas()) == {1}
+        assert theirs() == [2] * len(apart)
 
 
 def overlap(in_before_the_other: bool) -> list[list[int]]:
@@ -155,7 +168,7 @@ def overlap(in_before_the_other: bool) -> list[list[int]]:
     entered, leave, left, done = (threading.Event() for _ in range(4))
 
     def other() -> None:
-        with blas.one_thread():
+        with blas.ONE_THREAD:
             entered.set()
             leave.wait(10)
         left.set()
@@ -164,14 +177,14 @@ def overlap(in_before_the_other: bool) -> list[list[int]]:
     seen = []
     thread = threading.Thread(target=other)
     if in_before_the_other:
-        guard = blas.one_thread()
+        guard = blas.ONE_THREAD
         guard.__enter__()
         thread.start()
         assert entered.wait(10)
     else:
         thread.start()
         assert entered.wait(10)
-        guard = blas.one_thread()
+        guard = blas.ONE_THREAD
         guard.__enter__()
     seen.append(threads_of_blas())
     leave.set()
@@ -194,12 +207,12 @@ def test_blas_is_on_one_thread_until_the_last_call_is_over(in_before_the_other: 
 
 def test_blas_is_on_one_thread_whichever_thread_calls() -> None:
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        with blas.one_thread():
+        with blas.ONE_THREAD:
             pass
         seen = []
 
         def call() -> None:
-            with blas.one_thread():
+            with blas.ONE_THREAD:
                 seen.append(threads_of_blas())
 
         thread = threading.Thread(target=call)

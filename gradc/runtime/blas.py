@@ -6,18 +6,14 @@ import ctypes
 import functools
 import importlib
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gradc.runtime.extensions import extension
 
 PRODUCTS, SOLUTIONS = ("gemm", "trsm"), ("getrf", "getrs", "potrf")
 NAMES = tuple(f"gradc_{number}{name}" for name in (*PRODUCTS, *SOLUTIONS) for number in "ds")
-
-_lock = threading.Lock()
-_inside = 0
-_before: list[int] = []
 
 
 @functools.cache
@@ -35,11 +31,12 @@ def symbols() -> dict[str, int]:
 
 @functools.cache
 def _libraries() -> list[Any]:
+    """SciPy's, where it brings its own; NumPy's may go on with what threads it has."""
     import threadpoolctl
 
     symbols()  # the library has to be loaded to be found
     found: list[Any] = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-    return found
+    return [library for library in found if "scipy" in str(Path(library.filepath).parent)] or found
 
 
 def _set_threads(counts: Sequence[int]) -> None:
@@ -48,19 +45,26 @@ def _set_threads(counts: Sequence[int]) -> None:
         getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+class OneThread:
     """BLAS on one thread, for the whole process, while anybody is inside."""
-    global _inside, _before
-    with _lock:
-        if _inside == 0:
-            _before = [library.get_num_threads() for library in _libraries()]
-            _set_threads([1] * len(_before))
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _set_threads(_before)
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before: list[int] = []
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.before = [library.get_num_threads() for library in _libraries()]
+                _set_threads([1] * len(self.before))
+            self.inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                _set_threads(self.before)
+
+
+ONE_THREAD = OneThread()

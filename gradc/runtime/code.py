@@ -33,7 +33,7 @@ class Code(Struct, frozen=True):
     def in_surroundings(self, entry: Callable[..., Any]) -> Callable[..., Any]:
         """The entry point with the threads it may have, its own and those of BLAS."""
         if self.has_matrices:
-            entry = _within(blas.one_thread, entry)
+            entry = _within(lambda: blas.ONE_THREAD, entry)
         if self.threads is not None:
             entry = _within(functools.partial(pool.limited, self.threads), entry)
         return entry
