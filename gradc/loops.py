@@ -197,7 +197,7 @@ class Sweep(Struct, frozen=True):
 
     How many chunks there are follows from the `work` and from how many numbers are `private` to each. The last `reach`
     rows of a chunk write where the next chunk does: they are run when all other rows are through. Nothing is run where
-    the guard does not hold.
+    the guard does not hold. Arrays in `flat` the kernel takes as one row of elements, whatever axes they have.
     """
 
     kernel: str
@@ -213,6 +213,7 @@ class Sweep(Struct, frozen=True):
     private: Poly
     body: tuple[Stmt, ...]
     guard: Expr | None = None
+    flat: frozenset[str] = frozenset()
 
     def fills(self, part: Part) -> bool:
         """Whether the kernel fills its own of these parts, which are matrices: it is called once for each chunk."""

@@ -196,14 +196,15 @@ class Printer:
         if s.private.constant is None:
             least = f"{self.call('max')}({least}, {private}*{self._factor(s.private)})"
         count = f"{most} if {self._length(s.work)} >= {least} else 1"
-        lines = [f"{s.chunks} = {count}  # parts of the rows, for threads"]
+        lines = [f"{s.chunks} = {count}  # parts of the {_swept(s)}, for threads"]
         for p in s.parts:
             shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))
             start = None if s.fills(p) else p.start
             lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, start))}")
-        names = [*s.parameters, *(p.parts for p in s.parts)]
-        args = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
         rows = self._length(s.index.extent)
+        given = [f"{name}.reshape({rows})" if name in s.flat else name for name in s.parameters]
+        given += [p.parts for p in s.parts]
+        args = f"({', '.join(given)}{',' if len(given) == 1 else ''})"
         lines.append(f"{self.call('in_chunks')}({s.kernel}, {rows}, {s.chunks}, {s.reach}, {args})")
         return lines + self._combined(s)
 
@@ -239,7 +240,7 @@ class Printer:
         body = self.block(s.body, 0)
         lines = [
             f"def {s.kernel}({given}):",
-            f'{INDENT}"""The rows from {s.first} below {s.last}."""',
+            f'{INDENT}"""The {_swept(s)} from {s.first} below {s.last}."""',
             *(INDENT + line for line in (*before, *body, *after)),
         ]
         return "\n".join(lines)
@@ -400,6 +401,10 @@ class Printer:
 def _may_be_short(s: Sweep) -> bool:
     """Whether chunks of few rows cost nothing: there are no tiles, no arrays of their own, no rows to be run later."""
     return s.private.constant == 0 and not s.reach and not any(isinstance(t, Tiles) for t in s.body)
+
+
+def _swept(s: Sweep) -> str:
+    return "elements" if s.flat else "rows"
 
 
 def _nested(loops: Sequence[str], body: list[str]) -> list[str]:

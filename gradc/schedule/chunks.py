@@ -33,6 +33,8 @@ from gradc.loops import (
     walk,
 )
 from gradc.program import Input
+from gradc.schedule.fission import apart
+from gradc.schedule.flat import flattened
 from gradc.schedule.names import Names
 from gradc.schedule.order import is_row
 from gradc.schedule.roles import Roles, mentioned, named, roles, written
@@ -54,11 +56,13 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
     used_in, written_in = _items(body, mentioned), _items(body, _written)
     for position, s in enumerate(body):
         if isinstance(s, For) and is_row(s.index, row):
-            found = roles(s)
+            loop, flat = flattened(s, shapes)
+            found = roles(loop)
             if found is not None and found.arrays.keys() <= allocs.keys() - _left_behind(found, used_in, written_in):
                 count += 1
                 kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
-                body[position] = _sweep(s, found, kernel, allocs, shapes, order, names, axes)
+                swept = _sweep(loop, found, kernel, allocs, shapes, order, names, axes)
+                body[position] = replace(swept, flat=flat)
                 local |= found.arrays.keys()
     if not count:
         return routine
@@ -101,7 +105,13 @@ def _sweep(
     own = {name: allocs[name] for name in sorted(found.arrays, key=order.__getitem__)}
     plain = replace(loop, guard=None)
     tiles = Tiling(plain, found, own, shapes, names, (first, last)).tiled()
-    body: tuple[Stmt, ...] = (*own.values(), replace(plain, bounds=(first, last))) if tiles is None else (tiles,)
+    if tiles is None:
+        kept, loops = apart([replace(plain, bounds=(first, last))])
+        kept = [*own.values(), *kept]
+    else:
+        kept, inside = apart(tiles.body)
+        loops = [replace(tiles, body=tuple(inside))]
+    body = (*kept, *loops)
     totals = _parts(loop, found, allocs, names, axes)
     private = Poly.sum(volume(length for _, length in p.axes) for p in totals if p.axes)
     parameters = _parameters(body, {first, last}, [p.name for p in totals], order)

@@ -1,0 +1,98 @@
+"""Loops over all elements of arrays are one loop over their memory; others stay loops over rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradc
+from gradc.loops import For, Sweep, walk
+
+FLAT = {
+    "function": "x: param[n, d]\nsum(tanh(x)**2)",
+    "several arrays": "c: param\nx: param[n, d]\ny: data[n, d]\nsum(c*bce_with_logits(x, y))",
+    "three axes": "x: param[n, d, 3]\nsum(sigmoid(x)*x)",
+    "named values": "x: param[n, d]\ny: data[n, d]\nz = x - y\nmean(where(abs(z) < 1, z*z/2, abs(z) - 0.5))",
+    "under a condition": "c: param\nx: param[n, d]\nsum(tanh(x)*c) if c > 0 else c",
+}
+ROWS = {
+    "something of a column": "b: param[d]\nx: param[n, d]\nsum(tanh(x*b))",
+    "something of a row": "b: param[n]\nx: param[n, d]\nsum(tanh(x[i, j]*b[i]) for i in range(n) for j in range(d))",
+    "neighbours": "x: param[n, d]\nsum(tanh(x[i, j] - x[i, j + 1]) for i in range(n) for j in range(d - 1))",
+    "part of the rows": "x: param[n, d]\nsum(tanh(x[i + 1, j]) for i in range(n - 1) for j in range(d))",
+    "turned round": "x: param[n, n]\nsum(tanh(x[i, j]*x[j, i]) for i in range(n) for j in range(n))",
+    "turned round alone": "x: param[n, n]\ny: data[n, n]\nsum(y*tanh(x.T))",
+    "one element": "x: param[n, d]\nsum(tanh(x[i, j]*x[0, 0]) for i in range(n) for j in range(d))",
+    "the place": "x: param[n, d]\nsum(tanh(x[i, j]*i) for i in range(n) for j in range(d))",
+    "a triangle": "x: param[n, n]\nsum(tanh(x[i, j]) for i in range(n) for j in range(i))",
+    "one axis": "x: param[n]\nsum(tanh(x))",
+    "sums of rows": "x: param[n, d]\nsum(tanh(sum(x, axis=1)))",
+}
+SHAPES = [(5, 3), (4, 4), (1, 1), (0, 3), (3, 0), (300, 7)]
+
+
+def sweeps(text: str) -> list[Sweep]:
+    function = gradc.compile(text, cache=False)
+    routines = function._module.routines
+    found = [s for r in routines for s, _ in walk(r.body) if isinstance(s, Sweep)]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_one_loop_over_memory(name: str) -> None:
+    for s in sweeps(FLAT[name]):
+        assert [i for t, i in walk(s.body) if isinstance(t, For)] == [()], s
+        assert "x" in s.flat, s
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_loops_over_rows(name: str) -> None:
+    assert not any(s.flat for s in sweeps(ROWS[name]))
+
+
+def inputs(function: gradc.Function, n: int, d: int) -> dict[str, Any]:
+    rng = np.random.default_rng(n + d)
+    sizes = {"n": n, "d": d, "3": 3}
+    return {i.name: rng.normal(size=[sizes[str(length)] for length in i.shape]) for i in function.signature}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", [*FLAT, *ROWS])
+def test_same_as_uncompiled(name: str, dtype: str) -> None:
+    text = {**FLAT, **ROWS}[name]
+    one, several, plain = (
+        gradc.compile(text, dtype=dtype, cache=False, **how) for how in ({"threads": 1}, {}, {"backend": "python"})
+    )
+    rtol = 1e-12 if dtype == "float64" else 1e-4
+    for n, d in SHAPES:
+        if "[0, 0]" in text and not n * d:
+            continue
+        given = inputs(plain, n, d)
+        value, gradient = one.value_and_grad(**given)
+        assert np.isclose(value, plain(**given), rtol=rtol, equal_nan=True)
+        for name_, of in plain.grad(**given)._asdict().items():
+            np.testing.assert_allclose(getattr(gradient, name_), of, rtol=rtol, atol=rtol)
+        again = several.value_and_grad(**given)
+        np.testing.assert_equal((value, *gradient), (again[0], *again[1]))
+
+
+def test_chunks_of_elements_on_threads() -> None:
+    x = np.random.default_rng(0).normal(size=(70_001, 3))
+    values = set()
+    for threads in (1, 2, 3):
+        value, gradient = gradc.compile(FLAT["function"], threads=threads, cache=False).value_and_grad(x)
+        np.testing.assert_allclose(gradient.x, 2 * np.tanh(x) / np.cosh(x) ** 2, rtol=1e-12, atol=1e-300)
+        assert value == pytest.approx(np.sum(np.tanh(x) ** 2), rel=1e-12)
+        values.add((value, gradient.x.tobytes()))
+    assert len(values) == 1
+
+
+def test_inputs_whose_elements_do_not_lie_together() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 8))
+    for given in (x[::2, ::2], x.T, x[:, ::-1], x[:0]):
+        for backend in ("numba", "python"):
+            function = gradc.compile(FLAT["function"], backend=backend, cache=False)
+            np.testing.assert_allclose(function.grad(given).x, 2 * np.tanh(given) / np.cosh(given) ** 2, rtol=1e-12)
