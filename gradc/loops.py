@@ -13,7 +13,7 @@ from typing import ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gradc.extents import Index, Poly, volume
+from gradc.extents import ZERO, Index, Poly, volume
 from gradc.ir import Number, Type
 
 
@@ -161,7 +161,8 @@ class Tiles(Struct, frozen=True):
     """The rows from `first` below `last`, some at a time: those from `start` below `stop`.
 
     `height` is how many: as `elements` numbers a row leave room for, or as many as matrix products over them repay,
-    whose other two lengths are in `products`. `arrays` hold the values of one tile; one of their axes is `height` long.
+    whose other two lengths are in `products`; or it `is_given`. `arrays` hold the values of one tile; one of their axes
+    is `height` long.
     """
 
     first: str
@@ -173,12 +174,40 @@ class Tiles(Struct, frozen=True):
     products: tuple[tuple[Poly, Poly], ...]
     arrays: tuple[Alloc, ...]
     body: tuple[Stmt, ...]
+    is_given: bool = False
 
     @property
     def streams(self) -> bool:
         """Whether a tile is rows of data, and beside them a few numbers each, and no matrix products."""
         kept = [numbers_of_a_row(a, Poly.atom(self.height)).constant for a in self.arrays]
         return not self.products and None not in kept and self.elements.constant is None
+
+
+class Copy(Struct, frozen=True):
+    """A vector that each row of a tile has for itself, one behind the other."""
+
+    array: str
+    copy: str
+    type: Type
+
+
+class Rows(Struct, frozen=True):
+    """Short rows of `length` elements, `height` of them put together.
+
+    Each has its own of the vectors that are read, in `copies`, and of those in `totals`, which chunks add up. `turns`
+    are the variables of loops over the rows and their elements.
+    """
+
+    height: str
+    length: Poly
+    turns: tuple[str, str]
+    copies: tuple[Copy, ...]
+    totals: frozenset[str]
+
+    @property
+    def size(self) -> Poly:
+        """How many elements rows put together have."""
+        return Poly.atom(self.height) * self.length
 
 
 class Part(Struct, frozen=True):
@@ -192,12 +221,19 @@ class Part(Struct, frozen=True):
     type: Type
 
 
+class Flat(Struct, frozen=True):
+    """Arrays that a kernel takes as one row of elements, so many, whatever axes they have."""
+
+    arrays: frozenset[str] = frozenset()
+    size: Poly = ZERO
+
+
 class Sweep(Struct, frozen=True):
     """`body` as a kernel, run over chunks of the rows, each from `first` below `last`.
 
     How many chunks there are follows from the `work` and from how many numbers are `private` to each. The last `reach`
     rows of a chunk write where the next chunk does: they are run when all other rows are through. Nothing is run where
-    the guard does not hold. Arrays in `flat` the kernel takes as one row of elements, whatever axes they have.
+    the guard does not hold.
     """
 
     kernel: str
@@ -213,7 +249,8 @@ class Sweep(Struct, frozen=True):
     private: Poly
     body: tuple[Stmt, ...]
     guard: Expr | None = None
-    flat: frozenset[str] = frozenset()
+    flat: Flat = Flat()
+    rows: Rows | None = None
 
     def fills(self, part: Part) -> bool:
         """Whether the kernel fills its own of these parts, which are matrices: it is called once for each chunk."""
@@ -346,7 +383,8 @@ def lengths(s: Stmt) -> tuple[Poly, ...]:
     if isinstance(s, Tiles):
         return (s.elements, *(p for pair in s.products for p in pair))
     if isinstance(s, Sweep):
-        return (s.index.extent, s.work, s.private, *(length for p in s.parts for _, length in p.axes))
+        of_rows = (s.rows.length,) if s.rows else ()
+        return (s.index.extent, s.work, s.private, *of_rows, *(length for p in s.parts for _, length in p.axes))
     if isinstance(s, Linear):
         sections = (*s.given, s.target) if isinstance(s.target, Section) else s.given
         return tuple(p for section in sections for p in section.at if isinstance(p, Poly) and p.indices)

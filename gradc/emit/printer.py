@@ -22,6 +22,7 @@ from gradc.loops import (
     Linear,
     Name,
     Product,
+    Rows,
     Section,
     Stmt,
     Sweep,
@@ -74,6 +75,8 @@ TILE_STEP, TILE_LEAST, TILE_MOST = 8, 2, 63
 Twice as many float32 fit a register. Where a tile has arrays with an axis of its rows behind another one, it is an odd
 multiple: the numbers of a row, as far apart as a power of two, would have to share few places of the first cache.
 """
+TOGETHER = 512
+"""How many elements short rows put together have."""
 SWEEP_WORK = 1 << 20
 """Weighted operations a sweep must have to be worth handing to threads: a fifth of a millisecond or so."""
 PRIVATE_WORK = 4
@@ -159,8 +162,9 @@ class Printer:
 
     def _tiles(self, s: Tiles) -> list[str]:
         least = self.call("min")
+        height = [] if s.is_given else [f"{s.height} = {self._height(s)}  # rows at a time"]
         return [
-            f"{s.height} = {self._height(s)}  # rows at a time",
+            *height,
             *(f"{a.array} = {self._array(a)}" for a in s.arrays),
             f"for {s.start} in {self.call('range')}({s.first}, {s.last}, {s.height}):",
             f"{INDENT}{s.stop} = {least}({s.start} + {s.height}, {s.last})",
@@ -196,17 +200,37 @@ class Printer:
         if s.private.constant is None:
             least = f"{self.call('max')}({least}, {private}*{self._factor(s.private)})"
         count = f"{most} if {self._length(s.work)} >= {least} else 1"
-        lines = [f"{s.chunks} = {count}  # parts of the {_swept(s)}, for threads"]
+        lines = self._put_together(s.rows) if s.rows else []
+        lines.append(f"{s.chunks} = {count}  # parts of the {_swept(s)}, for threads")
         for p in s.parts:
-            shape = (Poly.atom(s.chunks), *(length for _, length in p.axes))
+            own = (s.rows.size,) if s.rows and p.name in s.rows.totals else tuple(length for _, length in p.axes)
+            shape = (Poly.atom(s.chunks), *own)
             start = None if s.fills(p) else p.start
             lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, start))}")
         rows = self._length(s.index.extent)
-        given = [f"{name}.reshape({rows})" if name in s.flat else name for name in s.parameters]
+        flat = f"reshape({self._length(s.flat.size)})"
+        given = [f"{name}.{flat}" if name in s.flat.arrays else name for name in s.parameters]
         given += [p.parts for p in s.parts]
         args = f"({', '.join(given)}{',' if len(given) == 1 else ''})"
         lines.append(f"{self.call('in_chunks')}({s.kernel}, {rows}, {s.chunks}, {s.reach}, {args})")
         return lines + self._combined(s)
+
+    def _put_together(self, s: Rows) -> list[str]:
+        """How many rows, and each one's own of the vectors that are read."""
+        room = f"{TOGETHER}//({self._length(s.length)} + 1)"
+        lines = [f"{s.height} = {self.call('max')}(1, {room})  # short rows, put together"]
+        lines += [f"{c.copy} = {self._array(Alloc(c.copy, (s.size,), c.type))}" for c in s.copies]
+        column = Name(s.turns[1], "int")
+        loops = self._loops((s.turns[0], Poly.atom(s.height)), (column.name, s.length))
+        copied: list[str] = []
+        for c in s.copies:
+            copied += self._assign(
+                Assign(Element(c.copy, (_in_row(s, column),), c.type), Element(c.array, (column,), c.type))
+            )
+        return lines + (_nested(loops, copied) if copied else [])
+
+    def _loops(self, *axes: tuple[str, Poly]) -> list[str]:
+        return [f"for {variable} in {self.call('range')}({self._length(length)}):" for variable, length in axes]
 
     def _combined(self, s: Sweep) -> list[str]:
         """The parts added up, chunk by chunk; row by row where they are matrices, so that totals stay at hand."""
@@ -214,12 +238,15 @@ class Printer:
         together: list[str] = []
         apart: list[str] = []
         for p in s.parts:
-            at = tuple(Name(k, "int") for k, _ in p.axes)
+            at: tuple[Expr, ...] = tuple(Name(k, "int") for k, _ in p.axes)
             total: Target = Element(p.name, at, p.type) if at else Name(p.name, p.type)
-            part = Element(p.parts, (Name(s.chunk, "int"), *at), p.type)
+            axes, place = p.axes, at
+            if s.rows and p.name in s.rows.totals:
+                axes, place = ((s.rows.turns[0], Poly.atom(s.rows.height)), *axes), (_in_row(s.rows, at[0]),)
+            part = Element(p.parts, (Name(s.chunk, "int"), *place), p.type)
             lines = self._accumulate(Accumulate(total, p.op, part), self._place(total))
-            loops = [f"for {k} in {self.call('range')}({self._length(length)}):" for k, length in p.axes]
-            if len(loops) > 1:
+            loops = self._loops(*axes)
+            if len(p.axes) > 1:
                 apart += _nested([*loops[:-1], loop, loops[-1]], lines)
             else:
                 together += _nested(loops, lines)
@@ -403,8 +430,14 @@ def _may_be_short(s: Sweep) -> bool:
     return s.private.constant == 0 and not s.reach and not any(isinstance(t, Tiles) for t in s.body)
 
 
+def _in_row(s: Rows, column: Expr) -> Expr:
+    """The place of an element in rows put together."""
+    length: Expr = Const(s.length.constant) if s.length.constant is not None else Name(str(s.length), "int")
+    return Apply("add", (Apply("mul", (Name(s.turns[0], "int"), length), "int"), column), "int")
+
+
 def _swept(s: Sweep) -> str:
-    return "elements" if s.flat else "rows"
+    return "elements" if s.flat.arrays and s.flat.size == s.index.extent else "rows"
 
 
 def _nested(loops: Sequence[str], body: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from gradc.loops import (
     Alloc,
     Assign,
     Check,
+    Flat,
     For,
     Linear,
     Name,
@@ -39,6 +40,7 @@ from gradc.schedule.names import Names
 from gradc.schedule.order import is_row
 from gradc.schedule.roles import Roles, mentioned, named, roles, written
 from gradc.schedule.tiles import Tiling
+from gradc.schedule.together import together
 
 
 def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names: Names) -> Routine:
@@ -61,8 +63,7 @@ def in_sweeps(routine: Routine, inputs: Sequence[Input], row: str | None, names:
             if found is not None and found.arrays.keys() <= allocs.keys() - _left_behind(found, used_in, written_in):
                 count += 1
                 kernel = names.claim(f"{routine.name}_rows" + (f"_{count}" if count > 1 else ""))
-                swept = _sweep(loop, found, kernel, allocs, shapes, order, names, axes)
-                body[position] = replace(swept, flat=flat)
+                body[position] = _sweep(loop, flat, found, kernel, allocs, shapes, order, names, axes)
                 local |= found.arrays.keys()
     if not count:
         return routine
@@ -93,6 +94,7 @@ def _written(s: Stmt) -> set[str]:
 
 def _sweep(
     loop: For,
+    flat: Flat,
     found: Roles,
     kernel: str,
     allocs: Mapping[str, Alloc],
@@ -104,20 +106,21 @@ def _sweep(
     first, last = names.claim("first"), names.claim("last")
     own = {name: allocs[name] for name in sorted(found.arrays, key=order.__getitem__)}
     plain = replace(loop, guard=None)
-    tiles = Tiling(plain, found, own, shapes, names, (first, last)).tiled()
+    short = None if flat.arrays else together(plain, found, shapes, names, (first, last))
+    rows, flat = (short.rows, short.flat) if short else (None, flat)
+    tiles = short.tiles if short else Tiling(plain, found, own, shapes, names, (first, last)).tiled()
     if tiles is None:
         kept, loops = apart([replace(plain, bounds=(first, last))])
-        kept = [*own.values(), *kept]
+        body = (*own.values(), *kept, *loops)
     else:
-        kept, inside = apart(tiles.body)
-        loops = [replace(tiles, body=tuple(inside))]
-    body = (*kept, *loops)
+        kept, loops = apart(tiles.body)
+        body = (*kept, replace(tiles, body=tuple(loops)))
     totals = _parts(loop, found, allocs, names, axes)
     private = Poly.sum(volume(length for _, length in p.axes) for p in totals if p.axes)
     parameters = _parameters(body, {first, last}, [p.name for p in totals], order)
     return Sweep(
         kernel, loop.index, names.claim("chunk"), names.claim("chunks"), first, last, found.reach, totals,
-        parameters, _work(loop), private, body, loop.guard,
+        parameters, _work(loop), private, body, loop.guard, flat, rows,
     )  # fmt: skip
 
 
@@ -130,7 +133,12 @@ def _parameters(
     for s, _ in walk(body):
         made |= {s.variable} if isinstance(s, For) else set()
         made |= {s.array} if isinstance(s, Alloc) else set()
-        made |= {s.start, s.stop, s.height} if isinstance(s, Tiles) else set()
+        if isinstance(s, Tiles):
+            made |= {s.start, s.stop}
+            if s.is_given:
+                used[s.height] = None
+            else:
+                made.add(s.height)
         if isinstance(s, Assign | Linear) and isinstance(s.target, Name):
             made.add(s.target.name)
         needed = mentioned(s).union(*(poly.dims | {e.name for e in poly.entries} for poly in lengths(s)))

@@ -11,19 +11,18 @@ from functools import reduce
 from operator import mul
 
 from gradc.extents import Index, Poly
-from gradc.loops import Accumulate, Assign, Comment, Element, Expr, For, Name, changed, expressions, parts
+from gradc.loops import Accumulate, Assign, Comment, Element, Expr, Flat, For, Name, Stmt, changed, expressions, parts
 
 Shapes = Mapping[str, tuple[Poly, ...]]
 
 
-def flattened(loop: For, shapes: Shapes) -> tuple[For, frozenset[str]]:
+def flattened(loop: For, shapes: Shapes) -> tuple[For, Flat]:
     """The loop over memory and the arrays that it takes as one row of elements; the loop as it is if it is no such."""
-    nest = _nest(loop)
-    axes = tuple(Name(inner.variable, "int") for inner in nest)
-    lengths = tuple(inner.index.extent for inner in nest)
-    body = (*(s for outer in nest[:-1] for s in outer.body if isinstance(s, Comment)), *nest[-1].body)
-    if len(nest) == 1 or not all(isinstance(s, Assign | Accumulate | Comment) for s in body):
-        return loop, frozenset()
+    loops, body = nest(loop)
+    axes = tuple(Name(inner.variable, "int") for inner in loops)
+    lengths = tuple(inner.index.extent for inner in loops)
+    if len(loops) == 1 or not all(isinstance(s, Assign | Accumulate | Comment) for s in body):
+        return loop, Flat()
     standing = [e for s in body for e in expressions(s)]
     elements = (p for e in standing for p in parts(e) if isinstance(p, Element) and p.at == axes)
     whole = frozenset(e.array for e in elements if shapes.get(e.array) == lengths)
@@ -38,17 +37,20 @@ def flattened(loop: For, shapes: Shapes) -> tuple[For, frozenset[str]]:
         return Element(e.array, axes[:1], e.type) if isinstance(e, Element) and e.array in whole else e
 
     if not all(map(goes, standing)):
-        return loop, frozenset()
-    index = Index(reduce(mul, lengths), 0)
-    return For(index, loop.variable, tuple(changed(s, flat) for s in body), guard=loop.guard), whole
+        return loop, Flat()
+    size = reduce(mul, lengths)
+    over = For(Index(size, 0), loop.variable, tuple(changed(s, flat) for s in body), guard=loop.guard)
+    return over, Flat(whole, size)
 
 
-def _nest(loop: For) -> list[For]:
-    """The loops that stand in one another with nothing between them, each run whatever those around it are at."""
-    nest = [loop]
+def nest(loop: For) -> tuple[list[For], tuple[Stmt, ...]]:
+    """The loops that stand in one another, each run whatever those around it are at, and what they do in the end."""
+    loops = [loop]
+    notes: list[Stmt] = []
     while True:
-        inside = [s for s in nest[-1].body if not isinstance(s, Comment)]
+        inside = [s for s in loops[-1].body if not isinstance(s, Comment)]
         inner = inside[0] if len(inside) == 1 else None
         if not isinstance(inner, For) or inner.guard or inner.bounds or len(inner.index.closure) > 1:
-            return nest
-        nest.append(inner)
+            return loops, (*notes, *loops[-1].body)
+        notes += [s for s in loops[-1].body if isinstance(s, Comment)]
+        loops.append(inner)

@@ -117,8 +117,9 @@ def contiguity(touched: Iterable[Access]) -> dict[Index, int]:
 def row_dim(inputs: Sequence[Input], nodes: Iterable[Node]) -> str | None:
     """The dim of the rows: one that data arrays have and, if possible, no param, and that leads most of them.
 
-    Without data it is the first dim of a param. Where a loss is mapped over rows, it is those. A dim that no loop runs
-    over, such as that of the entries of a sparse matrix whose rows are loops, is none.
+    Without data it is the first dim that stands behind no other, or the first of all. Where a loss is mapped over rows,
+    it is those. A dim that no loop runs over, such as that of the entries of a sparse matrix whose rows are loops, is
+    none.
     """
     mapped = next((i for i in inputs if i.per_row), None)
     if mapped is not None:
@@ -126,17 +127,20 @@ def row_dim(inputs: Sequence[Input], nodes: Iterable[Node]) -> str | None:
     looped = {dim for n in nodes for i in loops_of(n) for dim in i.extent.atoms}
     weight: dict[str, int] = {}
     of_params: set[str] = set()
+    behind: set[str] = set()
     for i in inputs:
         for axis, poly in enumerate(i.shape):
             for dim in sorted(poly.dims & looped):
                 weight.setdefault(dim, 0)
+                if axis:
+                    behind.add(dim)
                 if i.kind == "param":
                     of_params.add(dim)
                 else:
                     weight[dim] += 2 if axis == 0 else 1
     with_data = [dim for dim in weight if weight[dim]]
     if not with_data:
-        return next(iter(weight), None)
+        return min(weight, key=behind.__contains__, default=None)
     return max(with_data, key=lambda dim: (dim not in of_params, weight[dim]))
 
 
