@@ -16,6 +16,7 @@ from msgspec import Struct
 from gradc.extents import Index
 from gradc.ir import Node
 from gradc.ops import ARITHMETIC, OPS, TRANSCENDENTAL
+from gradc.schedule.factors import factors
 from gradc.schedule.keep import keepable
 from gradc.schedule.needs import Needs, known_in, needs
 from gradc.schedule.once import ALONE, once
@@ -82,6 +83,7 @@ class Levels:
         self.keepable = keepable(self.nodes, self.deps, self.users, needed)
         self.kept: dict[Node, Node] = {}
         self.endless = {n: _endless(n) for n in self.nodes}
+        self.factors = factors(self.nodes)
         fragile = {n for n in once(nodes) if n in self.loops}
         self.once = {n for n in fragile if not self.endless[n]}
         self.twice = fragile != self.once
@@ -102,7 +104,7 @@ class Levels:
         return needs(self.nodes, self.deps, self.needed, adds_zeros=True)
 
     def arrange(self) -> list[Item]:
-        return self._arrange(self.nodes, frozenset())
+        return self._arrange(self.nodes, frozenset(), frozenset())
 
     def passes(self, n: Node, opened: frozenset[Index]) -> bool:
         """Whether the values of n are gone when a loop that is yet to be opened is through."""
@@ -115,24 +117,26 @@ class Levels:
         """
         return (i in a.over and a in here) or i in self.deps[n][a]
 
-    def _arrange(self, group: list[Node], opened: frozenset[Index]) -> list[Item]:
+    def _arrange(self, group: list[Node], opened: frozenset[Index], copies: frozenset[Node]) -> list[Item]:
+        """The group in loops; `copies` are those that are computed again here, for nobody but the rest of it."""
         free = {i for n in group for i in self.loops[n] if i not in opened}
         if not free:
             return list(group)
         i = self._next_loop(group, [f for f in free if f.closure - {f} <= opened], opened)
         if len(free) > MOST_AT_ONCE and self._is_minor(group, i):
             middle = len(group) // 2
-            return self._arrange(group[:middle], opened) + self._arrange(group[middle:], opened)
+            return self._arrange(group[:middle], opened, copies) + self._arrange(group[middle:], opened, copies)
         here = set(self._outer(group, i, opened))
         level = self._levels(group, i, here)
-        between, bodies = self._bodies(group, i, level, opened, here)
+        between, bodies = self._bodies(group, i, level, opened, here, copies)
         if between.get(0) == group:
             raise UnstorableError(next(n for n in group if self.passes(n, opened)))
         items: list[Item] = []
         for k in range(max(level.values()) + 1):
-            items += self._arrange(between.get(k, []), opened)
+            items += self._arrange(between.get(k, []), opened, copies)
+            again = copies.union(n for n in bodies.get(k, ()) if n not in here or level[n] != k)
             for part in self._apart(bodies.get(k, []), opened):
-                items.append(Loop(i, self._arrange(part, opened | {i})))
+                items.append(Loop(i, self._arrange(part, opened | {i}, again)))
         return items
 
     def _is_minor(self, group: list[Node], i: Index) -> bool:
@@ -212,7 +216,13 @@ class Levels:
         return cost
 
     def _bodies(
-        self, group: list[Node], i: Index, level: dict[Node, int], opened: frozenset[Index], here: set[Node]
+        self,
+        group: list[Node],
+        i: Index,
+        level: dict[Node, int],
+        opened: frozenset[Index],
+        here: set[Node],
+        copies: frozenset[Node],
     ) -> tuple[dict[int, list[Node]], dict[int, list[Node]]]:
         """By level, the nodes between the loops over i and those in them, with what is computed again in each."""
         along = self._recompute_cost(group, frozenset({i}))
@@ -236,11 +246,11 @@ class Levels:
                     elif self.passes(a, opened):
                         again = across[a] < NEVER and not self.deps[n][a]
                     else:
-                        again = 0 < across[a] <= RECOMPUTE_INNER and not self.deps[n][a]
+                        again = 0 < across[a] <= RECOMPUTE_INNER and not self.deps[n][a] and i not in self.factors[a]
                     if again:
                         there.add(a)
                         stack.append(a)
-        return self._alive(group, i, level, present, opened, here)
+        return self._alive(group, i, level, present, opened, here, copies)
 
     def _keep(self, level: dict[Node, int], along: dict[Node, int], here: set[Node]) -> None:
         """Chooses for each output the value that is best kept in its array between one loop and others."""
@@ -262,6 +272,7 @@ class Levels:
         present: dict[int, set[Node]],
         opened: frozenset[Index],
         here: set[Node],
+        copies: frozenset[Node],
     ) -> tuple[dict[int, list[Node]], dict[int, list[Node]]]:
         """Of the nodes between and in the loops over i, those that somebody reads there."""
         inside = set(group)
@@ -281,7 +292,7 @@ class Levels:
 
         for n in reversed(group):
             elsewhere = any(u not in inside for u in self.users[n]) and not self.passes(n, opened)
-            if n in self.needed or not self.users[n] or elsewhere:
+            if n not in copies and (n in self.needed or not self.users[n] or elsewhere):
                 want(n, level[n], False, True)
             for k in wanted_between[n]:
                 between.setdefault(k, []).append(n)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from gradc.build import Builder
 from gradc.errors import UnsupportedError
 from gradc.extents import Index
@@ -11,6 +13,7 @@ from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.program import Input, Provenance, Value
 from gradc.schedule.chunks import in_sweeps
+from gradc.schedule.dead import without_dead
 from gradc.schedule.levels import Levels, UnstorableError
 from gradc.schedule.names import Names
 from gradc.schedule.order import dependencies, leaves, row_dim
@@ -73,4 +76,5 @@ def routine(
             "loop over a slice of an array instead: as many turns as that has can be stored",
         ) from None
     plain = Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)
-    return in_sweeps(plain, inputs, row, names)
+    alive = replace(plain, body=without_dead(plain.body))
+    return in_sweeps(alive, inputs, row, names)

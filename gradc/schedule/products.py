@@ -30,11 +30,9 @@ from gradc.loops import (
     View,
     walk,
 )
+from gradc.schedule.factors import is_small
 from gradc.schedule.names import Names
 from gradc.schedule.roles import Roles, named, reads, written
-
-SMALL = 8
-"""Axes of a fixed length up to this are summed in plain loops."""
 
 Axis = str
 """A loop by its variable; the row's too."""
@@ -178,8 +176,7 @@ class Products:
 
     def _plain(self, loop: For) -> bool:
         """Whether the loop is the same and runs for every turn of those around it, and is not a handful of turns."""
-        length = loop.index.extent.constant
-        return loop.guard is None and len(loop.index.closure) == 1 and (length is None or length > SMALL)
+        return loop.guard is None and len(loop.index.closure) == 1 and not is_small(loop.index)
 
     def _factor(self, e: Expr, path: Loops) -> Factor | None:
         """An operand with one or two axes: whole axes of arrays, or rows of the tile."""
