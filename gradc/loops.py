@@ -202,7 +202,7 @@ class Rows(Struct, frozen=True):
     length: Poly
     turns: tuple[str, str]
     copies: tuple[Copy, ...]
-    totals: frozenset[str]
+    totals: tuple[str, ...]
 
     @property
     def size(self) -> Poly:
@@ -224,7 +224,7 @@ class Part(Struct, frozen=True):
 class Flat(Struct, frozen=True):
     """Arrays that a kernel takes as one row of elements, so many, whatever axes they have."""
 
-    arrays: frozenset[str] = frozenset()
+    arrays: tuple[str, ...] = ()
     size: Poly = ZERO
 
 

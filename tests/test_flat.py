@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import gradc
-from gradc.loops import For, Sweep, walk
+from gradc.count import cost
+from gradc.loops import Accumulate, Assign, For, Sweep, walk
+from gradc.ops import TRANSCENDENTAL
 from gradc.program import Input
 
 FLAT = {
@@ -27,6 +29,12 @@ TOGETHER = {
     "which column": "b: param[d]\nk: index[d]\nx: data[n, d]\nsum(tanh(x*b)*k)",
     "under a condition too": "c: param\nb: param[d]\nx: param[n, d]\nsum(tanh(x*b)*c) if c > 0 else c",
 }
+HANDFUL = {
+    "a field": "A: param[3, 3]\nx: data[n, 3]\nv: data[n, 3]\nsum((tanh(x @ A.T) - v)**2)",
+    "weights": "w: data[n]\nx: param[n, 3]\nsum(tanh(x[i, j])*w[i] for i in range(n) for j in range(3))",
+    "labels": "W: param[k, d]\nb: param[k]\nx: data[n, d]\ny: data[n, k]\nmean(bce_with_logits(x @ W.T + b, y))",
+}
+"""Functions of few elements of a row, or of what products leave."""
 ROWS = {
     "columns turned round": "b: param[d]\nx: param[n, d]\n"
     "sum(tanh(x[i, j]*b[d - 1 - j]) for i in range(n) for j in range(d))",
@@ -70,6 +78,17 @@ def test_short_rows_put_together(name: str) -> None:
             assert [i for t, i in walk(tiles.body) if isinstance(t, For)] == [()], s
 
 
+@pytest.mark.parametrize("name", HANDFUL)
+def test_functions_run_along_the_rows_of_a_tile(name: str) -> None:
+    function = gradc.compile(HANDFUL[name], cache=False)
+    (sweep,) = (s for r in function._module.routines if r.gradient for s, _ in walk(r.body) if isinstance(s, Sweep))
+    around = [
+        loops[-1] for s, loops in walk(sweep.body) if isinstance(s, Assign | Accumulate) and cost(s) >= TRANSCENDENTAL
+    ]
+    assert around
+    assert all(i == sweep.index for i in around)
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_loops_over_rows(name: str) -> None:
     assert not any(s.flat.arrays or s.rows for s in sweeps(ROWS[name]))
@@ -77,7 +96,7 @@ def test_loops_over_rows(name: str) -> None:
 
 def inputs(function: gradc.Function, n: int, d: int) -> dict[str, Any]:
     rng = np.random.default_rng(n + d)
-    sizes = {"n": n, "d": d, "3": 3}
+    sizes = {"n": n, "d": d, "k": 4, "3": 3}
 
     def of(i: Input) -> Any:
         shape = [sizes[str(length)] for length in i.shape]
@@ -87,15 +106,15 @@ def inputs(function: gradc.Function, n: int, d: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", [*FLAT, *TOGETHER, *ROWS])
+@pytest.mark.parametrize("name", [*FLAT, *TOGETHER, *HANDFUL, *ROWS])
 def test_same_as_uncompiled(name: str, dtype: str) -> None:
-    text = {**FLAT, **TOGETHER, **ROWS}[name]
+    text = {**FLAT, **TOGETHER, **HANDFUL, **ROWS}[name]
     one, several, plain = (
         gradc.compile(text, dtype=dtype, cache=False, **how) for how in ({"threads": 1}, {}, {"backend": "python"})
     )
     rtol = 1e-12 if dtype == "float64" else 1e-4
     for n, d in SHAPES:
-        if ("[0, 0]" in text or "max" in text) and not n * d:
+        if ("[0, 0]" in text or "max" in text or "mean" in text) and not n * d:
             continue
         given = inputs(plain, n, d)
         value, gradient = one.value_and_grad(**given)

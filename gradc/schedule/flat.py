@@ -40,7 +40,7 @@ def flattened(loop: For, shapes: Shapes) -> tuple[For, Flat]:
         return loop, Flat()
     size = reduce(mul, lengths)
     over = For(Index(size, 0), loop.variable, tuple(changed(s, flat) for s in body), guard=loop.guard)
-    return over, Flat(whole, size)
+    return over, Flat(tuple(sorted(whole)), size)
 
 
 def nest(loop: For) -> tuple[list[For], tuple[Stmt, ...]]:

@@ -33,6 +33,7 @@ from gradc.loops import (
     Stmt,
     Tiles,
     changed,
+    expressions,
     identity,
     numbers_of_a_row,
     parts,
@@ -40,6 +41,7 @@ from gradc.loops import (
 )
 from gradc.ops import TRANSCENDENTAL
 from gradc.schedule.comments import before_what_follows, is_subject, without_repeats
+from gradc.schedule.factors import is_small
 from gradc.schedule.inplace import in_place
 from gradc.schedule.layout import is_of_row, laid_out, rows_first
 from gradc.schedule.names import Names
@@ -83,7 +85,8 @@ class Tiling:
         self.along_rows = set(map(id, along))
         self.rows_first.update(products.gathered.values())
         body = self._inside(body, ())
-        if len([s for s in body if not isinstance(s, Comment)]) == 1 or not (self.vectorised or products.found):
+        alone = len([s for s in body if not isinstance(s, Comment)]) == 1 and not self._is_short(self.loop)
+        if alone or not (self.vectorised or products.found):
             return None
         self._keep_what_crosses(body)
         body = [self._rewritten(s) for s in body]
@@ -131,6 +134,8 @@ class Tiling:
         """Whether a row is best left together: its loops depend on it, or run over neighbours in memory, once."""
         if id(nest) in self.along_rows:
             return True
+        if self._is_short(nest):
+            return False
         reads_rows = False
         for s, around in walk([nest]):
             if isinstance(s, For) and (self.loop.index in s.index.closure or self._is_skipped(s)):
@@ -139,10 +144,10 @@ class Tiling:
                 continue
             exprs = [s.target, s.value] if isinstance(s, Assign | Accumulate) else []
             for p in (p for e in exprs for p in parts(e)):
+                if isinstance(p, Name | Element) and (named(p) in self.roles.arrays or named(p) in self.kept):
+                    return False
                 if not isinstance(p, Element):
                     continue
-                if p.array in self.roles.arrays or p.array in self.kept:
-                    return False
                 if len(p.at) > 1 and is_of_row(p.at[0], self._row):
                     reads_rows = True
                     if len(p.at) - 1 != len(path) + len(around) or not isinstance(p.at[-1], Name):
@@ -150,6 +155,18 @@ class Tiling:
                     if p.at[-1].name != self.names.index(around[-1]):
                         return False
         return reads_rows
+
+    def _is_short(self, nest: For) -> bool:
+        """Whether functions are taken of a handful of elements, in all rows and at places that the row says itself."""
+        inside = [s for s, _ in walk(nest.body)]
+        loops = [s for s in (nest, *inside) if isinstance(s, For) and s.index != self.loop.index]
+        plain = all(isinstance(s, For | Assign | Accumulate | Comment) for s in inside)
+        if not loops or not plain or any(s.guard or not is_small(s.index) for s in loops):
+            return False
+        places = (a for s in inside for e in expressions(s) for p in parts(e) if isinstance(p, Element) for a in p.at)
+        if any(a != self._row and self.roles.varies(a) for a in places):
+            return False
+        return sum(map(cost, inside)) >= TRANSCENDENTAL
 
     def _is_skipped(self, s: For) -> bool:
         """Whether the loop is run for some rows and not for others."""

@@ -88,10 +88,10 @@ def together(
         tuple(changed(s, change) for s in body),
         (f"{start}*{lengths[1]}", f"{stop}*{lengths[1]}"),
     )
-    totals = frozenset(vectors.keys() & found.totals.keys())
+    totals = tuple(array for array in vectors if array in found.totals)
     rows = Rows(height, lengths[1], (names.claim("k"), column.name), tuple(copies), totals)
     tiles = Tiles(*bounds, start, stop, height, lengths[1], (), (), (over,), is_given=True)
-    return Together(rows, tiles, Flat(whole, size))
+    return Together(rows, tiles, Flat(tuple(sorted(whole)), size))
 
 
 def _word(length: Poly) -> Expr | None:
