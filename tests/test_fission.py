@@ -11,7 +11,9 @@ import pytest
 import gradc
 from gradc.extents import Index, Poly
 from gradc.loops import Accumulate, Apply, Assign, Const, Element, For, Name, Stmt
+from gradc.program import Provenance
 from gradc.schedule.fission import apart
+from gradc.schedule.names import Names
 
 PAIRS = "for i in range(n - 1) for j in range(m - 1)"
 SPLIT = {
@@ -93,12 +95,13 @@ COMPUTED = Assign(T, Apply("exp", (Element("y", (J,), "float"),), "float"))
 
 def split(*body: Stmt) -> int:
     """How many loops there are afterwards."""
-    return len(apart([For(Index(Poly.atom("m"), 0), "j", body)])[1])
+    return len(apart([For(Index(Poly.atom("m"), 0), "j", body)], Names(Provenance(), ()))[1])
 
 
 def test_what_keeps_a_loop_whole() -> None:
     adds = Accumulate(NEXT, "add", T), Accumulate(HERE, "add", T)
     assert split(COMPUTED, *adds) == 3
+    assert split(*adds) == 2
     assert split(COMPUTED, *adds, Assign(T, HERE)) == 1  # what they add to is read
     assert split(COMPUTED, Assign(HERE, T), *adds) == 1  # the next turn's += comes first
     total = Name("total", "float")

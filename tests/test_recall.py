@@ -130,8 +130,13 @@ def test_what_surrounds_calls_is_the_same(derived: list[str], monkeypatch: pytes
         entered.append(args)
         yield
 
+    class Entered(blas.OneThread):
+        def __enter__(self) -> None:
+            entered.append(())
+            super().__enter__()
+
     monkeypatch.setattr(pool, "limited", spy)
-    monkeypatch.setattr(blas, "one_thread", spy)
+    monkeypatch.setattr(blas, "ONE_THREAD", Entered())
     rows, matrices = "x: data[n]\nw: param\nsum(sin(w*x))", "a: param[n, n]\nsum(a @ a @ a)"
     x, a = np.arange(5.0), np.eye(3)
     for _ in range(2):

@@ -110,10 +110,10 @@ def _sweep(
     rows, flat = (short.rows, short.flat) if short else (None, flat)
     tiles = short.tiles if short else Tiling(plain, found, own, shapes, names, (first, last)).tiled()
     if tiles is None:
-        kept, loops = apart([replace(plain, bounds=(first, last))])
+        kept, loops = apart([replace(plain, bounds=(first, last))], names)
         body = (*own.values(), *kept, *loops)
     else:
-        kept, loops = apart(tiles.body)
+        kept, loops = apart(tiles.body, names)
         body = (*kept, replace(tiles, body=tuple(loops)))
     totals = _parts(loop, found, allocs, names, axes)
     private = Poly.sum(volume(length for _, length in p.axes) for p in totals if p.axes)

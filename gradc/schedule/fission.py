@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gradc.loops import Accumulate, Alloc, Apply, Assign, Comment, Const, Element, Expr, For, Name, Stmt, changed, parts
+from gradc.schedule.names import Names
 from gradc.schedule.roles import reads, written
 
 PLAIN = (Assign, Accumulate, Comment)
 
 
-def apart(body: Sequence[Stmt]) -> tuple[list[Alloc], list[Stmt]]:
+def apart(body: Sequence[Stmt], names: Names) -> tuple[list[Alloc], list[Stmt]]:
     """The statements with every such loop in them split, and the arrays that this takes."""
     allocs: list[Alloc] = []
     out: list[Stmt] = []
@@ -25,16 +26,16 @@ def apart(body: Sequence[Stmt]) -> tuple[list[Alloc], list[Stmt]]:
         if not isinstance(s, For):
             out.append(s)
             continue
-        made, inner = apart(s.body)
+        made, inner = apart(s.body, names)
         allocs += made
         s = replace(s, body=tuple(inner))
-        kept, loops = _split(s)
+        kept, loops = _split(s, names)
         allocs += kept
         out += loops
     return allocs, out
 
 
-def _split(loop: For) -> tuple[list[Alloc], list[Stmt]]:
+def _split(loop: For, names: Names) -> tuple[list[Alloc], list[Stmt]]:
     body = loop.body
     if loop.bounds or len(loop.index.closure) > 1 or not all(isinstance(s, PLAIN) for s in body):
         return [], [loop]
@@ -56,13 +57,13 @@ def _split(loop: For) -> tuple[list[Alloc], list[Stmt]]:
     needed = {name for stretch in added.values() for s in stretch for name in reads(s)}
     if needed & ({written(s) for s in computed} - made.keys()):
         return [], [loop]
-    kept = [name for name in made if name in needed]
+    kept = {name: names.claim(f"{name}_all") for name in made if name in needed}
 
     def change(e: Expr) -> Expr:
-        return Element(e.name, (here,), e.type) if isinstance(e, Name) and e.name in kept else e
+        return Element(kept[e.name], (here,), e.type) if isinstance(e, Name) and e.name in kept else e
 
-    allocs = [Alloc(name, (loop.index.extent.bounding(),), made[name]) for name in kept]
-    stretches = [computed, *added.values()]
+    allocs = [Alloc(array, (loop.index.extent.bounding(),), made[name]) for name, array in kept.items()]
+    stretches = [stretch for stretch in (computed, *added.values()) if stretch]
     return allocs, [replace(loop, body=tuple(changed(s, change) for s in stretch)) for stretch in stretches]
 
 
