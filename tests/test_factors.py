@@ -91,3 +91,29 @@ def test_nothing_is_computed_for_nobody_at_random(block: int) -> None:
     for seed in range(30 * block, 30 * block + 30):
         text = random_rows.generate(Seeded(seed)).text
         assert not unread(gradc.compile(text, backend="python", cache=False).source), text
+
+
+TWICE = """a: data[n, K]
+b: param[K, 10]
+c: data[n, 10]
+w: data[n, h]
+x: param[h]
+y: param[K]
+t: index[n]
+u: param[n]
+v = tanh(sum((tanh(a) @ b)*c, axis=1) @ w)
+z = w @ x
+p = [cumsum(y[t])[i] if z[i] < 0.1 else z[i]*cumsum(y[t])[i] for i in range(n)]
+p @ [sum(u[j]*u[i] for j in range(i)) for i in range(n)] + sum(v)
+"""
+
+
+def test_what_is_computed_again_is_kept_for_one_row_only() -> None:
+    """The second time `tanh(a)` is needed in two loops over one row, one of which has another loop inside."""
+    function = gradc.compile(TWICE, backend="python", cache=False)
+    routine = next(r for r in function._module.routines if r.name == "value_and_grad")
+    assert not [a for a in routine.allocations() if [str(length) for length in a.shape] == ["n", "K"]]
+    rng = np.random.default_rng(0)
+    shapes = {"a": (5, 9), "b": (9, 10), "c": (5, 10), "w": (5, 3), "x": 3, "y": 9, "u": 5}
+    given: dict[str, Any] = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    assert function.check(**given, t=rng.integers(0, 9, 5)).ok

@@ -8,7 +8,7 @@ of which only elements of index inputs tell how long it gets nothing can be stor
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from msgspec import Struct
@@ -34,6 +34,9 @@ MOST_AT_ONCE = 24
 """Of more loops than this, loops over a few of the nodes each, the earlier half is arranged before the later one."""
 
 NEVER = 1 << 30
+
+
+Copies = Mapping[Node, frozenset[Node]]
 
 
 class UnstorableError(Exception):
@@ -104,7 +107,7 @@ class Levels:
         return needs(self.nodes, self.deps, self.needed, adds_zeros=True)
 
     def arrange(self) -> list[Item]:
-        return self._arrange(self.nodes, frozenset(), frozenset())
+        return self._arrange(self.nodes, frozenset(), {})
 
     def passes(self, n: Node, opened: frozenset[Index]) -> bool:
         """Whether the values of n are gone when a loop that is yet to be opened is through."""
@@ -117,8 +120,8 @@ class Levels:
         """
         return (i in a.over and a in here) or i in self.deps[n][a]
 
-    def _arrange(self, group: list[Node], opened: frozenset[Index], copies: frozenset[Node]) -> list[Item]:
-        """The group in loops; `copies` are those that are computed again here, for nobody but the rest of it."""
+    def _arrange(self, group: list[Node], opened: frozenset[Index], copies: Copies) -> list[Item]:
+        """The group in loops. `copies` are computed again in one of the loops opened, each for nodes of that alone."""
         free = {i for n in group for i in self.loops[n] if i not in opened}
         if not free:
             return list(group)
@@ -134,8 +137,10 @@ class Levels:
         items: list[Item] = []
         for k in range(max(level.values()) + 1):
             items += self._arrange(between.get(k, []), opened, copies)
-            again = copies.union(n for n in bodies.get(k, ()) if n not in here or level[n] != k)
-            for part in self._apart(bodies.get(k, []), opened):
+            body = bodies.get(k, [])
+            own = frozenset(body)
+            again = {**copies, **{n: own for n in body if n not in here or level[n] != k}}
+            for part in self._apart(body, opened):
                 items.append(Loop(i, self._arrange(part, opened | {i}, again)))
         return items
 
@@ -222,7 +227,7 @@ class Levels:
         level: dict[Node, int],
         opened: frozenset[Index],
         here: set[Node],
-        copies: frozenset[Node],
+        copies: Copies,
     ) -> tuple[dict[int, list[Node]], dict[int, list[Node]]]:
         """By level, the nodes between the loops over i and those in them, with what is computed again in each."""
         along = self._recompute_cost(group, frozenset({i}))
@@ -272,7 +277,7 @@ class Levels:
         present: dict[int, set[Node]],
         opened: frozenset[Index],
         here: set[Node],
-        copies: frozenset[Node],
+        copies: Copies,
     ) -> tuple[dict[int, list[Node]], dict[int, list[Node]]]:
         """Of the nodes between and in the loops over i, those that somebody reads there."""
         inside = set(group)
@@ -291,8 +296,10 @@ class Levels:
                 wanted_between[a].add(k if self.passes(a, opened) else level[a])
 
         for n in reversed(group):
-            elsewhere = any(u not in inside for u in self.users[n]) and not self.passes(n, opened)
-            if n not in copies and (n in self.needed or not self.users[n] or elsewhere):
+            served = copies.get(n)
+            elsewhere = any(u not in inside and (served is None or u in served) for u in self.users[n])
+            wanted = served is None and (n in self.needed or not self.users[n])
+            if wanted or (elsewhere and not self.passes(n, opened)):
                 want(n, level[n], False, True)
             for k in wanted_between[n]:
                 between.setdefault(k, []).append(n)
