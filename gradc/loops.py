@@ -183,6 +183,14 @@ class Tiles(Struct, frozen=True):
         return not self.products and None not in kept and self.elements.constant is None
 
 
+def word(length: Poly) -> Const | Name | None:
+    """A length that is a number or a dim, as an expression."""
+    if length.constant is not None:
+        return Const(length.constant)
+    text = str(length)
+    return Name(text, "int") if text in length.dims else None
+
+
 class Copy(Struct, frozen=True):
     """A vector that each row of a tile has for itself, one behind the other."""
 
@@ -199,15 +207,24 @@ class Rows(Struct, frozen=True):
     """
 
     height: str
-    length: Poly
+    length: Const | Name
     turns: tuple[str, str]
     copies: tuple[Copy, ...]
     totals: tuple[str, ...]
 
     @property
+    def columns(self) -> Poly:
+        """The length as such."""
+        return Poly.const(int(self.length.value)) if isinstance(self.length, Const) else Poly.atom(self.length.name)
+
+    @property
     def size(self) -> Poly:
         """How many elements rows put together have."""
-        return Poly.atom(self.height) * self.length
+        return Poly.atom(self.height) * self.columns
+
+    def place(self, column: Expr) -> Expr:
+        """Where an element of a row is among them."""
+        return Apply("add", (Apply("mul", (Name(self.turns[0], "int"), self.length), "int"), column), "int")
 
 
 class Part(Struct, frozen=True):
@@ -383,7 +400,7 @@ def lengths(s: Stmt) -> tuple[Poly, ...]:
     if isinstance(s, Tiles):
         return (s.elements, *(p for pair in s.products for p in pair))
     if isinstance(s, Sweep):
-        of_rows = (s.rows.length,) if s.rows else ()
+        of_rows = (s.rows.columns,) if s.rows else ()
         return (s.index.extent, s.work, s.private, *of_rows, *(length for p in s.parts for _, length in p.axes))
     if isinstance(s, Linear):
         sections = (*s.given, s.target) if isinstance(s.target, Section) else s.given

@@ -217,15 +217,15 @@ class Printer:
 
     def _put_together(self, s: Rows) -> list[str]:
         """How many rows, and each one's own of the vectors that are read."""
-        room = f"{TOGETHER}//({self._length(s.length)} + 1)"
+        room = f"{TOGETHER}//({self._length(s.columns)} + 1)"
         lines = [f"{s.height} = {self.call('max')}(1, {room})  # short rows, put together"]
         lines += [f"{c.copy} = {self._array(Alloc(c.copy, (s.size,), c.type))}" for c in s.copies]
         column = Name(s.turns[1], "int")
-        loops = self._loops((s.turns[0], Poly.atom(s.height)), (column.name, s.length))
+        loops = self._loops((s.turns[0], Poly.atom(s.height)), (column.name, s.columns))
         copied: list[str] = []
         for c in s.copies:
             copied += self._assign(
-                Assign(Element(c.copy, (_in_row(s, column),), c.type), Element(c.array, (column,), c.type))
+                Assign(Element(c.copy, (s.place(column),), c.type), Element(c.array, (column,), c.type))
             )
         return lines + (_nested(loops, copied) if copied else [])
 
@@ -242,7 +242,7 @@ class Printer:
             total: Target = Element(p.name, at, p.type) if at else Name(p.name, p.type)
             axes, place = p.axes, at
             if s.rows and p.name in s.rows.totals:
-                axes, place = ((s.rows.turns[0], Poly.atom(s.rows.height)), *axes), (_in_row(s.rows, at[0]),)
+                axes, place = ((s.rows.turns[0], Poly.atom(s.rows.height)), *axes), (s.rows.place(at[0]),)
             part = Element(p.parts, (Name(s.chunk, "int"), *place), p.type)
             lines = self._accumulate(Accumulate(total, p.op, part), self._place(total))
             loops = self._loops(*axes)
@@ -428,12 +428,6 @@ class Printer:
 def _may_be_short(s: Sweep) -> bool:
     """Whether chunks of few rows cost nothing: there are no tiles, no arrays of their own, no rows to be run later."""
     return s.private.constant == 0 and not s.reach and not any(isinstance(t, Tiles) for t in s.body)
-
-
-def _in_row(s: Rows, column: Expr) -> Expr:
-    """The place of an element in rows put together."""
-    length: Expr = Const(s.length.constant) if s.length.constant is not None else Name(str(s.length), "int")
-    return Apply("add", (Apply("mul", (Name(s.turns[0], "int"), length), "int"), column), "int")
 
 
 def _swept(s: Sweep) -> str:

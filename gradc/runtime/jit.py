@@ -18,7 +18,7 @@ from gradc.emit.llvm import Operation
 from gradc.emit.python import Module
 from gradc.loops import Routine
 from gradc.program import Input
-from gradc.runtime import cache, factors, files, indexing, library, objects
+from gradc.runtime import cache, files, grouping, indexing, library, objects
 from gradc.runtime.blocks import Apart, callable_block, optimised
 from gradc.runtime.code import Code
 from gradc.runtime.extensions import without_package
@@ -27,7 +27,7 @@ from gradc.runtime.wide import whole_vectors
 FLAGS = frozenset({"reassoc", "contract"})
 """What LLVM may do: regroup sums, and fuse products into them. NaN, infinities and -0 stay what they are.
 
-Products it may not regroup: `factors.as_grouped`.
+Products it may not regroup: `grouping.as_grouped`.
 """
 
 
@@ -139,7 +139,7 @@ class Compiled:
             setattr(entries, block.name, callable_block(block, straight, operation, apart))
         signature = tuple(_type(i, self.module.dtype) for i in self.inputs)
         level = optimised(0) if blocks and straight else nullcontext()
-        with indexing.from_the_start(), factors.as_grouped(), whole_vectors(), level:
+        with indexing.from_the_start(), grouping.as_grouped(), whole_vectors(), level:
             kept = self.cached and apart is None  # Numba would keep a part
             compiled: Any = numba.njit(signature, cache=kept, **options)(getattr(entries, name))
         if not hasattr(compiled, "overloads"):  # NUMBA_DISABLE_JIT is set

@@ -17,7 +17,6 @@ from gradc.loops import (
     Apply,
     Assign,
     Comment,
-    Const,
     Copy,
     Element,
     Expr,
@@ -29,6 +28,7 @@ from gradc.loops import (
     changed,
     expressions,
     parts,
+    word,
 )
 from gradc.schedule.flat import nest
 from gradc.schedule.names import Names
@@ -52,7 +52,7 @@ def together(
         return None
     row, column = (Name(inner.variable, "int") for inner in loops)
     lengths = tuple(inner.index.extent for inner in loops)
-    length = _word(lengths[1])
+    length = word(lengths[1])
     elements = [p for s in body for e in expressions(s) for p in parts(e) if isinstance(p, Element)]
     known = {p.array: p for p in elements if p.at == (row, column) and shapes.get(p.array) == lengths}
     whole = frozenset(known)
@@ -89,14 +89,6 @@ def together(
         (f"{start}*{lengths[1]}", f"{stop}*{lengths[1]}"),
     )
     totals = tuple(array for array in vectors if array in found.totals)
-    rows = Rows(height, lengths[1], (names.claim("k"), column.name), tuple(copies), totals)
+    rows = Rows(height, length, (names.claim("k"), column.name), tuple(copies), totals)
     tiles = Tiles(*bounds, start, stop, height, lengths[1], (), (), (over,), is_given=True)
     return Together(rows, tiles, Flat(tuple(sorted(whole)), size))
-
-
-def _word(length: Poly) -> Expr | None:
-    """A length that is a number or a dim."""
-    if length.constant is not None:
-        return Const(length.constant)
-    text = str(length)
-    return Name(text, "int") if text in length.dims else None

@@ -19,8 +19,11 @@ def as_grouped() -> Iterator[None]:
     before = Visitor.visit_Instruction
 
     def visit(self: Any, instruction: Any) -> None:
-        may_regroup = instruction.opname in ("fadd", "fsub")
-        before(self if may_regroup else Visitor(self.flags - {"reassoc"}), instruction)
+        every = self.flags
+        if instruction.opname not in ("fadd", "fsub"):
+            self.flags = every - {"reassoc"}
+        before(self, instruction)
+        self.flags = every
 
     Visitor.visit_Instruction = visit
     try:
