@@ -239,10 +239,10 @@ class Part(Struct, frozen=True):
 
 
 class Flat(Struct, frozen=True):
-    """Arrays that a kernel takes as one row of elements, so many, whatever axes they have."""
+    """Arrays whose first axes a kernel takes as one, so long; each with the lengths of its other axes."""
 
-    arrays: tuple[str, ...] = ()
     size: Poly = ZERO
+    arrays: dict[str, tuple[Poly, ...]] = {}
 
 
 class Sweep(Struct, frozen=True):
@@ -400,7 +400,8 @@ def lengths(s: Stmt) -> tuple[Poly, ...]:
     if isinstance(s, Tiles):
         return (s.elements, *(p for pair in s.products for p in pair))
     if isinstance(s, Sweep):
-        of_rows = (s.rows.columns,) if s.rows else ()
+        of_rows = [s.rows.columns] if s.rows else []
+        of_rows += [length for others in s.flat.arrays.values() for length in others]
         return (s.index.extent, s.work, s.private, *of_rows, *(length for p in s.parts for _, length in p.axes))
     if isinstance(s, Linear):
         sections = (*s.given, s.target) if isinstance(s.target, Section) else s.given

@@ -9,7 +9,7 @@ import pytest
 
 import gradc
 from gradc.count import cost
-from gradc.loops import Accumulate, Assign, For, Sweep, walk
+from gradc.loops import Accumulate, Assign, For, Product, Sweep, walk
 from gradc.ops import TRANSCENDENTAL
 from gradc.program import Input
 
@@ -29,6 +29,16 @@ TOGETHER = {
     "which column": "b: param[d]\nk: index[d]\nx: data[n, d]\nsum(tanh(x*b)*k)",
     "under a condition too": "c: param\nb: param[d]\nx: param[n, d]\nsum(tanh(x*b)*c) if c > 0 else c",
 }
+LONGER = {
+    "products": "A: param[d, k]\nx: data[n, d, d]\ny: data[n, d, k]\n"
+    "sum((sum(x[i, j, q]*A[q, l] for q in range(d)) - y[i, j, l])**2"
+    " for i in range(n) for j in range(d) for l in range(k))",
+    "a vector": "b: param[d]\nx: data[n, k, d]\nw: data[n, k]\n"
+    "sum(tanh(x[i, j] @ b)*w[i, j] for i in range(n) for j in range(k))",
+    "columns": "b: param[d]\nx: param[n, k, d]\nsum(tanh(x*b))",
+    "own sums": "x: param[n, k, d]\nsum(tanh(sum(x, axis=2)))",
+}
+"""Rows of two axes with a third one inside."""
 HANDFUL = {
     "a field": "A: param[3, 3]\nx: data[n, 3]\nv: data[n, 3]\nsum((tanh(x @ A.T) - v)**2)",
     "weights": "w: data[n]\nx: param[n, 3]\nsum(tanh(x[i, j])*w[i] for i in range(n) for j in range(3))",
@@ -69,6 +79,24 @@ def test_one_loop_over_memory(name: str) -> None:
         assert "x" in s.flat.arrays, s
 
 
+@pytest.mark.parametrize("name", LONGER)
+def test_two_axes_are_one_of_longer_rows(name: str) -> None:
+    for s in sweeps(LONGER[name]):
+        assert "n*k" in str(s.flat.size) or "d*n" in str(s.flat.size) or "k*n" in str(s.flat.size), s.flat
+        assert "x" in s.flat.arrays
+
+
+def test_products_of_longer_rows() -> None:
+    rng = np.random.default_rng(0)
+    A, x, y = rng.normal(size=(9, 10)), rng.normal(size=(20, 9, 9)), rng.normal(size=(20, 9, 10))
+    function = gradc.compile(LONGER["products"], cache=False)
+    value, gradient = function.value_and_grad(A, x, y)
+    assert value == pytest.approx(np.sum((x @ A - y) ** 2), rel=1e-12)
+    np.testing.assert_allclose(gradient.A, 2 * np.einsum("ijq,ijl->ql", x, x @ A - y), rtol=1e-11)
+    (sweep,) = (s for r in function._module.routines if r.gradient for s in r.body if isinstance(s, Sweep))
+    assert sum(isinstance(s, Product) for s, _ in walk(sweep.body)) == 2
+
+
 @pytest.mark.parametrize("name", TOGETHER)
 def test_short_rows_put_together(name: str) -> None:
     assert any(s.rows for s in sweeps(TOGETHER[name]))
@@ -105,12 +133,12 @@ def inputs(function: gradc.Function, n: int, d: int) -> dict[str, Any]:
     return {i.name: of(i) for i in function.signature}
 
 
-BOTH = [(name, dtype) for name in (*FLAT, *TOGETHER, *HANDFUL) for dtype in ("float64", "float32")]
+BOTH = [(name, dtype) for name in (*FLAT, *TOGETHER, *LONGER, *HANDFUL) for dtype in ("float64", "float32")]
 
 
 @pytest.mark.parametrize(("name", "dtype"), [*BOTH, *((name, "float64") for name in ROWS)])
 def test_same_as_uncompiled(name: str, dtype: str) -> None:
-    text = {**FLAT, **TOGETHER, **HANDFUL, **ROWS}[name]
+    text = {**FLAT, **TOGETHER, **LONGER, **HANDFUL, **ROWS}[name]
     one, several, plain = (
         gradc.compile(text, dtype=dtype, cache=False, **how) for how in ({"threads": 1}, {}, {"backend": "python"})
     )
@@ -122,9 +150,18 @@ def test_same_as_uncompiled(name: str, dtype: str) -> None:
         value, gradient = one.value_and_grad(**given)
         assert np.isclose(value, plain(**given), rtol=rtol, equal_nan=True)
         for name_, of in plain.grad(**given)._asdict().items():
-            np.testing.assert_allclose(getattr(gradient, name_), of, rtol=rtol, atol=rtol)
+            np.testing.assert_allclose(
+                getattr(gradient, name_), of, rtol=rtol, atol=rtol * np.max(np.abs(of), initial=1)
+            )
         again = several.value_and_grad(**given)
         np.testing.assert_equal((value, *gradient), (again[0], *again[1]))
+
+
+@pytest.mark.parametrize("text", [*FLAT.values(), *TOGETHER.values(), *LONGER.values(), *HANDFUL.values()])
+def test_gradients_are_those_of_differences(text: str) -> None:
+    function = gradc.compile(text, backend="python", cache=False)
+    report = function.check(**inputs(function, 5, 3))
+    assert report.ok, report
 
 
 def test_chunks_of_elements_on_threads() -> None:

@@ -18,6 +18,7 @@ from gradc.loops import (
     Element,
     Expr,
     Fill,
+    Flat,
     For,
     Linear,
     Name,
@@ -208,12 +209,14 @@ class Printer:
             start = None if s.fills(p) else p.start
             lines.append(f"{p.parts} = {self._array(Alloc(p.parts, shape, p.type, start))}")
         rows = self._length(s.index.extent)
-        flat = f"reshape({self._length(s.flat.size)})"
-        given = [f"{name}.{flat}" if name in s.flat.arrays else name for name in s.parameters]
+        given = [self._flat(name, s.flat) if name in s.flat.arrays else name for name in s.parameters]
         given += [p.parts for p in s.parts]
         args = f"({', '.join(given)}{',' if len(given) == 1 else ''})"
         lines.append(f"{self.call('in_chunks')}({s.kernel}, {rows}, {s.chunks}, {s.reach}, {args})")
         return lines + self._combined(s)
+
+    def _flat(self, name: str, flat: Flat) -> str:
+        return f"{name}.reshape({', '.join(map(self._length, (flat.size, *flat.arrays[name])))})"
 
     def _put_together(self, s: Rows) -> list[str]:
         """How many rows, and each one's own of the vectors that are read."""
@@ -431,7 +434,8 @@ def _may_be_short(s: Sweep) -> bool:
 
 
 def _swept(s: Sweep) -> str:
-    return "elements" if s.flat.arrays and s.flat.size == s.index.extent else "rows"
+    """What a kernel runs over, by what its arrays are."""
+    return "elements" if s.flat.size == s.index.extent and not any(s.flat.arrays.values()) else "rows"
 
 
 def _nested(loops: Sequence[str], body: list[str]) -> list[str]:

@@ -106,7 +106,8 @@ def _sweep(
     first, last = names.claim("first"), names.claim("last")
     own = {name: allocs[name] for name in sorted(found.arrays, key=order.__getitem__)}
     plain = replace(loop, guard=None)
-    short = None if flat.arrays else together(plain, found, shapes, names, (first, last))
+    shapes = {**shapes, **{array: (flat.size, *others) for array, others in flat.arrays.items()}}
+    short = together(plain, found, shapes, names, (first, last))
     rows, flat = (short.rows, short.flat) if short else (None, flat)
     tiles = short.tiles if short else Tiling(plain, found, own, shapes, names, (first, last)).tiled()
     if tiles is None:

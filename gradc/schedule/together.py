@@ -91,4 +91,4 @@ def together(
     totals = tuple(array for array in vectors if array in found.totals)
     rows = Rows(height, length, (names.claim("k"), column.name), tuple(copies), totals)
     tiles = Tiles(*bounds, start, stop, height, lengths[1], (), (), (over,), is_given=True)
-    return Together(rows, tiles, Flat(tuple(sorted(whole)), size))
+    return Together(rows, tiles, Flat(size, dict.fromkeys(sorted(whole), ())))
