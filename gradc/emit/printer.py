@@ -216,7 +216,10 @@ class Printer:
         return lines + self._combined(s)
 
     def _flat(self, name: str, flat: Flat) -> str:
-        return f"{name}.reshape({', '.join(map(self._length, (flat.size, *flat.arrays[name])))})"
+        """An array with its first axes as one, which costs a copy only if its elements do not lie in order."""
+        others = [self._length(length) for length in flat.arrays[name]]
+        row = f"{name}.ravel()"
+        return f"{row}.reshape({', '.join([self._length(flat.size), *others])})" if others else row
 
     def _put_together(self, s: Rows) -> list[str]:
         """How many rows, and each one's own of the vectors that are read."""

@@ -8,6 +8,7 @@ The same holds for derivatives: where one share of a sum is nearly all of it, 1 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +29,35 @@ class Term(Struct, frozen=True):
     over: tuple[Index, ...] = ()
     weight: Node | None = None
     where: Node | None = None
+
+    @property
+    def indices(self) -> frozenset[Index]:
+        """What the sum varies along."""
+        parts = (p.indices for p in (self.exponent, self.weight, self.where) if p is not None)
+        return frozenset().union(*parts) - frozenset(self.over)
+
+
+def apart(build: Builder, terms: Sequence[Term], others: frozenset[Index] = frozenset()) -> list[Term] | None:
+    """The terms, none of them summed over an index that another, or anything else to come, varies along.
+
+    In `exp(x) + sum(exp(x))` both x go by the same index. Whatever is done to both terms at once would be done in the
+    sum, too. None if a sum cannot be had over another index, because the length of a further one depends on it.
+    """
+    free = others.union(*(t.indices for t in terms))
+    taken = free.union(*(t.over for t in terms))
+    found: list[Term] = []
+    for t in terms:
+        new: dict[Index, Index] = {}
+        for i in (i for i in t.over if i in free):
+            new[i] = next(j for j in (Index(i.extent, k) for k in count()) if j not in taken)
+            taken |= {new[i]}
+        if any(i in j.extent.indices for i in new for j in t.over):
+            return None
+        at = [build.index(j) for j in new.values()]
+        exponent, weight, where = (part and build.read(part, list(new), at) for part in (t.exponent, t.weight, t.where))
+        assert exponent is not None
+        found.append(Term(exponent, tuple(new.get(i, i) for i in t.over), weight, where))
+    return found
 
 
 class Exponentials:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gradc.build import Builder
 from gradc.extents import in_order
 from gradc.ir import Node
-from gradc.lower.exponentials import Exponentials, Term, is_shift, shifted_by, terms_of_logsumexp, unshifted
+from gradc.lower.exponentials import Exponentials, Term, apart, is_shift, shifted_by, terms_of_logsumexp, unshifted
 from gradc.program import Provenance
 from gradc.rewrite.cancel import Cancellations
 from gradc.rewrite.rebuild import rebuild
@@ -258,14 +258,18 @@ class Stable:
             others = [*terms[:k], *terms[k + 1 :]]
             if not t.over:
                 if self._key(t) is wanted and t.where is None:
-                    return self.exponentials.log_share(one, others)
+                    return self._log_share(one, others)
                 continue
             if self._key(t) is wanted and not others and t.where is None:
                 return None if one.weight else self.exponentials.log_softmax(one.exponent, t.over)
             at = places(self.build, self._key(t), wanted, t.over)
             if at is not None and t.where is None and not any(set(t.over) & e.indices for e in at.values()):
-                return self.exponentials.log_share(one, [*others, self.exponentials.without(t, at)])
+                return self._log_share(one, [*others, self.exponentials.without(t, at)])
         return None
+
+    def _log_share(self, one: Term, others: Sequence[Term]) -> Node | None:
+        terms = apart(self.build, [one, *others])
+        return None if terms is None else self.exponentials.log_share(terms[0], terms[1:])
 
     def _key(self, term: Term) -> Node:
         """What a term is known by, but for what it is summed over."""
@@ -343,6 +347,10 @@ class Stable:
     def _quotient_of_sums(self, above: Sequence[Term], below: Sequence[Term]) -> Found | None:
         if not (self.forms.has_exponentials(above) or all(_is_constant(t) for t in above)):
             return None
+        terms = apart(self.build, [*above, *below])
+        if terms is None:
+            return None
+        above, below = terms[: len(above)], terms[len(above) :]
         shift = self.exponentials.shift(below)
         totals = (self.exponentials.total(terms, shift) for terms in (above, below))
         return self.build.op("div", *totals), "a quotient of sums of exponentials, with the largest term taken out"

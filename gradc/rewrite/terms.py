@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gradc.build import Builder
 from gradc.extents import Index, in_order
 from gradc.ir import Node, Reduce
-from gradc.lower.exponentials import Term
+from gradc.lower.exponentials import Term, apart
 from gradc.ops import OPS
 
 MOST_TERMS = 64
@@ -51,7 +51,8 @@ class NormalForms:
         found = self._taken_apart(n)
         if found is None or len(found) > MOST_TERMS or not self.has_exponentials(found):
             return (self._plain(n),)
-        return self._collected(found)
+        terms = apart(self.build, self._collected(found))
+        return tuple(terms) if terms else (self._plain(n),)
 
     def _taken_apart(self, n: Node) -> Terms | None:
         build = self.build
@@ -80,9 +81,11 @@ class NormalForms:
             plain = not more and term == Term(term.exponent)
             return (Term(build.op("mul", exponent, term.exponent)),) if plain else None
         if n.op == "reduce":
-            return tuple(replace(t, over=(*t.over, *in_order(n.over))) for t in parts[0])
+            terms = apart(build, parts[0], n.over)
+            return None if terms is None else tuple(replace(t, over=(*t.over, *in_order(n.over))) for t in terms)
         if n.op == "select":
-            return None if len(parts[0]) > 1 or parts[0][0].where else (replace(parts[0][0], where=n.args[0]),)
+            terms = apart(build, parts[0], n.args[0].indices)
+            return None if not terms or len(terms) > 1 or terms[0].where else (replace(terms[0], where=n.args[0]),)
         return self._product(*parts) if n.op == "mul" else self._quotient(*parts)
 
     def _product(self, a: Terms, b: Terms) -> Terms | None:

@@ -49,6 +49,8 @@ def _flattened(loops: list[For], shapes: Shapes) -> tuple[For, Flat] | None:
     statements = [s for s, _ in walk(body)]
     if not all(isinstance(s, Assign | Accumulate | Fill | Comment | For) for s in statements):
         return None
+    if not all(inner.index.extent.is_nonnegative() for inner in loops):
+        return None  # of two lengths below 0 the product is none
     depth = len(loops)
     indices = {inner.index for inner in loops}
     axes = tuple(Name(inner.variable, "int") for inner in loops)

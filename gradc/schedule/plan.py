@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from gradc.build import Builder
 from gradc.errors import UnsupportedError
 from gradc.extents import Index
@@ -76,5 +74,4 @@ def routine(
             "loop over a slice of an array instead: as many turns as that has can be stored",
         ) from None
     plain = Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)
-    alive = replace(plain, body=without_dead(plain.body))
-    return in_sweeps(alive, inputs, row, names)
+    return in_sweeps(without_dead(plain), inputs, row, names)
