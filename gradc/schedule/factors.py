@@ -6,8 +6,7 @@ loops of single multiplications, where a product of matrices keeps the processor
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from gradc.extents import Index
 from gradc.ir import Node
@@ -16,9 +15,9 @@ SMALL = 8
 """Axes of a fixed length up to this are summed in plain loops."""
 
 
-def factors(nodes: Iterable[Node]) -> Mapping[Node, set[Index]]:
-    """For each vector or matrix the indices that other factors of its products have, and it has not."""
-    found: dict[Node, set[Index]] = defaultdict(set)
+def factors(nodes: Iterable[Node]) -> dict[Node, set[Index]]:
+    """For each vector or matrix in a product the indices that other factors have, and it has not."""
+    found: dict[Node, set[Index]] = {}
     for n in nodes:
         if n.op != "reduce" or n.kind != "sum" or n.args[0].op != "mul":
             continue
@@ -27,7 +26,7 @@ def factors(nodes: Iterable[Node]) -> Mapping[Node, set[Index]]:
             continue
         for a, b in (product.args, product.args[::-1]):
             if len(a.indices) <= 2 and n.over & a.indices & b.indices:
-                found[a] |= b.indices - a.indices
+                found.setdefault(a, set()).update(b.indices - a.indices)
     return found
 
 

@@ -34,9 +34,8 @@ MOST_AT_ONCE = 24
 """Of more loops than this, loops over a few of the nodes each, the earlier half is arranged before the later one."""
 
 NEVER = 1 << 30
-
-
 Copies = Mapping[Node, frozenset[Node]]
+"""What is computed again, each with the nodes that it is computed again for, or along with."""
 
 
 class UnstorableError(Exception):
@@ -251,7 +250,8 @@ class Levels:
                     elif self.passes(a, opened):
                         again = across[a] < NEVER and not self.deps[n][a]
                     else:
-                        again = 0 < across[a] <= RECOMPUTE_INNER and not self.deps[n][a] and i not in self.factors[a]
+                        is_factor = i in self.factors.get(a, ())
+                        again = 0 < across[a] <= RECOMPUTE_INNER and not self.deps[n][a] and not is_factor
                     if again:
                         there.add(a)
                         stack.append(a)
