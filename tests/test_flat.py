@@ -9,9 +9,13 @@ import pytest
 
 import gradc
 from gradc.count import cost
-from gradc.loops import Accumulate, Assign, For, Product, Sweep, walk
+from gradc.extents import Index, Poly
+from gradc.loops import Accumulate, Apply, Assign, Element, For, Name, Product, Stmt, Sweep, walk
 from gradc.ops import TRANSCENDENTAL
-from gradc.program import Input
+from gradc.program import Input, Provenance
+from gradc.schedule.names import Names
+from gradc.schedule.roles import roles
+from gradc.schedule.together import Together, together
 
 FLAT = {
     "function": "x: param[n, d]\nsum(tanh(x)**2)",
@@ -58,6 +62,7 @@ ROWS = {
     "one element": "x: param[n, d]\nsum(tanh(x[i, j]*x[0, 0]) for i in range(n) for j in range(d))",
     "the place": "x: param[n, d]\nsum(tanh(x[i, j]*i) for i in range(n) for j in range(d))",
     "a triangle": "x: param[n, n]\nsum(tanh(x[i, j]) for i in range(n) for j in range(i))",
+    "a diagonal": "c: param\nx: data[n, d, d]\nsum(tanh(x[i, j, j]*c) for i in range(n) for j in range(d))",
     "one axis": "x: param[n]\nsum(tanh(x))",
     "sums of rows": "x: param[n, d]\nsum(tanh(sum(x, axis=1)))",
 }
@@ -131,6 +136,25 @@ def inputs(function: gradc.Function, n: int, d: int) -> dict[str, Any]:
         return rng.integers(0, 5, shape) if i.kind == "index" else rng.normal(size=shape)
 
     return {i.name: of(i) for i in function.signature}
+
+
+def test_vectors_of_a_row_are_not_put_together() -> None:
+    def element(array: str, *at: str) -> Element:
+        return Element(array, tuple(Name(a, "int") for a in at), "float")
+
+    n, d = Poly.atom("n"), Poly.atom("d")
+    shapes = {"x": (n, d), "t": (d,)}
+
+    def put_together(*body: Stmt) -> Together | None:
+        loop = For(Index(n, 0), "i", (For(Index(d, 0), "j", body),))
+        found = roles(loop)
+        assert found is not None
+        return together(loop, found, shapes, Names(Provenance(), ()), ("first", "last"))
+
+    product = Apply("mul", (element("x", "i", "j"), element("t", "j")), "float")
+    total = Accumulate(Name("total", "float"), "add", product)
+    assert put_together(total) is not None
+    assert put_together(Assign(element("t", "j"), element("x", "i", "j")), total) is None
 
 
 BOTH = [(name, dtype) for name in (*FLAT, *TOGETHER, *LONGER, *HANDFUL) for dtype in ("float64", "float32")]
