@@ -47,6 +47,15 @@ def test_loops_of_single_multiplications(name: str) -> None:
     assert products(LOOPS[name]) == 0
 
 
+def test_factors_of_three_axes_are_computed_again() -> None:
+    text = "c: param[h, d]\nW: param[k, d]\nx: data[n, d]\n" + (
+        "sum(sum((x[i, q] - c[j, q])*W[l, q] for q in range(d))**2"
+        " for i in range(n) for j in range(h) for l in range(k))"
+    )
+    for routine in gradc.compile(text, cache=False)._module.routines:
+        assert not [a for a in routine.allocations() if a.array.startswith("result_diff")]
+
+
 @pytest.mark.parametrize("name", [*PRODUCTS, *LOOPS])
 def test_gradients(name: str) -> None:
     text = PRODUCTS[name][0] if name in PRODUCTS else LOOPS[name]
