@@ -7,7 +7,7 @@ there is one row for each i and j.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import mul
 
@@ -59,16 +59,13 @@ def _flattened(loops: list[For], shapes: Shapes) -> tuple[For, Flat] | None:
     elements = (p for e in standing for p in parts(e) if isinstance(p, Element) and p.at[:depth] == axes)
     whole = sorted({e.array for e in elements if e.array in shapes and shapes[e.array][:depth] == lengths})
 
-    def goes(e: Expr) -> bool:
-        """Whether the expression knows the axes by nothing but elements of these arrays."""
-        if isinstance(e, Element) and e.array in whole:
-            return e.at[:depth] == axes and all(map(goes, e.at[depth:]))
-        return e not in axes and all(map(goes, e.args))
-
     def flat(e: Expr) -> Expr:
         return Element(e.array, (axes[0], *e.at[depth:]), e.type) if isinstance(e, Element) and e.array in whole else e
 
-    if not whole or not all(map(goes, standing)) or any(isinstance(s, Fill) and s.array in whole for s in statements):
+    known = dict.fromkeys(whole, axes)
+    if not whole or not all(goes(e, axes, known) for e in standing):
+        return None
+    if any(isinstance(s, Fill) and s.array in whole for s in statements):
         return None
     if any(isinstance(s, For) and s.index.closure & indices for s in statements):
         return None
@@ -80,6 +77,14 @@ def _flattened(loops: list[For], shapes: Shapes) -> tuple[For, Flat] | None:
     size = reduce(mul, lengths)
     over = For(Index(size, 0), loops[0].variable, tuple(map(rewritten, body)), guard=loops[0].guard)
     return over, Flat(size, {array: shapes[array][depth:] for array in whole})
+
+
+def goes(e: Expr, axes: Sequence[Name], known: Mapping[str, tuple[Expr, ...]]) -> bool:
+    """Whether an expression knows the axes by nothing but elements of these arrays, each at these first subscripts."""
+    if isinstance(e, Element) and e.array in known:
+        first = known[e.array]
+        return e.at[: len(first)] == first and all(goes(a, axes, known) for a in e.at[len(first) :])
+    return e not in axes and all(goes(a, axes, known) for a in e.args)
 
 
 def nest(loop: For) -> tuple[list[For], tuple[Stmt, ...]]:

@@ -30,7 +30,7 @@ from gradc.loops import (
     parts,
     word,
 )
-from gradc.schedule.flat import nest
+from gradc.schedule.flat import goes, nest
 from gradc.schedule.names import Names
 from gradc.schedule.roles import Roles
 
@@ -54,31 +54,24 @@ def together(
     lengths = tuple(inner.index.extent for inner in loops)
     length = word(lengths[1])
     elements = [p for s in body for e in expressions(s) for p in parts(e) if isinstance(p, Element)]
-    known = {p.array: p for p in elements if p.at == (row, column) and shapes.get(p.array) == lengths}
-    whole = frozenset(known)
+    whole = sorted({p.array for p in elements if p.at == (row, column) and shapes.get(p.array) == lengths})
     vectors = {p.array: p for p in elements if p.at == (column,) and shapes.get(p.array) == lengths[1:]}
-    known.update(vectors)
     if not vectors or vectors.keys() & (found.arrays.keys() | found.owned.keys()):
         return None
 
-    def goes(e: Expr) -> bool:
-        """Whether the expression knows the axes by nothing but elements of these arrays."""
-        if isinstance(e, Element) and e.array in known:
-            return e == known[e.array]
-        return e not in (row, column) and all(map(goes, e.args))
-
-    if length is None or not all(goes(e) for s in body for e in expressions(s)):
+    known = {**dict.fromkeys(whole, (row, column)), **dict.fromkeys(vectors, (column,))}
+    if length is None or not all(goes(e, (row, column), known) for s in body for e in expressions(s)):
         return None
     start, stop, height = (names.claim(name) for name in ("start", "stop", "tile"))
     copies = [
         Copy(p.array, names.claim(f"{p.array}_tile"), p.type) for p in vectors.values() if p.array not in found.totals
     ]
-    own = {**dict.fromkeys(vectors), **{c.array: c.copy for c in copies}}
+    own = {**{array: array for array in vectors}, **{c.array: c.copy for c in copies}}
     place = Apply("sub", (row, Apply("mul", (Name(start, "int"), length), "int")), "int")
 
     def change(e: Expr) -> Expr:
         if isinstance(e, Element) and e.array in own:
-            return Element(own[e.array] or e.array, (place,), e.type)
+            return Element(own[e.array], (place,), e.type)
         return Element(e.array, (row,), e.type) if isinstance(e, Element) and e.array in whole else e
 
     size = lengths[0] * lengths[1]
@@ -91,4 +84,4 @@ def together(
     totals = tuple(array for array in vectors if array in found.totals)
     rows = Rows(height, length, (names.claim("k"), column.name), tuple(copies), totals)
     tiles = Tiles(*bounds, start, stop, height, lengths[1], (), (), (over,), is_given=True)
-    return Together(rows, tiles, Flat(size, dict.fromkeys(sorted(whole), ())))
+    return Together(rows, tiles, Flat(size, dict.fromkeys(whole, ())))
