@@ -94,7 +94,8 @@ class Builder(Algebra):
         unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
         places = {a: e for a, e in places.items() if a in value.indices or a in unproved}
         if unproved and (not _checks_the_same(value, unproved) or unproved - value.indices):
-            return self._plain_read(value, places)  # of this value, so that it is this value's length that is checked
+            proved = _proved(places, unproved)
+            return self._checked_read(value, self._moved(value, proved), places, proved)
         return self._moved(value, places)
 
     def read_where(self, guard: Node, value: Node, axes: Sequence[Index], at: Sequence[Node]) -> Node:
@@ -257,7 +258,8 @@ class Builder(Algebra):
             return places[n.index]
         unproved = {a for a, e in places.items() if in_range(e, a) != "proved"}
         if unproved and not _checks_the_same(n, unproved):
-            return self._plain_read(n, places)  # of this value, so that it is this value's length that is checked
+            proved = _proved(places, unproved)
+            return self._checked_read(n, _sent((yield n, proved)), places, proved)
         if n.op == "read" and n.guard is None:
             inner: Places = {}
             for a, e in zip(n.axes, n.subscripts, strict=True):
@@ -311,6 +313,12 @@ class Builder(Algebra):
             at.append(_sent((yield e, places)))
         return self.read_where(guard, _sent((yield value, rest)), list(own.values()), at)
 
+    def _checked_read(self, value: Node, moved: Node, places: Places, proved: Places) -> Node:
+        """A read of a value, so that it is this value's length that is checked, moved to the places that are proved."""
+        if moved.op == "read" and moved.args[0] is value:
+            return self._plain_read(value, places)
+        return self._plain_read(moved, {a: e for a, e in places.items() if a not in proved})
+
     def _plain_read(self, value: Node, places: Places) -> Node:
         plain = value.op == "input" and places.keys() <= set(value.axes)
         axes = [a for a in (value.axes if plain else in_order(places)) if a in places]
@@ -335,6 +343,12 @@ class Builder(Algebra):
             elif n.op not in ("const", "dim", "index") and (n.args[0] if n.op == "read" else n).op not in STORED:
                 return False
         return cost <= PUSH_LIMIT
+
+
+def _proved(places: Places, unproved: Set[Index]) -> Places:
+    """The places that a value can be moved to before it is read at the others."""
+    proved = {a: e for a, e in places.items() if a not in unproved}
+    return {} if any(e.indices & unproved for e in proved.values()) else proved
 
 
 def _renamed(bound: Sequence[Index], inside: frozenset[Index], others: frozenset[Index]) -> dict[Index, Index]:

@@ -9,7 +9,7 @@ import pytest
 
 import gradc
 from gradc.build import Builder
-from gradc.extents import Index, Poly
+from gradc.extents import ONE, Index, Poly
 from gradc.ir import Graph
 
 HEAD = """x: param[n]
@@ -160,3 +160,16 @@ def test_positions_are_checked_along_the_axis_that_they_are_positions_of() -> No
     diagonal = build.read(z, [i, j], [build.index(other), build.index(other)])
     assert build.read(diagonal, [other], [position]).args[0] is diagonal
     assert build.read(build.read(row, [j], [position]), [other], [build.index(i)]).axes == (j,)
+
+
+def test_a_value_is_moved_along_the_axes_whose_positions_are_proved_before_it_is_read() -> None:
+    """`z[i, t[i]]` of a matrix product reads the product there is for row i, and not a copy of all rows."""
+    build = Builder(Graph())
+    i, other, j, k = Index(Poly.atom("n"), 0), Index(Poly.atom("n"), 1), Index(Poly.atom("d"), 0), Index(ONE, 0)
+    position = build.input("t", (i,), "int")
+    rows = build.read(build.input("U", (j, k), "float"), [j], [build.input("c", (i,), "int")])
+    product = build.reduce("sum", [k], build.op("mul", rows, build.input("W", (j, k), "float")))
+    copied = build.read(product, [i], [build.index(other)])
+    assert copied.op == "reduce"
+    read = build.read(copied, [other, j], [build.index(i), position])
+    assert (read.args, read.axes) == ((product, position), (j,))

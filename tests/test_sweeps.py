@@ -397,6 +397,20 @@ def test_a_chain_of_neighbours_is_one_sweep_with_overlapping_writes() -> None:
     assert [s.reach for s, _ in walk(routine.body) if isinstance(s, Sweep)] == [1]
 
 
+EMBEDDING = """
+U: param[V, d]
+W: param[V, d]
+c: index[n]
+t: index[n]
+z = U[c] @ W.T
+mean(logsumexp(z[i]) - z[i, t[i]] for i in range(n))
+"""
+
+
+def test_cross_entropy_of_rows_that_are_picked_is_one_sweep() -> None:
+    assert derive(program(EMBEDDING)).routine("value_and_grad", True).sweeps("n") == 1
+
+
 PACKED = re.compile(r"\bv?(?:add|sub|mul|div|cmp\w*|fn?m(?:add|sub)\d+)pd\b.*%([xyz])mm")
 WHOLE = {64: "z", 32: "y", 0: "x"}
 """The registers of vectors of so many bytes."""
