@@ -143,7 +143,7 @@ def test_gradients_are_float32_within_a_tile_only() -> None:
 
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_only_totals_are_float64(name: str) -> None:
-    """Arrays are made as float32, but the parts of totals, of which each chunk has one; numbers are typed."""
+    """Arrays are made as float32, but the parts of totals, of which each chunk has its own; numbers are typed."""
     source = single(CASES[name].path).source
     assert "numbers: float32, sums over rows in float64" in source
     code = re.sub(r'"""[\s\S]*?"""|#.*', "", source)
@@ -152,6 +152,8 @@ def test_only_totals_are_float64(name: str) -> None:
     for array, arguments in made:
         if array.endswith("_parts"):
             assert arguments.startswith(("chunks", "(chunks"))
+        elif "_parts" in arguments:
+            assert re.fullmatch(rf"{array}_parts(_\d+)?\.shape\[1\]", arguments)
         else:
             assert any(kind in arguments for kind in ("float32", "bool_", "int64"))
     assert not re.search(r"(?<!float32\()(?<!float64\()(?<![\w.-])-?\d+\.\d", code.replace("(-", "("))

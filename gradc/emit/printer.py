@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from gradc.emit import single
 from gradc.extents import Poly
+from gradc.ir import Number, Type
 from gradc.loops import (
     Accumulate,
     Alloc,
@@ -262,14 +263,22 @@ class Printer:
         given = ", ".join([s.chunk, s.first, s.last, *s.parameters, *(p.parts for p in s.parts)])
         before, after = [], []
         for p in s.parts:
-            own = f"{p.parts}[{s.chunk}]"
-            start = self._widened(Const(p.start)) if p.name in self.wide else self._typed(p.start)
-            before.append(f"{p.name} = {own if p.axes else start}")
-            if s.fills(p):
-                before.append(f"{p.name}[{', '.join(':' * len(p.axes))}] = {start}")
-            if not p.axes:
-                part = Element(p.parts, (Name(s.chunk, "int"),), p.type)
-                after += self._accumulate(Accumulate(part, p.op, Name(p.name, p.type)), own)
+            is_wide = p.name in self.wide
+            at = tuple(Name(k, "int") for k, _ in p.axes)
+            if len(p.axes) > 1:
+                before.append(f"{p.name} = {p.parts}[{s.chunk}]")
+                if s.fills(p):
+                    start = self._widened(Const(p.start)) if is_wide else self._typed(p.start)
+                    before.append(f"{p.name}[{', '.join(':' * len(p.axes))}] = {start}")
+                continue
+            if p.axes:
+                before.append(f"{p.name} = {self._new(f'{p.parts}.shape[1]', p.type, p.start, is_wide)}")
+            else:
+                before.append(f"{p.name} = {self._widened(Const(p.start)) if is_wide else self._typed(p.start)}")
+            part = Element(p.parts, (Name(s.chunk, "int"), *at), p.type)
+            own = Element(p.name, at, p.type) if at else Name(p.name, p.type)
+            loops = [f"for {k} in {self.call('range')}({p.name}.size):" for k, _ in p.axes]
+            after += _nested(loops, self._accumulate(Accumulate(part, p.op, own), self._place(part)))
         body = self.block(s.body, 0)
         lines = [
             f"def {s.kernel}({given}):",
@@ -330,18 +339,21 @@ class Printer:
     def _array(self, s: Alloc) -> str:
         lengths = [self._length(p) for p in s.shape]
         shape = lengths[0] if len(lengths) == 1 else f"({', '.join(lengths)})"
+        return self._new(shape, s.type, s.fill, s.array in self.wide)
+
+    def _new(self, shape: str, type: Type, fill: Number | None, is_wide: bool) -> str:
         kind = {
-            "float": f", {self.call('float32')}" if self.single and s.array not in self.wide else "",
-            "int": f", {self.call('int64')}" if s.type == "int" else "",
+            "float": f", {self.call('float32')}" if self.single and not is_wide else "",
+            "int": f", {self.call('int64')}" if type == "int" else "",
             "bool": ", bool_",
-        }[s.type]
-        if s.type == "bool":
+        }[type]
+        if type == "bool":
             self.used.add("bool_")
-        if s.fill is None:
+        if fill is None:
             return f"{self.call('empty')}({shape}{kind})"
-        if s.fill == 0:
+        if fill == 0:
             return f"{self.call('zeros')}({shape}{kind})"
-        return f"{self.call('full')}({shape}, {self._typed(s.fill)})"
+        return f"{self.call('full')}({shape}, {self._typed(fill)})"
 
     def _length(self, poly: Poly, precedence: int = 0) -> str:
         text = poly.render(lambda i: self.names[i])

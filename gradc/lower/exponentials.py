@@ -144,7 +144,7 @@ class Exponentials:
         """log(exp(u)/sum(exp(u))) for all terms of a sum at once.
 
         The derivative of a share that is more than half of the sum, and alone with the largest exponent, goes by way
-        of the others.
+        of the others. It is the only one in `top` then, and nothing but a choice is left to do for each term.
         """
         build, term = self.build, Term(exponent, tuple(over))
         shift = self.shift([term])
@@ -153,7 +153,7 @@ class Exponentials:
         top = build.reduce("sum", term.over, build.select(is_top, scaled, self.zero))
         rest = build.reduce("sum", term.over, build.select(is_top, self.zero, scaled))
         alone = build.op("and", is_top, build.op("eq", top, self.one))
-        by_the_others = build.op("neg", build.op("log1p", build.op("div", rest, scaled)))
+        by_the_others = build.op("neg", build.op("log1p", build.op("div", rest, top)))
         plainly = build.op("sub", build.op("sub", exponent, shift), build.op("log", build.op("add", top, rest)))
         return build.select(alone, by_the_others, plainly)
 

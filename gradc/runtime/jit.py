@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import sys
@@ -36,7 +37,7 @@ def flags(routine: Routine) -> set[str]:
     return set(FLAGS) if routine.has_loops and not routine.exact else set()
 
 
-def load(text: str, name: str, file: Path) -> types.ModuleType:
+def load(text: str | ast.Module, name: str, file: Path) -> types.ModuleType:
     """A module's functions as plain Python, their code in `file`, for Numba's cache and for debuggers."""
     loaded = types.ModuleType(f"gradc_{name}")
     loaded.__file__ = str(file)
@@ -45,7 +46,7 @@ def load(text: str, name: str, file: Path) -> types.ModuleType:
     return loaded
 
 
-def _run(text: str, module: types.ModuleType) -> None:
+def _run(text: str | ast.Module, module: types.ModuleType) -> None:
     exec(compile(text, str(module.__file__), "exec"), module.__dict__)
 
 
@@ -114,6 +115,8 @@ class Compiled:
         """An entry point from Numba, or from Numba's own cache below the module; its object code is kept."""
         import numba
 
+        from gradc.runtime import choices
+
         _start()
         routine = next(r for r in self.module.routines if r.name == name)
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": flags(routine), "nogil": True}
@@ -124,8 +127,10 @@ class Compiled:
         jit = numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
         def loaded(module: Module, name: str, file: Path) -> types.ModuleType:
-            made = load(module.body, name, file)
+            text, functions = choices.both_arms(module.body, routine, self.inputs, module.dtype)
+            made = load(text, name, file)
             library.put_in(vars(made), module, self.settings.fast, jit)
+            vars(made).update(functions)
             return made
 
         def operation(o: Operation) -> Any:

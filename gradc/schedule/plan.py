@@ -10,6 +10,7 @@ from gradc.extents import Index
 from gradc.ir import Node, reachable
 from gradc.loops import Routine
 from gradc.program import Input, Provenance, Value
+from gradc.schedule.ahead import read_ahead
 from gradc.schedule.chunks import in_sweeps
 from gradc.schedule.dead import without_dead
 from gradc.schedule.levels import Levels, UnstorableError
@@ -74,4 +75,4 @@ def routine(
             "loop over a slice of an array instead: as many turns as that has can be stored",
         ) from None
     plain = Writer(levels, items, storage, written_out, names, roots).routine(name, result, fields)
-    return in_sweeps(without_dead(plain), inputs, row, names)
+    return read_ahead(in_sweeps(without_dead(plain), inputs, row, names), inputs, names)

@@ -7,8 +7,8 @@ axis are its rows. Sums of products become matrix products. Nothing is kept for 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -46,7 +46,7 @@ from gradc.schedule.inplace import in_place
 from gradc.schedule.layout import is_of_row, laid_out, rows_first
 from gradc.schedule.names import Names
 from gradc.schedule.products import Products
-from gradc.schedule.roles import Roles, named, reads, written
+from gradc.schedule.roles import Roles, mentioned, named, reads, written
 
 Path = tuple[For, ...]
 Axis = TypeVar("Axis")
@@ -69,7 +69,9 @@ class Tiling:
         self.start, self.stop = names.claim("start"), names.claim("stop")
         self.height = names.claim("tile")
         self.kept: dict[str, Path] = {}
+        self.packed_anyway: set[str] = set()
         self.packed: dict[str, str] = {}
+        self.unpacked: dict[str, str] = {}
         self.rows_first: set[str] = set()
         self.along_rows: set[int] = set()
         self.vectorised = False
@@ -84,22 +86,25 @@ class Tiling:
         self.rows_first, along = rows_first(body, self.loop, self.kept, self.roles.arrays)
         self.along_rows = set(map(id, along))
         self.rows_first.update(products.gathered.values())
+        self.packed_anyway = self._better_packed(body, ())
         body = self._inside(body, ())
         alone = len([s for s in body if not isinstance(s, Comment)]) == 1 and not self._is_short(self.loop)
         if alone or not (self.vectorised or products.found):
             return None
         self._keep_what_crosses(body)
+        self.unpacked = {array: self.names.claim(f"{array}_tile") for array in self._written_with_gaps(body)}
         body = [self._rewritten(s) for s in body]
         allocs = [self._alloc(name) for name in (*self.roles.scalars, *self.roles.arrays)]
         arrays, body = in_place([a for a in allocs if a is not None], body)
         packs = [self._pack(array, self._row, packed) for array, packed in self.packed.items()]
         packs += [self._pack(gather.array, gather.picked, name) for gather, name in products.gathered.items()]
-        packed = [self._packed(array, name) for array, name in self.packed.items()]
+        packed = [self._packed(array, name) for array, name in (*self.packed.items(), *self.unpacked.items())]
+        unpacks = [self._pack(array, self._row, name, back=True) for array, name in self.unpacked.items()]
         gathered = [self._packed(gather.array, name) for gather, name in products.gathered.items()]
         return Tiles(
             self.first, self.last, self.start, self.stop, self.height,
             self._elements([*gathered, *arrays]), self._repaying(products), (*packed, *gathered, *arrays),
-            (*packs, *without_repeats(before_what_follows(body))),
+            (*packs, *without_repeats(before_what_follows(body)), *unpacks),
         )  # fmt: skip
 
     @property
@@ -149,7 +154,7 @@ class Tiling:
                 if not isinstance(p, Element):
                     continue
                 if len(p.at) > 1 and is_of_row(p.at[0], self._row):
-                    reads_rows = True
+                    reads_rows = reads_rows or p.array not in self.packed_anyway
                     if len(p.at) - 1 != len(path) + len(around) or not isinstance(p.at[-1], Name):
                         return False
                     if p.at[-1].name != self.names.index(around[-1]):
@@ -289,27 +294,30 @@ class Tiling:
         """What an array has for each of its axes, with what it has for the rows of the tile."""
         return (rows, *others) if name in self.rows_first else (*others, rows)
 
-    def _rewritten(self, s: Stmt, in_rows: bool = False, path: Path = (), worth: bool = False) -> Stmt:
-        """`worth` says whether what is computed with each row repays a copy of what is read of it."""
-        new = changed(s, self._change(path, worth))
+    def _rewritten(self, s: Stmt, path: Path = (), unit: For | None = None, around: Path = ()) -> Stmt:
+        """`unit` is the loop over rows that it is in, `around` are the loops around that."""
+        new = changed(s, self._change(path, unit is not None and _is_worth(unit), around))
         if isinstance(new, Product):
             return laid_out(new, self.rows_first)
         if isinstance(new, For):
             if new.bounds is not None:
-                in_rows, worth = True, sum(map(cost, new.body)) >= TRANSCENDENTAL
+                unit, around = new, path
             else:
                 path = (*path, new)
-            return replace(new, body=tuple(self._rewritten(t, in_rows, path, worth) for t in new.body))
+            return replace(new, body=tuple(self._rewritten(t, path, unit, around) for t in new.body))
         if isinstance(new, Fill) and new.array in self.roles.arrays:
-            return replace(new, at=self._with_rows(new.array, new.at, self._row_of_tile if in_rows else None))
+            return replace(new, at=self._with_rows(new.array, new.at, self._row_of_tile if unit else None))
         return new
 
     @property
     def _row_of_tile(self) -> Expr:
         return Apply("sub", (self._row, Name(self.start, "int")), "int")
 
-    def _change(self, path: Path, worth: bool) -> Callable[[Expr], Expr]:
-        """Values of a row by their place in the tile; rows of data, where that is better, from a packed copy."""
+    def _change(self, path: Path, worth: bool, around: Path) -> Callable[[Expr], Expr]:
+        """Values of a row by their place in the tile; rows of data, where that is better, from a packed copy.
+
+        `worth` says whether what is computed with each row repays a copy of what is read of it.
+        """
 
         def change(e: Expr) -> Expr:
             if isinstance(e, Name) and e.name in self.kept:
@@ -317,15 +325,17 @@ class Tiling:
                 return Element(e.name, self._with_rows(e.name, at, self._row_of_tile), e.type)
             if isinstance(e, Element) and e.array in self.roles.arrays:
                 return Element(e.array, self._with_rows(e.array, e.at, self._row_of_tile), e.type)
-            if isinstance(e, Element) and self._is_better_packed(e, path, worth):
+            if isinstance(e, Element) and self._is_better_packed(e, path, worth, around):
                 if e.array not in self.packed:
                     self.packed[e.array] = self.names.claim(f"{e.array}_tile")
                 return Element(self.packed[e.array], (e.at[1], self._row_of_tile), e.type)
+            if isinstance(e, Element) and e.array in self.unpacked:
+                return Element(self.unpacked[e.array], (e.at[1], self._row_of_tile), e.type)
             return e
 
         return change
 
-    def _is_better_packed(self, e: Element, path: Path, worth: bool) -> bool:
+    def _is_better_packed(self, e: Element, path: Path, worth: bool, around: Path) -> bool:
         """Data that are read again and again, or with gaps between the rows, where LLVM makes no vectors of them."""
         if len(e.at) != 2 or e.type != "float" or e.at[0] != self._row or self.roles.varies(e.at[1]):
             return False
@@ -333,22 +343,71 @@ class Tiling:
             return False  # what the rows write to has to stay where it is
         if not (self.shapes[e.array][0] - self.loop.index.extent).is_nonnegative():
             return False  # it has fewer rows, and is read under a condition: not all can be copied
+        if e.array in self.packed_anyway and any(e.at[1] == Name(i.variable, "int") for i in around):
+            return True
         used = {p.name for p in parts(e.at[1]) if isinstance(p, Name)}
         read_again = any(loop.variable not in used for loop in path)
         of_all = any(e.at[1] == Name(i.variable, "int") and i.index.extent == self.shapes[e.array][1] for i in path)
         return read_again or (worth and of_all)
 
+    def _better_packed(self, body: Sequence[Stmt], path: Path) -> set[str]:
+        """The data that loops read from packed copies, which are there for others then."""
+        found: set[str] = set()
+        worth = sum(cost(s) for s in body if not isinstance(s, For)) >= TRANSCENDENTAL
+        for s in body:
+            if isinstance(s, For):
+                found |= set() if self._stays_inside_rows(s, path) else self._better_packed(s.body, (*path, s))
+            elif isinstance(s, Assign | Accumulate):
+                read = (p for e in expressions(s) for p in parts(e) if isinstance(p, Element))
+                found.update(e.array for e in read if self._is_better_packed(e, path, worth, path))
+        return found
+
     def _packed(self, array: str, name: str) -> Alloc:
         return Alloc(name, self._with_rows(name, (self.shapes[array][1],), self._rows), "float")
 
-    def _pack(self, array: str, row: Expr, packed: str) -> Stmt:
-        """Puts rows of an array together, for each row of the tile this one."""
+    def _pack(self, array: str, row: Expr, packed: str, back: bool = False) -> Stmt:
+        """Puts rows of an array together, for each row of the tile this one; or puts them back where they belong."""
         length = self.shapes[array][1]
         index = Index(length, int(Index(length, 0) == self.loop.index))
         k = Name(self.names.index(index), "int")
-        target = Element(packed, self._with_rows(packed, (k,), self._row_of_tile), "float")
-        copy = Assign(target, Element(array, (row, k), "float"))
-        return self._over_rows([For(index, k.name, (copy,))])
+        inside = Element(packed, self._with_rows(packed, (k,), self._row_of_tile), "float")
+        outside = Element(array, (row, k), "float")
+        return self._over_rows([For(index, k.name, (Assign(outside, inside) if back else Assign(inside, outside),))])
+
+    def _written_with_gaps(self, body: Sequence[Stmt]) -> list[str]:
+        """Matrices that loops over the rows of a tile write column by column, all of it, one with functions taken.
+
+        LLVM makes vectors of such a loop only if there are no gaps between the rows.
+        """
+        uses: dict[str, list[tuple[Stmt, Path, For | None]]] = defaultdict(list)
+        for s, path, unit in self._units(body, ()):
+            for name in mentioned(s) & self.roles.owned.keys() & self.shapes.keys():
+                uses[name].append((s, path, unit))
+        found = []
+        for name, of in uses.items():
+            first, path, _ = of[0]
+            fills = isinstance(first, Assign) and name not in reads(first) and len(path) == 1
+            if fills and all(self._in_a_column(name, *use) for use in of):
+                found += [name] if any(unit and _is_worth(unit) for *_, unit in of) else []
+        return found
+
+    def _in_a_column(self, array: str, s: Stmt, path: Path, unit: For | None) -> bool:
+        """Whether a statement knows a matrix by the elements of one of its columns, row by row."""
+        if unit is None or any(loop.guard for loop in (*path, unit)):
+            return False
+        columns = [Name(i.variable, "int") for i in path if self.shapes[array][1:] == (i.index.extent,)]
+        places = [p for e in expressions(s) for p in parts(e) if isinstance(p, Element) and p.array == array]
+        return bool(places) and all(p.type == "float" and p.at in [(self._row, c) for c in columns] for p in places)
+
+    def _units(
+        self, body: Sequence[Stmt], path: Path, unit: For | None = None
+    ) -> Iterator[tuple[Stmt, Path, For | None]]:
+        """Each statement with the loop over the rows of the tile that it is in, and the loops around that."""
+        for s in body:
+            yield s, path if unit else (), unit
+            if isinstance(s, For):
+                inside = s if s.bounds else unit
+                yield from self._units(s.body, path if inside else (*path, s), inside)
 
     # the height of a tile
 
@@ -372,3 +431,8 @@ class Tiling:
             if ONE not in (a, b) and (a, b) not in found:
                 found.append((a, b))
         return tuple(found)
+
+
+def _is_worth(unit: For) -> bool:
+    """Whether what a loop over rows computes repays a copy of what it reads or writes."""
+    return sum(map(cost, unit.body)) >= TRANSCENDENTAL

@@ -33,17 +33,19 @@ def value_rows(chunk, first, last, camera, point, cam, pt, seen, P, result_sum_p
     for i in range(first, last):
         # r = [project(camera[c], point[p]) - s for c, p, s in zip(cam, pt, seen)]   (bundle.gradc:22)
         theta2 = 0.0
+        cam_i = cam[i]
         for j in range(3):
-            theta2 += camera[cam[i], j]*camera[cam[i], j]
+            theta2 += camera[cam_i, j]*camera[cam_i, j]
         r_test = theta2 > 1e-16
         theta = sqrt(theta2)
         r_sum = 0.0
+        pt_i = pt[i]
         if r_test:
             for j in range(3):
-                axis = camera[cam[i], j]/theta
-                if not 0 <= pt[i] < P:
+                axis = camera[cam_i, j]/theta
+                if not 0 <= pt_i < P:
                     raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
-                r_at = point[pt[i], j]
+                r_at = point[pt_i, j]
                 r_sum += axis*r_at
         r_cos = cos(theta)
         r_ratio = camera[cam[i], 1]/theta
@@ -132,19 +134,22 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
         for i in range(start, stop):
             theta2[i - start] = 0.0
         for i in range(start, stop):
+            cam_i = cam[i]
             for j in range(3):
-                theta2[i - start] += camera[cam[i], j]*camera[cam[i], j]
+                theta2[i - start] += camera[cam_i, j]*camera[cam_i, j]
         for i in range(start, stop):
             r_test[i - start] = theta2[i - start] > 1e-16
             theta[i - start] = sqrt(theta2[i - start])
             r_sum[i - start] = 0.0
         for i in range(start, stop):
+            cam_i = cam[i]
+            pt_i = pt[i]
             if r_test[i - start]:
                 for j in range(3):
-                    axis = camera[cam[i], j]/theta[i - start]
-                    if not 0 <= pt[i] < P:
+                    axis = camera[cam_i, j]/theta[i - start]
+                    if not 0 <= pt_i < P:
                         raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
-                    r_at = point[pt[i], j]
+                    r_at = point[pt_i, j]
                     r_sum[i - start] += axis*r_at
         for i in range(start, stop):
             r_cos[i - start] = cos(theta[i - start])
@@ -217,15 +222,17 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
             camera_bar[cam[i], 7] += r_bar_product[i - start]*r2[i - start]
             camera_bar[cam[i], 8] += r_bar_product[i - start]*r_product_4[i - start]
         for i in range(start, stop):
+            cam_i = cam[i]
+            pt_i = pt[i]
             if r_test[i - start]:
                 for j in range(3):
                     # r   (bundle.gradc:22)
-                    axis = camera[cam[i], j]/theta[i - start]
-                    if not 0 <= pt[i] < P:
+                    axis = camera[cam_i, j]/theta[i - start]
+                    if not 0 <= pt_i < P:
                         raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
-                    r_at = point[pt[i], j]
+                    r_at = point[pt_i, j]
                     # adjoint of point
-                    point_bar[pt[i], j] += r_bar_diff[i - start]*axis
+                    point_bar[pt_i, j] += r_bar_diff[i - start]*axis
                     # adjoint of r
                     r_bar_product_8 = r_bar_diff[i - start]*r_at
                     # adjoint of axis
@@ -238,15 +245,17 @@ def value_and_grad_rows(chunk, first, last, camera, point, cam, pt, seen, P, poi
             #   but for a factor that is applied after the loop
             theta2_bar[i - start] = (theta_bar_diff - r_bar_sum_5[i - start]*(r_ratio[i - start]/theta[i - start]) - r_bar_diff_4*r_sin[i - start] - axis_bar_sum[i - start])/(2.0*theta[i - start] + 0.0) if r_test[i - start] else 0.0
         for i in range(start, stop):
+            pt_i = pt[i]
+            cam_i = cam[i]
             for j in range(3):
                 # r   (bundle.gradc:22)
-                if r_test[i - start] and not 0 <= pt[i] < P:
+                if r_test[i - start] and not 0 <= pt_i < P:
                     raise IndexError('index out of range of axis 0 of point (bundle.gradc:22)')
-                r_at = point[pt[i], j] if r_test[i - start] else 0.0
+                r_at = point[pt_i, j] if r_test[i - start] else 0.0
                 # adjoint of r
                 r_bar_product_8 = r_bar_diff[i - start]*r_at
                 # adjoint of camera
-                camera_bar[cam[i], j] += (r_bar_product_8/theta[i - start] if r_test[i - start] else 0.0) + 2.0*(theta2_bar[i - start]*camera[cam[i], j])
+                camera_bar[cam_i, j] += (r_bar_product_8/theta[i - start] if r_test[i - start] else 0.0) + 2.0*(theta2_bar[i - start]*camera[cam_i, j])
     result_sum_parts[chunk] += result_sum
     result_sum_2_parts[chunk] += result_sum_2
 

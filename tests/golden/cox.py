@@ -108,11 +108,13 @@ def value_and_grad_rows(chunk, first, last, w, x, z_all, d):
 
 def value_and_grad_rows_2(chunk_2, first_2, last_2, time, z_all, n, result_max_parts):
     """The rows from first_2 below last_2."""
-    result_max = result_max_parts[chunk_2]
+    result_max = full(result_max_parts.shape[1], -inf)
     for j_2 in range(first_2, last_2):
         for i in range(n):
             result_test = time[j_2] >= time[i]
             result_max[i] = maximum(result_max[i], z_all[j_2] if result_test else -inf)
+    for k in range(result_max.size):
+        result_max_parts[chunk_2, k] = maximum(result_max_parts[chunk_2, k], result_max[k])
 
 
 def value_and_grad_rows_3(chunk_3, first_3, last_3, result_max, result_choice):
@@ -123,8 +125,8 @@ def value_and_grad_rows_3(chunk_3, first_3, last_3, result_max, result_choice):
 
 def value_and_grad_rows_4(chunk_4, first_4, last_4, time, z_all, result_choice, n, result_sum_parts, result_sum_2_parts):
     """The rows from first_4 below last_4."""
-    result_sum = result_sum_parts[chunk_4]
-    result_sum_2 = result_sum_2_parts[chunk_4]
+    result_sum = zeros(result_sum_parts.shape[1])
+    result_sum_2 = zeros(result_sum_2_parts.shape[1])
     for j_2 in range(first_4, last_4):
         for i in range(n):
             result_test = time[j_2] >= time[i]
@@ -132,6 +134,10 @@ def value_and_grad_rows_4(chunk_4, first_4, last_4, time, z_all, result_choice, 
             result_exp = exp(z_all[j_2] - result_choice[i])
             result_sum[i] += result_exp - result_choice_2 if result_test else 0.0
             result_sum_2[i] += result_choice_2 if result_test else 0.0
+    for k in range(result_sum.size):
+        result_sum_parts[chunk_4, k] += result_sum[k]
+    for k in range(result_sum_2.size):
+        result_sum_2_parts[chunk_4, k] += result_sum_2[k]
 
 
 def value_and_grad_rows_5(chunk_5, first_5, last_5, event, z_all, result_choice, result_sum, result_sum_2, result_bar_ratio, result_sum_3_parts):
@@ -167,7 +173,7 @@ def value_and_grad_rows_6(chunk_6, first_6, last_6, time, z_all, result_choice, 
 
 def value_and_grad_rows_7(chunk_7, first_7, last_7, x, event, result_bar_sum_all, d, w_bar_parts):
     """The rows from first_7 below last_7."""
-    w_bar = w_bar_parts[chunk_7]
+    w_bar = zeros(w_bar_parts.shape[1])
     tile_7 = 8*max(2, min(63, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     z_bar = empty(tile_7)
     for start_7 in range(first_7, last_7, tile_7):
@@ -175,6 +181,8 @@ def value_and_grad_rows_7(chunk_7, first_7, last_7, x, event, result_bar_sum_all
         for i in range(start_7, stop_7):
             z_bar[i - start_7] = event[i] + result_bar_sum_all[i]
         multiply_add(z_bar[:stop_7 - start_7], x[start_7:stop_7], w_bar)
+    for k in range(w_bar.size):
+        w_bar_parts[chunk_7, k] += w_bar[k]
 
 
 def value_and_grad(w, x, time, event):

@@ -121,7 +121,7 @@ def value(alpha, mu, q, L, x):
 def value_and_grad_rows(chunk, first, last, alpha, mu, x, s_sum_all, Q, K, d, result_sum_parts, s_bar_parts, r_bar_sum_parts, r_bar_sum_2_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    s_bar = s_bar_parts[chunk]
+    s_bar = zeros(s_bar_parts.shape[1])
     r_bar_sum = r_bar_sum_parts[chunk]
     r_bar_sum[:, :] = 0.0
     r_bar_sum_2 = r_bar_sum_2_parts[chunk]
@@ -211,6 +211,8 @@ def value_and_grad_rows(chunk, first, last, alpha, mu, x, s_sum_all, Q, K, d, re
                         r_bar_sum_2_part += r_bar_product[p - start]*r_diff
                     r_bar_sum_2[k, i, j_2] += r_bar_sum_2_part
     result_sum_parts[chunk] += result_sum
+    for k_2 in range(s_bar.size):
+        s_bar_parts[chunk, k_2] += s_bar[k_2]
 
 
 def value_and_grad(alpha, mu, q, L, x):

@@ -67,7 +67,7 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, y_b
     """The rows from first below last."""
     result_sum = 0.0
     y_bar_sum = 0.0
-    w_bar = w_bar_parts[chunk]
+    w_bar = zeros(w_bar_parts.shape[1])
     tile = 8*max(2, min(63, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     y = empty(tile)
     result_diff = empty(tile)
@@ -86,6 +86,8 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, y_b
         multiply_add(result_diff[:stop - start], x[start:stop], w_bar)
     result_sum_parts[chunk] += result_sum
     y_bar_sum_parts[chunk] += y_bar_sum
+    for k in range(w_bar.size):
+        w_bar_parts[chunk, k] += w_bar[k]
 
 
 def value_and_grad(w, b, x, t):

@@ -73,7 +73,7 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, b_b
     """The rows from first below last."""
     result_sum = 0.0
     b_bar_sum = 0.0
-    w_bar = w_bar_parts[chunk]
+    w_bar = zeros(w_bar_parts.shape[1])
     tile = 8*max(2, min(63, 160//(d + 4) if d + 4 <= 256 else 8192//(d + 4)))  # rows at a time
     z = empty(tile)
     z_bar = empty(tile)
@@ -102,6 +102,8 @@ def value_and_grad_rows(chunk, first, last, w, x, t, d, b, result_sum_parts, b_b
         multiply_add(z_bar[:stop - start], x[start:stop], w_bar)
     result_sum_parts[chunk] += result_sum
     b_bar_sum_parts[chunk] += b_bar_sum
+    for k in range(w_bar.size):
+        w_bar_parts[chunk, k] += w_bar[k]
 
 
 def value_and_grad(w, b, x, t, lam):

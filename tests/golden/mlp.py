@@ -97,10 +97,10 @@ def value(W1, b1, W2, b2, x, t):
 def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, result_sum_parts, b2_bar_parts, W2_bar_parts, b1_bar_parts, W1_bar_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    b2_bar = b2_bar_parts[chunk]
+    b2_bar = zeros(b2_bar_parts.shape[1])
     W2_bar = W2_bar_parts[chunk]
     W2_bar[:, :] = 0.0
-    b1_bar = b1_bar_parts[chunk]
+    b1_bar = zeros(b1_bar_parts.shape[1])
     W1_bar = W1_bar_parts[chunk]
     W1_bar[:, :] = 0.0
     tile = 16*max(1, min(31, max(max(2048//(3*K + d + 3*h + 7), min(h, d)//8), min(K, h)//8))) + 8  # rows at a time
@@ -171,6 +171,10 @@ def value_and_grad_rows(chunk, first, last, W1, b1, W2, b2, x, t, K, d, h, resul
             b1_bar[j] += b1_bar_part
         multiply_add(a_bar_product[:, :stop - start], x[start:stop], W1_bar)
     result_sum_parts[chunk] += result_sum
+    for k_2 in range(b2_bar.size):
+        b2_bar_parts[chunk, k_2] += b2_bar[k_2]
+    for k_2 in range(b1_bar.size):
+        b1_bar_parts[chunk, k_2] += b1_bar[k_2]
 
 
 def value_and_grad(W1, b1, W2, b2, x, t):

@@ -93,7 +93,7 @@ def value(W, b, x, t, lam):
 def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, b_bar_parts, W_bar_parts):
     """The rows from first below last."""
     result_sum = 0.0
-    b_bar = b_bar_parts[chunk]
+    b_bar = zeros(b_bar_parts.shape[1])
     W_bar = W_bar_parts[chunk]
     W_bar[:, :] = 0.0
     tile = 16*max(1, min(31, max(2048//(3*K + d + 7), min(K, d)//8))) + 8  # rows at a time
@@ -144,6 +144,8 @@ def value_and_grad_rows(chunk, first, last, W, b, x, t, K, d, result_sum_parts, 
             b_bar[j] += b_bar_part
         multiply_add(z_bar[:, :stop - start], x[start:stop], W_bar)
     result_sum_parts[chunk] += result_sum
+    for k_2 in range(b_bar.size):
+        b_bar_parts[chunk, k_2] += b_bar[k_2]
 
 
 def value_and_grad(W, b, x, t, lam):

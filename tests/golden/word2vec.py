@@ -52,8 +52,10 @@ def value_rows(chunk, first, last, u, v, word, context, negative, k, d, result_s
         for i in range(start, stop):
             result_sum_4[i - start] = 0.0
         for i in range(start, stop):
+            word_i = word[i]
+            context_i = context[i]
             for l in range(d):
-                result_sum_4[i - start] += u[word[i], l]*v[context[i], l]
+                result_sum_4[i - start] += u[word_i, l]*v[context_i, l]
         for i in range(start, stop):
             result_sum += log_sigmoid(result_sum_4[i - start]) + result_sum_2[i - start]
     result_sum_parts[chunk] += result_sum
@@ -95,8 +97,10 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
         for i in range(start, stop):
             result_sum_2[i - start] = 0.0
         for i in range(start, stop):
+            word_i = word[i]
+            context_i = context[i]
             for j in range(d):
-                result_sum_2[i - start] += u[word[i], j]*v[context[i], j]
+                result_sum_2[i - start] += u[word_i, j]*v[context_i, j]
         for i in range(start, stop):
             result_exp[i - start] = exp(-abs(result_sum_2[i - start]))
             # adjoint of result
@@ -104,8 +108,10 @@ def value_and_grad_rows(chunk, first, last, u, v, word, context, negative, d, k,
             result_bar_choice[i - start] = result_exp[i - start]*result_bar_ratio if result_sum_2[i - start] >= 0.0 else result_bar_ratio
         # adjoint of v
         for i in range(start, stop):
+            word_i = word[i]
+            context_i = context[i]
             for j in range(d):
-                v_bar[context[i], j] += result_bar_choice[i - start]*u[word[i], j]
+                v_bar[context_i, j] += result_bar_choice[i - start]*u[word_i, j]
         for i in range(start, stop):
             result_sum_3[i - start] = 0.0
         result_bar_sum[:, :] = 0.0
