@@ -94,7 +94,7 @@ def test_a_share_of_each_class_takes_no_logarithm_and_no_quotient_for_each() -> 
 
 
 def test_chunks_add_to_vectors_of_their_own() -> None:
-    """Those of neighbours share a line of the caches, which two cores would take from each other at each addition."""
+    """Those of neighbours share a line of the caches: two cores would take it from each other at each addition."""
     code = gradient(
         "t: param[n]\na: param[m]\nb: param[m]\ny: data[n, m]\n"
         "sum(softplus(a[j]*(t[i] - b[j])) - y[i, j]*a[j]*(t[i] - b[j]) for i in range(n) for j in range(m))"
