@@ -419,7 +419,8 @@ VECTORISED = {
     "logistic": CASES["logistic"].path.read_text(),
     "logsumexp": "u: param[n]\nlogsumexp(u)",
     "helpers": "u: param[n]\nv: data\nsum(logaddexp(u[i], v)**2 for i in range(n))",
-    "picked rows": "A: param[k, m]\nc: index[n]\nx: data[n, m]\nsum(tanh(A[c[i], j]*x[i, j]) for i in range(n) for j in range(m))",
+    "picked rows": "A: param[k, m]\nc: index[n]\nx: data[n, m]\n"
+    "sum(tanh(A[c[i], j]*x[i, j]) for i in range(n) for j in range(m))",
 }
 
 
