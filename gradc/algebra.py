@@ -225,10 +225,10 @@ class Algebra:
             if p.op == "const":
                 return p if bool(p.value) is absorbing else q
             known, inner = _parts(p, name), _parts(q, other)
-            if q in known or any(_leaves(k, other) <= inner for k in known):
+            if q in known or any(_is_within(k, other, inner) for k in known):
                 return p
             joined = q.args if q.op == name else ()
-            left = [k for k in joined if not _leaves(p, other) <= _parts(k, other)]
+            left = [k for k in joined if not _is_within(p, other, _parts(k, other))]
             if len(left) < len(joined):
                 return self.op(name, left[0], p) if left else p
             if self.op("not", q) in known or (p.op == "not" and q in _parts(p.args[0], other)):
@@ -332,28 +332,30 @@ class Algebra:
         return None
 
 
-def _leaves(condition: Node, name: str) -> set[Node]:
-    """What a condition joins by `and` or `or` in the end; what is too much to look into stands for itself."""
-    return _taken_apart(condition, name)[0]
-
-
 def _parts(condition: Node, name: str) -> set[Node]:
-    """What a condition joins by `and` or `or`, and what is joined on the way."""
-    return set().union(*_taken_apart(condition, name))
+    """What a condition joins by `and` or `or`, and what is joined on the way; of what is too much, some."""
+    found: set[Node] = set()
+    stack = [condition]
+    while stack and len(found) < SMALL_CONDITION:
+        n = stack.pop()
+        if n not in found:
+            found.add(n)
+            stack += n.args if n.op == name else ()
+    return found.union(stack)
 
 
-def _taken_apart(condition: Node, name: str) -> tuple[set[Node], set[Node]]:
-    leaves: set[Node] = set()
+def _is_within(condition: Node, name: str, known: set[Node]) -> bool:
+    """Whether all that a condition joins by `and` or `or` in the end is known."""
     joints: set[Node] = set()
     stack = [condition]
-    while stack and len(leaves) + len(joints) < SMALL_CONDITION:
+    while stack and len(joints) < SMALL_CONDITION:
         n = stack.pop()
-        if n.op != name:
-            leaves.add(n)
-        elif n not in joints:
+        if n.op == name and n not in joints:
             joints.add(n)
             stack += n.args
-    return leaves.union(stack), joints
+        elif n.op != name and n not in known:
+            return False
+    return known.issuperset(stack)
 
 
 def is_const(node: Node, value: float) -> bool:

@@ -61,7 +61,7 @@ def test_the_inner_loops_of_rows_that_do_not_take_the_arm_do_not_run() -> None:
     body = "sum(exp(w[j]*x[i, j]) for j in range(d)) if t[i] > 0 else t[i]"
     text = f"w: param[d]\nx: data[n, d]\nt: data[n]\nsum({body} for i in range(n))"
     w, x = np.ones(3), np.ones((5, 3))
-    assert turns(text, w=w, x=x, t=np.array([1.0, -1, -1, 1, -1])).count(3) == 2 + 1  # and one for w_bar
+    assert turns(text, w=w, x=x, t=np.array([1.0, -1, -1, 1, -1])).count(3) == 2 + 2  # and two for w_bar
 
 
 def test_reads_of_an_arm_that_is_not_taken_do_not_run() -> None:

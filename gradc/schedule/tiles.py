@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gradc.count import cost
@@ -50,6 +51,18 @@ from gradc.schedule.roles import Roles, mentioned, named, reads, written
 
 Path = tuple[For, ...]
 Axis = TypeVar("Axis")
+
+
+class Unit(Struct, frozen=True):
+    """A loop over the rows of a tile with the loops around it: whether it repays a copy of what it reads or writes."""
+
+    loop: For
+    around: Path
+    is_worth: bool
+
+    @classmethod
+    def of(cls, loop: For, around: Path) -> Unit:
+        return cls(loop, around, sum(map(cost, loop.body)) >= TRANSCENDENTAL)
 
 
 class Tiling:
@@ -294,17 +307,16 @@ class Tiling:
         """What an array has for each of its axes, with what it has for the rows of the tile."""
         return (rows, *others) if name in self.rows_first else (*others, rows)
 
-    def _rewritten(self, s: Stmt, path: Path = (), unit: For | None = None, around: Path = ()) -> Stmt:
-        """`unit` is the loop over rows that it is in, `around` are the loops around that."""
-        new = changed(s, self._change(path, unit is not None and _is_worth(unit), around))
+    def _rewritten(self, s: Stmt, path: Path = (), unit: Unit | None = None) -> Stmt:
+        new = changed(s, self._change(path, unit))
         if isinstance(new, Product):
             return laid_out(new, self.rows_first)
         if isinstance(new, For):
             if new.bounds is not None:
-                unit, around = new, path
+                unit = Unit.of(new, path)
             else:
                 path = (*path, new)
-            return replace(new, body=tuple(self._rewritten(t, path, unit, around) for t in new.body))
+            return replace(new, body=tuple(self._rewritten(t, path, unit) for t in new.body))
         if isinstance(new, Fill) and new.array in self.roles.arrays:
             return replace(new, at=self._with_rows(new.array, new.at, self._row_of_tile if unit else None))
         return new
@@ -313,11 +325,9 @@ class Tiling:
     def _row_of_tile(self) -> Expr:
         return Apply("sub", (self._row, Name(self.start, "int")), "int")
 
-    def _change(self, path: Path, worth: bool, around: Path) -> Callable[[Expr], Expr]:
-        """Values of a row by their place in the tile; rows of data, where that is better, from a packed copy.
-
-        `worth` says whether what is computed with each row repays a copy of what is read of it.
-        """
+    def _change(self, path: Path, unit: Unit | None) -> Callable[[Expr], Expr]:
+        """Values of a row by their place in the tile; rows of data, where that is better, from a packed copy."""
+        worth, around = (unit.is_worth, unit.around) if unit else (False, ())
 
         def change(e: Expr) -> Expr:
             if isinstance(e, Name) and e.name in self.kept:
@@ -379,35 +389,32 @@ class Tiling:
 
         LLVM makes vectors of such a loop only if there are no gaps between the rows.
         """
-        uses: dict[str, list[tuple[Stmt, Path, For | None]]] = defaultdict(list)
-        for s, path, unit in self._units(body, ()):
+        uses: dict[str, list[tuple[Stmt, Unit | None]]] = defaultdict(list)
+        for s, unit in self._units(body, ()):
             for name in mentioned(s) & self.roles.owned.keys() & self.shapes.keys():
-                uses[name].append((s, path, unit))
+                uses[name].append((s, unit))
         found = []
         for name, of in uses.items():
-            first, path, _ = of[0]
-            fills = isinstance(first, Assign) and name not in reads(first) and len(path) == 1
+            first, unit = of[0]
+            fills = isinstance(first, Assign) and name not in reads(first) and unit and len(unit.around) == 1
             if fills and all(self._in_a_column(name, *use) for use in of):
-                found += [name] if any(unit and _is_worth(unit) for *_, unit in of) else []
+                found += [name] if any(unit and unit.is_worth for _, unit in of) else []
         return found
 
-    def _in_a_column(self, array: str, s: Stmt, path: Path, unit: For | None) -> bool:
+    def _in_a_column(self, array: str, s: Stmt, unit: Unit | None) -> bool:
         """Whether a statement knows a matrix by the elements of one of its columns, row by row."""
-        if unit is None or any(loop.guard for loop in (*path, unit)):
+        if unit is None or any(loop.guard for loop in (*unit.around, unit.loop)):
             return False
-        columns = [Name(i.variable, "int") for i in path if self.shapes[array][1:] == (i.index.extent,)]
+        columns = [Name(i.variable, "int") for i in unit.around if self.shapes[array][1:] == (i.index.extent,)]
         places = [p for e in expressions(s) for p in parts(e) if isinstance(p, Element) and p.array == array]
         return bool(places) and all(p.type == "float" and p.at in [(self._row, c) for c in columns] for p in places)
 
-    def _units(
-        self, body: Sequence[Stmt], path: Path, unit: For | None = None
-    ) -> Iterator[tuple[Stmt, Path, For | None]]:
-        """Each statement with the loop over the rows of the tile that it is in, and the loops around that."""
+    def _units(self, body: Sequence[Stmt], path: Path, unit: Unit | None = None) -> Iterator[tuple[Stmt, Unit | None]]:
+        """Each statement, with the loop over the rows of the tile if it stands right in one."""
         for s in body:
-            yield s, path if unit else (), unit
+            yield s, unit
             if isinstance(s, For):
-                inside = s if s.bounds else unit
-                yield from self._units(s.body, path if inside else (*path, s), inside)
+                yield from self._units(s.body, (*path, s), Unit.of(s, path) if s.bounds else None)
 
     # the height of a tile
 
@@ -431,8 +438,3 @@ class Tiling:
             if ONE not in (a, b) and (a, b) not in found:
                 found.append((a, b))
         return tuple(found)
-
-
-def _is_worth(unit: For) -> bool:
-    """Whether what a loop over rows computes repays a copy of what it reads or writes."""
-    return sum(map(cost, unit.body)) >= TRANSCENDENTAL
