@@ -33,6 +33,20 @@ TOGETHER = {
     "which column": "b: param[d]\nk: index[d]\nx: data[n, d]\nsum(tanh(x*b)*k)",
     "under a condition too": "c: param\nb: param[d]\nx: param[n, d]\nsum(tanh(x*b)*c) if c > 0 else c",
 }
+BESIDE = {
+    "something of a row": "b: param[n]\nx: param[n, d]\nsum(tanh(x[i, j]*b[i]) for i in range(n) for j in range(d))",
+    "weights of rows": "w: param[n]\nx: param[n, d]\nsum(w[i]*tanh(x[i, j]) for i in range(n) for j in range(d))",
+    "picked rows": "A: param[k, d]\nc: index[n]\nx: data[n, d]\n"
+    "sum(tanh(A[c[i], j]*x[i, j]) for i in range(n) for j in range(d))",
+    "persons and items": "p: param[n]\na: param[d]\nb: param[d]\ny: data[n, d]\n"
+    "z = [[a[j]*(p[i] - b[j]) for j in range(d)] for i in range(n)]\nmean(softplus(z) - y*z)",
+    "integers of rows": "k: index[n]\nx: param[n, d]\n"
+    "sum(tanh(x[i, j])*(k[i] % 3) for i in range(n) for j in range(d))",
+    "conditions of rows": "w: param[n]\nx: param[n, d]\n"
+    "sum(tanh(x[i, j])*(1 if w[i] > 0 else w[i]) for i in range(n) for j in range(d))",
+    "a diagonal": "c: param\nx: data[n, d, d]\nsum(tanh(x[i, j, j]*c) for i in range(n) for j in range(d))",
+}
+"""What belongs to rows is copied beside the elements, what rows add up is put aside."""
 LONGER = {
     "products": "A: param[d, k]\nx: data[n, d, d]\ny: data[n, d, k]\n"
     "sum((sum(x[i, j, q]*A[q, l] for q in range(d)) - y[i, j, l])**2"
@@ -54,7 +68,6 @@ ROWS = {
     "sum(tanh(x[i, j]*b[d - 1 - j]) for i in range(n) for j in range(d))",
     "a column and its place": "b: param[d]\nx: param[n, d]\n"
     "sum(tanh(x[i, j]*b[j] + j) for i in range(n) for j in range(d))",
-    "something of a row": "b: param[n]\nx: param[n, d]\nsum(tanh(x[i, j]*b[i]) for i in range(n) for j in range(d))",
     "neighbours": "x: param[n, d]\nsum(tanh(x[i, j] - x[i, j + 1]) for i in range(n) for j in range(d - 1))",
     "part of the rows": "x: param[n, d]\nsum(tanh(x[i + 1, j]) for i in range(n - 1) for j in range(d))",
     "turned round": "x: param[n, n]\nsum(tanh(x[i, j]*x[j, i]) for i in range(n) for j in range(n))",
@@ -62,7 +75,6 @@ ROWS = {
     "one element": "x: param[n, d]\nsum(tanh(x[i, j]*x[0, 0]) for i in range(n) for j in range(d))",
     "the place": "x: param[n, d]\nsum(tanh(x[i, j]*i) for i in range(n) for j in range(d))",
     "a triangle": "x: param[n, n]\nsum(tanh(x[i, j]) for i in range(n) for j in range(i))",
-    "a diagonal": "c: param\nx: data[n, d, d]\nsum(tanh(x[i, j, j]*c) for i in range(n) for j in range(d))",
     "one axis": "x: param[n]\nsum(tanh(x))",
     "sums of rows": "x: param[n, d]\nsum(tanh(sum(x, axis=1)))",
 }
@@ -111,6 +123,28 @@ def test_short_rows_put_together(name: str) -> None:
             assert [i for t, i in walk(tiles.body) if isinstance(t, For)] == [()], s
 
 
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_belongs_to_rows_is_copied_beside_the_elements(name: str) -> None:
+    function = gradc.compile(BESIDE[name], cache=False)
+    (sweep,) = (s for r in function._module.routines if r.gradient for s, _ in walk(r.body) if isinstance(s, Sweep))
+    assert sweep.rows
+    taken = [i for s, i in walk(sweep.body) if isinstance(s, Assign | Accumulate) and cost(s) >= TRANSCENDENTAL]
+    assert taken
+    assert all(len(i) == 1 and i[0].extent == sweep.flat.size for i in taken)
+
+
+def test_rows_of_an_arm_that_is_not_taken_are_not_copied() -> None:
+    text = (
+        "A: param[k, d]\nc: index[n]\nx: param[n, d]\n"
+        "sum(((tanh(A[c[i], j]*x[i, j]) if c[i] >= 0 else tanh(x[i, j])) for i in range(n) for j in range(d)))"
+    )
+    A, x, wild = np.ones((2, 3)), np.ones((4, 3)), np.array([1, -(10**9), 0, -1])
+    for backend in ("numba", "python"):
+        value, gradient = gradc.compile(text, backend=backend, cache=False).value_and_grad(A, wild, x)
+        assert value == pytest.approx(12 * np.tanh(1), rel=1e-12)
+        np.testing.assert_allclose(gradient.A, np.full((2, 3), 1 / np.cosh(1) ** 2), rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", HANDFUL)
 def test_functions_run_along_the_rows_of_a_tile(name: str) -> None:
     function = gradc.compile(HANDFUL[name], cache=False)
@@ -129,7 +163,7 @@ def test_loops_over_rows(name: str) -> None:
 
 def inputs(function: gradc.Function, n: int, d: int) -> dict[str, Any]:
     rng = np.random.default_rng(n + d)
-    sizes = {"n": n, "d": d, "k": 4, "3": 3}
+    sizes = {"n": n, "d": d, "k": 5, "3": 3}
 
     def of(i: Input) -> Any:
         shape = [sizes[str(length)] for length in i.shape]
@@ -157,12 +191,12 @@ def test_vectors_of_a_row_are_not_put_together() -> None:
     assert put_together(Assign(element("t", "j"), element("x", "i", "j")), total) is None
 
 
-BOTH = [(name, dtype) for name in (*FLAT, *TOGETHER, *LONGER, *HANDFUL) for dtype in ("float64", "float32")]
+BOTH = [(name, dtype) for name in (*FLAT, *TOGETHER, *BESIDE, *LONGER, *HANDFUL) for dtype in ("float64", "float32")]
 
 
 @pytest.mark.parametrize(("name", "dtype"), [*BOTH, *((name, "float64") for name in ROWS)])
 def test_same_as_uncompiled(name: str, dtype: str) -> None:
-    text = {**FLAT, **TOGETHER, **LONGER, **HANDFUL, **ROWS}[name]
+    text = {**FLAT, **TOGETHER, **BESIDE, **LONGER, **HANDFUL, **ROWS}[name]
     compiled, plain = (gradc.compile(text, dtype=dtype, cache=False, backend=b) for b in ("numba", "python"))
     rtol = 1e-12 if dtype == "float64" else 1e-4
     for n, d in SHAPES:
@@ -176,7 +210,9 @@ def test_same_as_uncompiled(name: str, dtype: str) -> None:
             np.testing.assert_allclose(getattr(gradient, name_), of, rtol=rtol, atol=rtol * scale)
 
 
-@pytest.mark.parametrize("text", [*FLAT.values(), *TOGETHER.values(), *LONGER.values(), *HANDFUL.values()])
+@pytest.mark.parametrize(
+    "text", [*FLAT.values(), *TOGETHER.values(), *BESIDE.values(), *LONGER.values(), *HANDFUL.values()]
+)
 def test_gradients_are_those_of_differences(text: str) -> None:
     function = gradc.compile(text, backend="python", cache=False)
     report = function.check(**inputs(function, 5, 3))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, reduce
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gradc.autodiff.arms import Arms
 from gradc.autodiff.choices import Moderate, behind_choices, differentiated
@@ -336,6 +337,10 @@ class _Reverse:
         if not parts:
             return Value(self.build.const(0.0), x.axes)
         whole = [_renaming(x.axes, p.at, frozenset()) if p.guard is None else None for p in parts]
+        first = next(filter(None, whole), ())
+        if None in whole and first:
+            parts = [p if axes == first else self._everywhere(p, first) for p, axes in zip(parts, whole, strict=True)]
+            whole = [_renaming(x.axes, p.at, frozenset()) if p.guard is None else None for p in parts]
         if all(axes is not None and axes == whole[0] for axes in whole):
             axes = whole[0] or ()
             total = self._fan_out(
@@ -357,6 +362,27 @@ class _Reverse:
                 self.build.op("ne", scattered, self.build.const(0.0)), product, self.build.const(0.0)
             )
         return Value(product, x.axes)
+
+    def _everywhere(self, part: Contribution, axes: tuple[Index, ...]) -> Contribution:
+        """What is added to one place of each row, as what is added to all its places: 0 to the others."""
+        build = self.build
+        rows = {
+            e.index: a for a, e in zip(axes, part.at, strict=True) if e.op == "index" and e.index.extent == a.extent
+        }
+        conditions = () if part.guard is None else (part.guard,)
+        if not rows or not self._iterated(part).union(*(c.indices for c in conditions)) <= rows.keys():
+            return part
+        indices = tuple(map(build.index, axes))
+
+        def here(n: Node) -> Node:
+            return build.read(n, tuple(rows), [build.index(a) for a in rows.values()])
+
+        hits = [
+            build.op("eq", i, here(e)) for i, e in zip(indices, part.at, strict=True) if i.index not in rows.values()
+        ]
+        hit = reduce(lambda a, b: build.op("and", a, b), [*map(here, conditions), *hits])
+        core = build.select(hit, here(part.bar.core), build.const(0.0))
+        return replace(part, bar=replace(part.bar, core=core), at=indices, guard=None)
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))

@@ -19,10 +19,10 @@ def without_dead(routine: Routine) -> Routine:
         return routine
     results = (routine.value, *(routine.gradient or ()))
     read = {named(p) for e in results for p in parts(e) if isinstance(p, Name | Element)}
-    return replace(routine, body=tuple(_needed(routine.body, read, outermost=True)[0]))
+    return replace(routine, body=tuple(needed(routine.body, read, outermost=True)[0]))
 
 
-def _needed(body: Sequence[Stmt], behind: Set[str], outermost: bool = False) -> tuple[list[Stmt], set[str]]:
+def needed(body: Sequence[Stmt], behind: Set[str], outermost: bool = False) -> tuple[list[Stmt], set[str]]:
     """The statements that somebody needs, and the names that stand in them or are read `behind` them.
 
     What the turns of an outermost loop assign, nobody reads behind it.
@@ -31,7 +31,7 @@ def _needed(body: Sequence[Stmt], behind: Set[str], outermost: bool = False) -> 
     read = {*behind}
     for s in reversed(body):
         if isinstance(s, For):
-            inner, names = _needed(s.body, frozenset() if outermost else read)
+            inner, names = needed(s.body, frozenset() if outermost else read)
             read |= names
             if any(not isinstance(t, Comment) for t in inner):
                 read.update(reads(s))

@@ -238,12 +238,14 @@ class Tiling:
         stays: list[Stmt] = []
         scattered: list[Stmt] = []
         to_come = Counter(map(written, run))
+        known = {name for s in run for name in (reads(s) if isinstance(s, Accumulate) else mentioned(s))}
         subject: Stmt | None = None
         for s in run:
             to_come[written(s)] -= 1
             if is_subject(s):
                 subject = s
-            if subject is None or not self._is_scattered(s) or any(to_come[name] for name in reads(s)):
+            waits = written(s) in known or any(to_come[name] for name in reads(s))
+            if subject is None or not self._is_scattered(s) or waits:
                 stays.append(s)
                 continue
             notes = len(stays)
@@ -254,13 +256,11 @@ class Tiling:
         return stays, scattered
 
     def _is_scattered(self, s: Stmt) -> bool:
-        """Whether it adds to a place that the row says."""
-        return (
-            isinstance(s, Accumulate)
-            and isinstance(s.target, Element)
-            and s.target.array in self.roles.totals
-            and any(self.roles.varies(e) for e in s.target.at)
-        )
+        """Whether it adds to a place that the row says, be it in the row itself."""
+        if not isinstance(s, Accumulate) or not isinstance(s.target, Element):
+            return False
+        varying = sum(map(self.roles.varies, s.target.at))
+        return varying > (0 if s.target.array in self.roles.totals else 1)
 
     def _with_partial_sums(self, run: Sequence[Stmt]) -> list[Stmt]:
         """The loop over the rows; what it adds to an element that is the same for all rows is summed up first."""
