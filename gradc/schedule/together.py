@@ -34,8 +34,10 @@ from gradc.loops import (
     Target,
     Tiles,
     changed,
+    expressions,
     parts,
     replaced,
+    walk,
     word,
 )
 from gradc.ops import TRANSCENDENTAL
@@ -71,7 +73,7 @@ def together(loop: For, found: Roles, shapes: Shapes, names: Names, bounds: tupl
     if not all(isinstance(s, Assign | Accumulate | Comment) for s in (*before, *column.body, *after)):
         return None
     known = _Known(loop, column, found, shapes)
-    if not known.is_all_of(column.body) or not known.pays(before, after):
+    if not known.is_all() or not known.pays(before, after):
         return None
     return _Writer(known, length, names).written(before, after, bounds)
 
@@ -93,11 +95,18 @@ class _Known:
         self.of_rows: dict[Name | Element, None] = {}
         self.sums: dict[Accumulate, None] = {}
 
-    def is_all_of(self, body: Sequence[Stmt]) -> bool:
-        """Whether it is all that statements know."""
-        known = all(self._is_known(s) for s in body if isinstance(s, Assign | Accumulate))
+    def is_all(self) -> bool:
+        """Whether it is all that the loop along a row knows, and all that rows know of arrays laid out anew."""
+        body = self.column.body
+        if not all(self._is_known(s) for s in body if isinstance(s, Assign | Accumulate)):
+            return False
         read = {name for s in body for name in reads(s)}
-        return known and not any(named(s.target) in read for s in self.sums)
+        if any(named(s.target) in read for s in self.sums):
+            return False
+        anew: dict[str, tuple[Expr, ...]] = dict.fromkeys(self.whole, (self.row, self.place))
+        anew |= {array: (self.place,) for array in self.vectors if array in self.found.totals}
+        standing = (p for s, _ in walk(self.loop.body) for e in expressions(s) for p in parts(e))
+        return not any(isinstance(p, Element) and p.at != anew.get(p.array, p.at) for p in standing)
 
     def pays(self, before: Sequence[Stmt], after: Sequence[Stmt]) -> bool:
         """Whether functions of elements repay copies for each of them. What comes before them is computed twice."""
@@ -211,7 +220,7 @@ class _Writer:
         def change(e: Expr) -> Expr:
             if isinstance(e, Name | Element) and e in self.of_rows:
                 return Element(self.of_rows[e], here, e.type)
-            if isinstance(e, Element) and e.array in self.vectors:
+            if isinstance(e, Element) and e.array in self.vectors and e.at == (self.known.place,):
                 return Element(self.vectors[e.array], here, e.type)
             return Element(e.array, (along,), e.type) if isinstance(e, Element) and e.array in self.known.whole else e
 
