@@ -33,10 +33,8 @@ from gradc.loops import (
     Stmt,
     Target,
     Tiles,
-    changed,
     expressions,
     parts,
-    replaced,
     walk,
     word,
 )
@@ -75,7 +73,14 @@ def together(loop: For, found: Roles, shapes: Shapes, names: Names, bounds: tupl
     known = _Known(loop, column, found, shapes)
     if not known.is_all() or not known.pays(before, after):
         return None
+    results = [written(s) for s in before if not _names_a_value(s)]
+    if any(name in results for s in (*before, column) for t, _ in walk([s]) for name in reads(t)):
+        return None  # it is computed behind the loop along many rows
     return _Writer(known, length, names).written(before, after, bounds)
+
+
+def _names_a_value(s: Stmt) -> bool:
+    return isinstance(s, Comment) or (isinstance(s, Assign) and isinstance(s.target, Name))
 
 
 class _Known:
@@ -196,9 +201,9 @@ class _Writer:
         loops = [For(index, along.name, body, (f"{self.start}*{columns}", f"{self.stop}*{columns}"))]
         copies = [Assign(self._beside(tile, e.type), e) for e, tile in self.of_rows.items()]
         if copies:
-            loops.insert(0, self._by_rows(before, copies, ()))
+            loops.insert(0, self._by_rows([s for s in before if _names_a_value(s)], copies, ()))
         sums = [replace(s, value=self._beside(tile, s.target.type)) for s, tile in self.terms.items()]
-        if sums or after:
+        if sums or after or not all(map(_names_a_value, before)):
             loops.append(self._by_rows(before, sums, after))
         rows = Rows(
             self.height, self.length, (self.names.claim("k"), self.known.column.variable), self.copies, self.totals
@@ -215,18 +220,24 @@ class _Writer:
 
     def _of_elements(self, s: Stmt, along: Name) -> Stmt:
         """What is done with an element, wherever in the tile it is; what is added up is put aside."""
-        here = (Apply("sub", (along, Apply("mul", (Name(self.start, "int"), self.length), "int")), "int"),)
+        if not isinstance(s, Assign | Accumulate):
+            return s
+        here = Apply("sub", (along, Apply("mul", (Name(self.start, "int"), self.length), "int")), "int")
 
-        def change(e: Expr) -> Expr:
+        def of_element(e: Expr) -> Expr:
             if isinstance(e, Name | Element) and e in self.of_rows:
-                return Element(self.of_rows[e], here, e.type)
+                return Element(self.of_rows[e], (here,), e.type)
+            if isinstance(e, Element) and e.array in self.known.whole:
+                return Element(e.array, (along,), e.type)
             if isinstance(e, Element) and e.array in self.vectors and e.at == (self.known.place,):
-                return Element(self.vectors[e.array], here, e.type)
-            return Element(e.array, (along,), e.type) if isinstance(e, Element) and e.array in self.known.whole else e
+                return Element(self.vectors[e.array], (here,), e.type)
+            return Apply(e.op, tuple(map(of_element, e.args)), e.type) if isinstance(e, Apply) else e
 
+        target, value = of_element(s.target), of_element(s.value)
         if isinstance(s, Accumulate) and s in self.terms:
-            return Assign(Element(self.terms[s], here, s.target.type), replaced(s.value, change))
-        return changed(s, change)
+            return Assign(Element(self.terms[s], (here,), s.target.type), value)
+        assert isinstance(target, Name | Element)
+        return replace(s, target=target, value=value)
 
     def _by_rows(self, before: Sequence[Stmt], inner: Sequence[Stmt], after: Sequence[Stmt]) -> For:
         along_row = [replace(self.known.column, body=tuple(inner))] if inner else []
