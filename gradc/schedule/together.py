@@ -134,7 +134,7 @@ class _Known:
         total = named(target) in self.found.totals
         if isinstance(target, Element) and target.at == (self.place,):
             return total and self._goes(target)
-        if not total or self.found.varies(target):
+        if not total or self.found.varies(target) or self.place in parts(target):
             self.sums[s] = None
         return total or isinstance(target, Name)
 
