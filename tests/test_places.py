@@ -72,3 +72,14 @@ def test_gradients_are_those_of_differences(text: str, backend: str) -> None:
     function = gradc.compile(text, backend=backend, cache=False)
     report = function.check(**given(function))
     assert report.ok, report
+
+
+@pytest.mark.parametrize("backend", ["python", "numba"])
+@pytest.mark.parametrize(
+    ("function", "slope"),
+    [("sqrt(sum(x[i, t[i]]**2 for i in range(n)))", np.nan), ("log(sum(x[i, t[i]] for i in range(n)))", np.inf)],
+)
+def test_what_is_infinite_at_one_place_is_nothing_to_the_others(function: str, slope: float, backend: str) -> None:
+    text = f"x: param[n, m]\nt: index[n]\nsum(tanh(x)) + {function}"
+    gradient = gradc.compile(text, backend=backend, cache=False).grad(x=np.zeros((2, 3)), t=[0, 2])
+    np.testing.assert_array_equal(gradient.x, [[slope, 1, 1], [1, 1, slope]])

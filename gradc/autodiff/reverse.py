@@ -337,16 +337,10 @@ class _Reverse:
         if not parts:
             return Value(self.build.const(0.0), x.axes)
         whole = [_renaming(x.axes, p.at, frozenset()) if p.guard is None else None for p in parts]
-        first = next(filter(None, whole), ())
-        if None in whole and first:
-            parts = [p if axes == first else self._everywhere(p, first) for p, axes in zip(parts, whole, strict=True)]
-            whole = [_renaming(x.axes, p.at, frozenset()) if p.guard is None else None for p in parts]
-        if all(axes is not None and axes == whole[0] for axes in whole):
-            axes = whole[0] or ()
-            total = self._fan_out(
-                [Bar(self._summed(p.bar.core, self._iterated(p) - set(axes)), p.bar.factor) for p in parts]
-            )
-            return Value(self._multiplied(total), axes)
+        axes = next((axes for axes in whole if axes is not None), None)
+        bars = [self._everywhere(p, axes) for p in parts] if axes is not None else []
+        if bars and None not in bars:
+            return Value(self._multiplied(self._fan_out([bar for bar in bars if bar])), axes or ())
         factor = parts[0].bar.factor if all(p.bar.factor is parts[0].bar.factor for p in parts) else None
         values = [p.bar.core if factor is not None else self._multiplied(p.bar) for p in parts]
         places = []
@@ -363,26 +357,31 @@ class _Reverse:
             )
         return Value(product, x.axes)
 
-    def _everywhere(self, part: Contribution, axes: tuple[Index, ...]) -> Contribution:
-        """What is added to one place of each row, as what is added to all its places: 0 to the others."""
-        build = self.build
+    def _everywhere(self, part: Contribution, axes: tuple[Index, ...]) -> Bar | None:
+        """A contribution along whole axes: itself, or one to a place of each row, which is 0 at the row's others."""
+        build, bar = self.build, part.bar
+        if part.guard is None and part.at == tuple(map(build.index, axes)):
+            return replace(bar, core=self._summed(bar.core, self._iterated(part) - set(axes)))
         rows = {
             e.index: a for a, e in zip(axes, part.at, strict=True) if e.op == "index" and e.index.extent == a.extent
         }
         conditions = () if part.guard is None else (part.guard,)
-        if not rows or not self._iterated(part).union(*(c.indices for c in conditions)) <= rows.keys():
-            return part
-        indices = tuple(map(build.index, axes))
+        known = self._iterated(part).union(*(c.indices for c in conditions))
+        if not 0 < len(rows) < len(axes) or not known <= rows.keys():
+            return None
 
         def here(n: Node) -> Node:
             return build.read(n, tuple(rows), [build.index(a) for a in rows.values()])
 
         hits = [
-            build.op("eq", i, here(e)) for i, e in zip(indices, part.at, strict=True) if i.index not in rows.values()
+            build.op("eq", build.index(a), here(e))
+            for a, e in zip(axes, part.at, strict=True)
+            if a not in rows.values()
         ]
         hit = reduce(lambda a, b: build.op("and", a, b), [*map(here, conditions), *hits])
-        core = build.select(hit, here(part.bar.core), build.const(0.0))
-        return replace(part, bar=replace(part.bar, core=core), at=indices, guard=None)
+        if bar.factor is not None and not self.moderate(bar.factor):  # it may be infinite, but not to other places
+            bar = Bar(self._multiplied(bar))
+        return replace(bar, core=build.select(hit, here(bar.core), build.const(0.0)))
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
