@@ -224,14 +224,14 @@ class Algebra:
         for p, q in ((a, b), (b, a)):
             if p.op == "const":
                 return p if bool(p.value) is absorbing else q
-            known, inner = _parts(p, name), _parts(q, other)
+            known, inner = joined_parts(p, name), joined_parts(q, other)
             if q in known or any(_is_within(k, other, inner) for k in known):
                 return p
             joined = q.args if q.op == name else ()
-            left = [k for k in joined if not _is_within(p, other, _parts(k, other))]
+            left = [k for k in joined if not _is_within(p, other, joined_parts(k, other))]
             if len(left) < len(joined):
                 return self.op(name, left[0], p) if left else p
-            if self.op("not", q) in known or (p.op == "not" and q in _parts(p.args[0], other)):
+            if self.op("not", q) in known or (p.op == "not" and q in joined_parts(p.args[0], other)):
                 return self.const(absorbing)
         return None
 
@@ -332,7 +332,7 @@ class Algebra:
         return None
 
 
-def _parts(condition: Node, name: str) -> set[Node]:
+def joined_parts(condition: Node, name: str) -> set[Node]:
     """What a condition joins by `and` or `or`, and what is joined on the way; of what is too much, some."""
     found: set[Node] = set()
     stack = [condition]

@@ -14,9 +14,10 @@ from functools import cache, reduce
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gradc.algebra import joined_parts
 from gradc.autodiff.arms import Arms
 from gradc.autodiff.choices import Moderate, behind_choices, differentiated
-from gradc.autodiff.guards import MOST_CONJUNCTS, Guard, Use, condition_of, guards
+from gradc.autodiff.guards import Guard, Use, condition_of, guards
 from gradc.autodiff.linear import received
 from gradc.bounds import needs_guard
 from gradc.build import Builder
@@ -221,7 +222,7 @@ class _Reverse:
         guard = self.guards[y]
         if not isinstance(guard, Node):
             return bar
-        holds = _conjuncts(guard)
+        holds = frozenset(joined_parts(guard, "and"))
         fails = {c.args[0] for c in holds if c.op == "not"}
         return self.arms.inside(bar, holds, fails)
 
@@ -276,7 +277,7 @@ class _Reverse:
             differs = build.convert(build.op("ne", bar, build.const(0.0)), "int")
             some = build.op("gt", build.reduce("sum", y.axes, differs), build.const(0))
             condition = some if condition is None else build.op("and", condition, some)
-        if y.guard is not None and (condition is None or y.guard not in _conjuncts(condition)):
+        if y.guard is not None and (condition is None or y.guard not in joined_parts(condition, "and")):
             condition = y.guard if condition is None else build.op("and", y.guard, condition)
         for x, contribution in received(build, y, bar, condition):
             if condition is not None:
@@ -385,18 +386,6 @@ class _Reverse:
 
     def _iterated(self, part: Contribution) -> frozenset[Index]:
         return part.bar.core.indices.union(*(e.indices for e in part.at))
-
-
-def _conjuncts(condition: Node) -> frozenset[Node]:
-    """Conditions that all hold where this one does: the last of them, which are those of the innermost arms."""
-    found: set[Node] = set()
-    stack = [condition]
-    while stack and len(found) < MOST_CONJUNCTS:
-        c = stack.pop()
-        if c not in found:
-            found.add(c)
-            stack += c.args if c.op == "and" else ()
-    return frozenset(found)
 
 
 def _renaming(axes: tuple[Index, ...], at: tuple[Node, ...], kept: frozenset[Index]) -> tuple[Index, ...] | None:
